@@ -1,0 +1,48 @@
+package metallb
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// BGPAdvertisement announces the addresses of pools by BGP.
+type BGPAdvertisement struct {
+	metav1.TypeMeta
+	metav1.ObjectMeta
+	Spec   BGPAdvertisementSpec
+	Status BGPAdvertisementStatus
+}
+
+// BGPAdvertisementSpec is the desired state of a BGPAdvertisement. With neither pools nor pool selectors it
+// applies to all pools.
+type BGPAdvertisementSpec struct {
+	// AggregationLength is the IPv4 prefix length to roll addresses up to; defaulted to 32.
+	AggregationLength *int32
+	// AggregationLengthV6 is the IPv6 prefix length to roll addresses up to; defaulted to 128.
+	AggregationLengthV6 *int32
+	// LocalPref is LOCAL_PREF on iBGP sessions; 0 means unset.
+	LocalPref uint32
+	// Communities are "u16:u16", "large:u32:u32:u32", or names of aliases.
+	Communities            []string
+	IPAddressPools         []string
+	IPAddressPoolSelectors []metav1.LabelSelector
+	// NodeSelectors limits the nodes that advertise; empty means all.
+	NodeSelectors []metav1.LabelSelector
+	// Peers names the BGPPeers to advertise to; empty means all.
+	Peers []string
+	// ServiceSelectors limits the Services; empty means all.
+	ServiceSelectors []metav1.LabelSelector
+}
+
+// BGPAdvertisementStatus is empty, as in MetalLB.
+type BGPAdvertisementStatus struct{}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// BGPAdvertisementList is a list of BGPAdvertisements.
+type BGPAdvertisementList struct {
+	metav1.TypeMeta
+	metav1.ListMeta
+	Items []BGPAdvertisement
+}

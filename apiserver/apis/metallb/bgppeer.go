@@ -1,0 +1,67 @@
+package metallb
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// BGPPeer is a router that nodes keep a BGP session with.
+type BGPPeer struct {
+	metav1.TypeMeta
+	metav1.ObjectMeta
+	Spec   BGPPeerSpec
+	Status BGPPeerStatus
+}
+
+// DynamicASNMode says which remote AS numbers are accepted when none is given.
+type DynamicASNMode string
+
+// The modes of BGPPeerSpec.DynamicASN.
+const (
+	// InternalASN accepts the AS number that is our own.
+	InternalASN DynamicASNMode = "internal"
+	// ExternalASN accepts any other.
+	ExternalASN DynamicASNMode = "external"
+)
+
+// BGPPeerSpec is the desired state of a BGPPeer.
+type BGPPeerSpec struct {
+	MyASN      uint32
+	ASN        uint32 // peerASN on the wire
+	DynamicASN DynamicASNMode
+	LocalASN   uint32
+	Address    string // peerAddress on the wire
+	Interface  string
+	SrcAddress string // sourceAddress on the wire
+	Port       uint16 // peerPort on the wire; defaulted to 179
+	HoldTime   *metav1.Duration
+	// KeepaliveTime unset means a third of the hold time.
+	KeepaliveTime *metav1.Duration
+	ConnectTime   *metav1.Duration
+	RouterID      string
+	NodeSelectors []metav1.LabelSelector
+	Password      string
+	// PasswordSecret names a Secret of type kubernetes.io/basic-auth in the system namespace.
+	PasswordSecret         corev1.SecretReference
+	BFDProfile             string
+	EnableGracefulRestart  bool
+	EBGPMultiHop           bool
+	VRFName                string // vrf on the wire
+	DualStackAddressFamily bool
+	// DisableMP is deprecated and without effect.
+	DisableMP bool
+}
+
+// BGPPeerStatus is empty, as in MetalLB.
+type BGPPeerStatus struct{}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// BGPPeerList is a list of BGPPeers.
+type BGPPeerList struct {
+	metav1.TypeMeta
+	metav1.ListMeta
+	Items []BGPPeer
+}

@@ -1,0 +1,12 @@
+package metallb
+
+// Configuration is everything that the rules judge as one whole and the planner plans from: all stored
+// configuration objects as they were at one revision of the guard. It is shared and must not be changed.
+//
+// +k8s:deepcopy-gen=false
+type Configuration struct {
+	IPAddressPools    []*IPAddressPool
+	L2Advertisements  []*L2Advertisement
+	BGPAdvertisements []*BGPAdvertisement
+	BGPPeers          []*BGPPeer
+}
