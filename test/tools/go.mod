@@ -139,3 +139,5 @@ require (
 	pluginrpc.com/pluginrpc v0.6.0 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 )
+
+replace github.com/jhump/protoreflect => github.com/jhump/protoreflect v1.17.0
