@@ -667,7 +667,12 @@ type HeldItem struct {
 	Id     string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	Digest string                 `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
 	// Result of applying it: refused items are held too, so that a reconnect does not resend them.
-	Status        ItemResult_Status `protobuf:"varint,4,opt,name=status,proto3,enum=ingot.v1.ItemResult_Status" json:"status,omitempty"`
+	Status ItemResult_Status `protobuf:"varint,4,opt,name=status,proto3,enum=ingot.v1.ItemResult_Status" json:"status,omitempty"`
+	// Layer-2 addresses: the term it was ordered with, so that a centre that lost its decisions can take them
+	// from those who own. 0 for other items.
+	Term uint64 `protobuf:"varint,5,opt,name=term,proto3" json:"term,omitempty"`
+	// Layer-2 addresses: whether the node owns the address or stands by. Unspecified for other items.
+	Role          Layer2Address_Role `protobuf:"varint,6,opt,name=role,proto3,enum=ingot.v1.Layer2Address_Role" json:"role,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -728,6 +733,20 @@ func (x *HeldItem) GetStatus() ItemResult_Status {
 		return x.Status
 	}
 	return ItemResult_STATUS_UNSPECIFIED
+}
+
+func (x *HeldItem) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *HeldItem) GetRole() Layer2Address_Role {
+	if x != nil {
+		return x.Role
+	}
+	return Layer2Address_ROLE_UNSPECIFIED
 }
 
 // Welcome says who answers. A speaker applies updates only from a replica that leads.
@@ -2319,12 +2338,14 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\brevision\x18\b \x01(\x03R\brevision\x12\x1a\n" +
 	"\badoption\x18\t \x01(\x04R\badoption\x12&\n" +
 	"\x04held\x18\n" +
-	" \x03(\v2\x12.ingot.v1.HeldItemR\x04held\"\x8b\x01\n" +
+	" \x03(\v2\x12.ingot.v1.HeldItemR\x04held\"\xd1\x01\n" +
 	"\bHeldItem\x12\"\n" +
 	"\x04lane\x18\x01 \x01(\x0e2\x0e.ingot.v1.LaneR\x04lane\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x123\n" +
-	"\x06status\x18\x04 \x01(\x0e2\x1b.ingot.v1.ItemResult.StatusR\x06status\"\xd5\x01\n" +
+	"\x06status\x18\x04 \x01(\x0e2\x1b.ingot.v1.ItemResult.StatusR\x06status\x12\x12\n" +
+	"\x04term\x18\x05 \x01(\x04R\x04term\x120\n" +
+	"\x04role\x18\x06 \x01(\x0e2\x1c.ingot.v1.Layer2Address.RoleR\x04role\"\xd5\x01\n" +
 	"\aWelcome\x12\x18\n" +
 	"\areplica\x18\x01 \x01(\tR\areplica\x12\x18\n" +
 	"\alineage\x18\x02 \x01(\tR\alineage\x12\x14\n" +
@@ -2552,33 +2573,34 @@ var file_ingot_v1_dispatch_proto_depIdxs = []int32{
 	8,  // 8: ingot.v1.Hello.held:type_name -> ingot.v1.HeldItem
 	0,  // 9: ingot.v1.HeldItem.lane:type_name -> ingot.v1.Lane
 	3,  // 10: ingot.v1.HeldItem.status:type_name -> ingot.v1.ItemResult.Status
-	0,  // 11: ingot.v1.Update.lane:type_name -> ingot.v1.Lane
-	20, // 12: ingot.v1.Update.upserts:type_name -> ingot.v1.Item
-	11, // 13: ingot.v1.Update.removals:type_name -> ingot.v1.Removal
-	0,  // 14: ingot.v1.Ack.lane:type_name -> ingot.v1.Lane
-	1,  // 15: ingot.v1.Ack.refusal:type_name -> ingot.v1.Refusal
-	13, // 16: ingot.v1.Ack.results:type_name -> ingot.v1.ItemResult
-	3,  // 17: ingot.v1.ItemResult.status:type_name -> ingot.v1.ItemResult.Status
-	17, // 18: ingot.v1.Report.sessions:type_name -> ingot.v1.SessionReport
-	18, // 19: ingot.v1.Report.layer2:type_name -> ingot.v1.Layer2Report
-	13, // 20: ingot.v1.Report.results:type_name -> ingot.v1.ItemResult
-	19, // 21: ingot.v1.Report.links:type_name -> ingot.v1.LinkReport
-	21, // 22: ingot.v1.Item.bgp_session:type_name -> ingot.v1.BgpSession
-	22, // 23: ingot.v1.Item.bgp_route:type_name -> ingot.v1.BgpRoute
-	25, // 24: ingot.v1.Item.layer2_address:type_name -> ingot.v1.Layer2Address
-	2,  // 25: ingot.v1.BgpSession.families:type_name -> ingot.v1.Family
-	23, // 26: ingot.v1.BgpRoute.advertisements:type_name -> ingot.v1.BgpAdvertisement
-	26, // 27: ingot.v1.BgpRoute.services:type_name -> ingot.v1.ServiceRef
-	24, // 28: ingot.v1.BgpAdvertisement.large_communities:type_name -> ingot.v1.LargeCommunity
-	4,  // 29: ingot.v1.Layer2Address.role:type_name -> ingot.v1.Layer2Address.Role
-	26, // 30: ingot.v1.Layer2Address.services:type_name -> ingot.v1.ServiceRef
-	5,  // 31: ingot.v1.Dispatch.Connect:input_type -> ingot.v1.ConnectRequest
-	6,  // 32: ingot.v1.Dispatch.Connect:output_type -> ingot.v1.ConnectResponse
-	32, // [32:33] is the sub-list for method output_type
-	31, // [31:32] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	4,  // 11: ingot.v1.HeldItem.role:type_name -> ingot.v1.Layer2Address.Role
+	0,  // 12: ingot.v1.Update.lane:type_name -> ingot.v1.Lane
+	20, // 13: ingot.v1.Update.upserts:type_name -> ingot.v1.Item
+	11, // 14: ingot.v1.Update.removals:type_name -> ingot.v1.Removal
+	0,  // 15: ingot.v1.Ack.lane:type_name -> ingot.v1.Lane
+	1,  // 16: ingot.v1.Ack.refusal:type_name -> ingot.v1.Refusal
+	13, // 17: ingot.v1.Ack.results:type_name -> ingot.v1.ItemResult
+	3,  // 18: ingot.v1.ItemResult.status:type_name -> ingot.v1.ItemResult.Status
+	17, // 19: ingot.v1.Report.sessions:type_name -> ingot.v1.SessionReport
+	18, // 20: ingot.v1.Report.layer2:type_name -> ingot.v1.Layer2Report
+	13, // 21: ingot.v1.Report.results:type_name -> ingot.v1.ItemResult
+	19, // 22: ingot.v1.Report.links:type_name -> ingot.v1.LinkReport
+	21, // 23: ingot.v1.Item.bgp_session:type_name -> ingot.v1.BgpSession
+	22, // 24: ingot.v1.Item.bgp_route:type_name -> ingot.v1.BgpRoute
+	25, // 25: ingot.v1.Item.layer2_address:type_name -> ingot.v1.Layer2Address
+	2,  // 26: ingot.v1.BgpSession.families:type_name -> ingot.v1.Family
+	23, // 27: ingot.v1.BgpRoute.advertisements:type_name -> ingot.v1.BgpAdvertisement
+	26, // 28: ingot.v1.BgpRoute.services:type_name -> ingot.v1.ServiceRef
+	24, // 29: ingot.v1.BgpAdvertisement.large_communities:type_name -> ingot.v1.LargeCommunity
+	4,  // 30: ingot.v1.Layer2Address.role:type_name -> ingot.v1.Layer2Address.Role
+	26, // 31: ingot.v1.Layer2Address.services:type_name -> ingot.v1.ServiceRef
+	5,  // 32: ingot.v1.Dispatch.Connect:input_type -> ingot.v1.ConnectRequest
+	6,  // 33: ingot.v1.Dispatch.Connect:output_type -> ingot.v1.ConnectResponse
+	33, // [33:34] is the sub-list for method output_type
+	32, // [32:33] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_ingot_v1_dispatch_proto_init() }
