@@ -10,7 +10,7 @@ KUBE_VERSION := v1.36.3
 KUBE_LDFLAGS := -s -w $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/version,-X $(p).gitVersion=$(KUBE_VERSION) -X $(p).gitMajor=1 -X $(p).gitMinor=36)
 KUBE_PROGRAMS := kube-apiserver kube-controller-manager kube-proxy
 
-.PHONY: build programs kubernetes tools lint generate check-generated test run
+.PHONY: build programs kubernetes tools grpcurl lint generate check-generated test packages run nowork
 
 ## build: everything, into bin/
 build: kubernetes programs
@@ -26,4 +26,31 @@ kubernetes:
 ## tools: generators and linters, at pinned versions
 tools:
 	GOWORK=off go -C $(TOOLS) build -o ../../bin/tools/ tool
-	ln -sf tools/grpcurl bin/grpcurl
+
+## grpcurl: to ask a speaker with
+grpcurl:
+	GOWORK=off go -C $(TOOLS) build -o ../../bin/ github.com/fullstorydev/grpcurl/cmd/grpcurl
+
+## lint: formatting, vet, staticcheck and buf, on our own code
+lint: tools
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt wants:"; echo "$$out"; exit 1; fi
+	go vet ./...
+	go vet ./test/kubernetes/...
+	bin/tools/staticcheck ./...
+	bin/tools/buf lint
+
+## test: unit, integration and end-to-end tests; the latter need root
+test: packages build grpcurl
+	go test -timeout 40m ./...
+
+## packages: the Debian packages that the lab needs
+packages:
+	test/packages
+
+## run: the whole system in a local lab, from nothing to a curl through an announced address
+run:
+	test/run
+
+## nowork: the product builds without the workspace
+nowork:
+	GOWORK=off go build ./...
