@@ -1,0 +1,63 @@
+package plan
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"net/netip"
+
+	"google.golang.org/protobuf/proto"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// SessionID is the id of the session with a BGPPeer.
+func SessionID(peer string) string { return "bgp-session/" + peer }
+
+// RouteID is the id of the route to a prefix.
+func RouteID(prefix netip.Prefix) string { return "bgp-route/" + prefix.String() }
+
+// Layer2ID is the id of a layer-2 address.
+func Layer2ID(addr netip.Addr) string { return "layer2/" + addr.String() }
+
+// ServiceRefs lists the Services that an item announces, once for each of their addresses; none for a session.
+func ServiceRefs(item *ingotv1.Item) []*ingotv1.ServiceRef {
+	switch content := item.GetContent().(type) {
+	case *ingotv1.Item_BgpRoute:
+		return content.BgpRoute.GetServices()
+	case *ingotv1.Item_Layer2Address:
+		return content.Layer2Address.GetServices()
+	}
+	return nil
+}
+
+// ProtocolOf is the protocol an item belongs to; empty for content that this version does not know.
+func ProtocolOf(item *ingotv1.Item) Protocol {
+	switch item.GetContent().(type) {
+	case *ingotv1.Item_BgpSession, *ingotv1.Item_BgpRoute:
+		return BGP
+	case *ingotv1.Item_Layer2Address:
+		return Layer2
+	}
+	return ""
+}
+
+// digester fills in digests; it reuses one MAC.
+type digester struct{ mac hash.Hash }
+
+func newDigester(key []byte) digester { return digester{hmac.New(sha256.New, key)} }
+
+// seal fills in the digest of an item whose other fields are final. 128 bits of the MAC are kept: digests are
+// compared between versions of one item only, and each speaker lists all of its own when it connects.
+func (d digester) seal(item *ingotv1.Item) *ingotv1.Item {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(item)
+	if err != nil { // only invalid UTF-8 can fail, and Kubernetes stores none
+		b = fmt.Appendf(nil, "%s: %v", item.GetId(), err)
+	}
+	d.mac.Reset()
+	d.mac.Write(b)
+	item.Digest = hex.EncodeToString(d.mac.Sum(nil)[:16])
+	return item
+}

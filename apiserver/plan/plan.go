@@ -1,0 +1,80 @@
+// Package plan decides what every node announces: from the stored configuration, what the cluster looks like and
+// the ownership decided earlier, to the items that each node shall have. It is pure: no client, no socket, no
+// clock and no goroutine, and the same input, in whatever order, gives the same output.
+//
+// The behaviour is MetalLB's (spec.md sections 5 and 6) with one difference that users asked for: an owner of a
+// layer-2 address, once elected, stays the owner for as long as it is eligible.
+package plan
+
+import (
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// Input is all that decides. It is shared and is not changed.
+type Input struct {
+	// Config is the stored configuration at one revision; nil means empty.
+	Config *metallb.Configuration
+	// Services are all Services; those that are not ours to announce or have no address are ignored.
+	Services []*corev1.Service
+	// EndpointSlices are those of each Service.
+	EndpointSlices map[types.NamespacedName][]*discoveryv1.EndpointSlice
+	Nodes          []*corev1.Node
+	// Secrets are those of the system namespace, by name.
+	Secrets map[string]*corev1.Secret
+	// Facts are by name of the node; one without was never heard of.
+	Facts map[string]NodeFacts
+	// Decisions are the stored owners of layer-2 addresses.
+	Decisions map[netip.Addr]Decision
+	// LoadBalancerClass limits the Services to those of exactly this class; empty means those without one.
+	LoadBalancerClass string
+	// Key makes the digests of items. Digests are shown and logged and cover session passwords, so that a plain
+	// hash would let anyone who sees one try passwords at leisure. It must therefore be hard to guess, and the same
+	// over restarts and replicas, for a different one makes every item look changed.
+	Key []byte
+}
+
+// NodeFacts is what the centre knows of a speaker.
+type NodeFacts struct {
+	// Connected says that its stream is up.
+	Connected bool
+	// Lost says that it was gone for longer than the grace, so that its addresses may move.
+	Lost bool
+	// Holds are the layer-2 addresses that it says it owns, with their terms; also while it obeys another lineage,
+	// and while it is away, as it last said.
+	Holds map[netip.Addr]uint64
+}
+
+// Decision is the owner of one layer-2 address.
+type Decision struct {
+	// Owner is the name of a Node.
+	Owner string
+	// Term grows with every change of owner; the first is 1.
+	Term uint64
+}
+
+// Output is what shall be. All of it is shared and must not be changed: nodes with equal content have the same
+// maps and the same items.
+type Output struct {
+	// Nodes has a plan for every Node, and an empty one for every connected speaker that has no Node (any more), so
+	// that it lets go of what it holds.
+	Nodes map[string]*NodePlan
+	// Decisions are all that shall be stored before anything is sent. The decision on an address lasts for as long as
+	// a Service holds the address, also while nobody announces it for want of endpoints or advertisements: pods that
+	// restart do not move it, and terms never run backwards. It is absent, and to be deleted, afterwards.
+	Decisions map[netip.Addr]Decision
+	// Withheld is what is not announced or not applied where one could expect it, sorted.
+	Withheld []Withheld
+}
+
+// NodePlan is all that one node shall have.
+type NodePlan struct {
+	// Items are by lane and by id, with digests. Both lanes are always present.
+	Items map[ingotv1.Lane]map[string]*ingotv1.Item
+}
