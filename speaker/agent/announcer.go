@@ -1,0 +1,34 @@
+// Package agent is the speaker apart from the protocols it speaks to the network: it keeps a stream to every
+// replica of the centre, decides which of them to obey, hands the desired state to the announcers, saves it, and
+// tells the centre what became of it.
+package agent
+
+import (
+	"context"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// Announcer makes one kind of item true on this node. Apply and Report are called by one goroutine, never at the
+// same time; Run is called once, by another, and may start before or after the first Apply.
+type Announcer interface {
+	// Apply makes items the complete desired set, in one step: new and changed first, then removals. restored
+	// says that they come from saved state, not from the centre. It returns one result per item, and must not
+	// block on the network. An item that it rejects leaves in place what the same id stood for before. The items
+	// are shared: Apply must not change them.
+	Apply(ctx context.Context, items []*ingotv1.Item, restored bool) []*ingotv1.ItemResult
+	// Changed fires (coalesced: capacity one, sends that do not block) when a report or an earlier result changed.
+	Changed() <-chan struct{}
+	// Report adds the current observations, always all of them, to r, and to r.Results the item results that
+	// changed since Apply or Report last returned them. The agent finds out what is news to whom.
+	Report(r *ingotv1.Report)
+	// Run serves until ctx ends. On return it has left the network as it is (BGP sessions are not closed
+	// gracefully: static stability).
+	Run(ctx context.Context) error
+}
+
+// NeighborLister is an Announcer that also knows who asked for its addresses.
+type NeighborLister interface {
+	// Neighbors returns the hosts heard asking for this node's addresses.
+	Neighbors() []*ingotv1.Neighbor
+}
