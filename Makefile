@@ -31,6 +31,25 @@ tools:
 grpcurl:
 	GOWORK=off go -C $(TOOLS) build -o ../../bin/ github.com/fullstorydev/grpcurl/cmd/grpcurl
 
+## generate: what is generated and checked in: API machinery, OpenAPI definitions, the wire
+API := ./apiserver/apis/metallb
+SERVED := $(API)/v1beta1 $(API)/v1beta2
+GENERATED := '*zz_generated*.go' '*.pb.go'
+generate: tools
+	bin/tools/deepcopy-gen --go-header-file /dev/null --output-file zz_generated.deepcopy.go $(API) $(SERVED)
+	bin/tools/defaulter-gen --go-header-file /dev/null --output-file zz_generated.defaults.go $(SERVED)
+	bin/tools/conversion-gen --go-header-file /dev/null --output-file zz_generated.conversion.go $(SERVED)
+	bin/tools/openapi-gen --go-header-file /dev/null --output-file zz_generated.openapi.go \
+		--output-dir apiserver/apis/openapi --output-pkg github.com/ingot-lb/ingot/apiserver/apis/openapi \
+		--output-model-name-file zz_generated.model_name.go --report-filename /dev/null \
+		$(foreach p,pkg/apis/meta/v1 pkg/runtime pkg/version,--readonly-pkg k8s.io/apimachinery/$(p) k8s.io/apimachinery/$(p)) $(SERVED)
+	PATH="$(CURDIR)/bin/tools:$$PATH" buf generate
+
+## check-generated: fails, with the difference, where what is checked in is not what generate makes
+check-generated: generate
+	git diff --exit-code -- $(GENERATED)
+	@new=$$(git ls-files --others --exclude-standard -- $(GENERATED)); if [ -n "$$new" ]; then echo "not checked in:"; echo "$$new"; exit 1; fi
+
 ## lint: formatting, vet, staticcheck and buf, on our own code
 lint: tools
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt wants:"; echo "$$out"; exit 1; fi

@@ -21,8 +21,8 @@ type BGPAdvertisementSpec struct {
 	AggregationLength *int32
 	// AggregationLengthV6 is the IPv6 prefix length to roll addresses up to; defaulted to 128.
 	AggregationLengthV6 *int32
-	// LocalPref is LOCAL_PREF on iBGP sessions; 0 means unset.
-	LocalPref uint32
+	// LocalPref is LOCAL_PREF on iBGP sessions; 0 means unset. In a stored object it fits 32 bits.
+	LocalPref int64
 	// Communities are "u16:u16", "large:u32:u32:u32", or names of aliases.
 	Communities            []string
 	IPAddressPools         []string

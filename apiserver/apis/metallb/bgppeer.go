@@ -26,16 +26,17 @@ const (
 	ExternalASN DynamicASNMode = "external"
 )
 
-// BGPPeerSpec is the desired state of a BGPPeer.
+// BGPPeerSpec is the desired state of a BGPPeer. Numbers are wider than their range, so that a value outside of it
+// reaches the rules and is refused by name; in a stored object AS numbers fit 32 bits and the port 16.
 type BGPPeerSpec struct {
-	MyASN      uint32
-	ASN        uint32 // peerASN on the wire
+	MyASN      int64
+	ASN        int64 // peerASN on the wire; 0 means unset
 	DynamicASN DynamicASNMode
-	LocalASN   uint32
+	LocalASN   int64  // 0 means unset
 	Address    string // peerAddress on the wire
 	Interface  string
 	SrcAddress string // sourceAddress on the wire
-	Port       uint16 // peerPort on the wire; defaulted to 179
+	Port       int32  // peerPort on the wire; defaulted to 179
 	HoldTime   *metav1.Duration
 	// KeepaliveTime unset means a third of the hold time.
 	KeepaliveTime *metav1.Duration
@@ -44,9 +45,10 @@ type BGPPeerSpec struct {
 	NodeSelectors []metav1.LabelSelector
 	Password      string
 	// PasswordSecret names a Secret of type kubernetes.io/basic-auth in the system namespace.
-	PasswordSecret         corev1.SecretReference
-	BFDProfile             string
-	EnableGracefulRestart  bool
+	PasswordSecret corev1.SecretReference
+	BFDProfile     string
+	// EnableGracefulRestart cannot be changed while it is set; nil means false.
+	EnableGracefulRestart  *bool
 	EBGPMultiHop           bool
 	VRFName                string // vrf on the wire
 	DualStackAddressFamily bool

@@ -22,8 +22,8 @@ type IPAddressPoolSpec struct {
 	AutoAssign *bool
 	// AvoidBuggyIPs keeps IPv4 addresses that end in .0 or .255 unused.
 	AvoidBuggyIPs bool
-	// ServiceAllocation pins the pool to namespaces and Services.
-	ServiceAllocation *ServiceAllocation
+	// AllocateTo pins the pool to namespaces and Services; serviceAllocation on the wire.
+	AllocateTo *ServiceAllocation
 }
 
 // ServiceAllocation restricts and orders a pool's use.

@@ -1,0 +1,125 @@
+package install
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+)
+
+// TestStored shows what a minimal object of each kind becomes in etcd: its version, and the defaults that MetalLB's
+// CRD schemas materialise.
+func TestStored(t *testing.T) {
+	tests := []struct{ in, want string }{
+		{
+			`{"apiVersion":"metallb.io/v1beta1","kind":"IPAddressPool","metadata":{"name":"a"},"spec":{"addresses":["10.0.0.0/24"]}}`,
+			`{"apiVersion":"metallb.io/v1beta1","kind":"IPAddressPool","metadata":{"name":"a"},
+			  "spec":{"addresses":["10.0.0.0/24"],"autoAssign":true,"avoidBuggyIPs":false}}`,
+		},
+		{
+			`{"apiVersion":"metallb.io/v1beta1","kind":"L2Advertisement","metadata":{"name":"a"}}`,
+			`{"apiVersion":"metallb.io/v1beta1","kind":"L2Advertisement","metadata":{"name":"a"},"spec":{}}`,
+		},
+		{
+			`{"apiVersion":"metallb.io/v1beta1","kind":"BGPAdvertisement","metadata":{"name":"a"}}`,
+			`{"apiVersion":"metallb.io/v1beta1","kind":"BGPAdvertisement","metadata":{"name":"a"},
+			  "spec":{"aggregationLength":32,"aggregationLengthV6":128}}`,
+		},
+		{
+			`{"apiVersion":"metallb.io/v1beta2","kind":"BGPPeer","metadata":{"name":"a"},
+			  "spec":{"myASN":64512,"peerASN":64513,"peerAddress":"10.0.0.1"}}`,
+			`{"apiVersion":"metallb.io/v1beta2","kind":"BGPPeer","metadata":{"name":"a"},
+			  "spec":{"myASN":64512,"peerASN":64513,"peerAddress":"10.0.0.1","peerPort":179,
+			  "ebgpMultiHop":false,"dualStackAddressFamily":false,"disableMP":false}}`,
+		},
+	}
+	codec := StorageCodec()
+	for _, tt := range tests {
+		obj, err := runtime.Decode(codec, []byte(tt.in))
+		if err != nil {
+			t.Fatalf("decoding %s: %v", tt.in, err)
+		}
+		stored, err := runtime.Encode(codec, obj)
+		if err != nil {
+			t.Fatalf("encoding %T: %v", obj, err)
+		}
+		if diff := cmp.Diff(decode(t, tt.want), decode(t, string(stored))); diff != "" {
+			t.Errorf("%T as stored (-want +got):\n%s", obj, diff)
+		}
+		if again, err := runtime.Decode(codec, stored); err != nil {
+			t.Errorf("%T does not read back: %v", obj, err)
+		} else if diff := cmp.Diff(obj, again); diff != "" {
+			t.Errorf("%T read back (-want +got):\n%s", obj, diff)
+		}
+	}
+}
+
+// TestExplicitValuesReachTheRules: an explicit value outside of its range must not be taken for an unset field.
+func TestExplicitValuesReachTheRules(t *testing.T) {
+	obj, err := runtime.Decode(StorageCodec(), []byte(`{"apiVersion":"metallb.io/v1beta2","kind":"BGPPeer","spec":
+		{"myASN":-1,"peerASN":4294967296,"peerPort":0,"enableGracefulRestart":false}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := metallb.BGPPeerSpec{MyASN: -1, ASN: 1 << 32, Port: 0, EnableGracefulRestart: new(false)}
+	if diff := cmp.Diff(want, obj.(*metallb.BGPPeer).Spec); diff != "" {
+		t.Errorf("spec (-want +got):\n%s", diff)
+	}
+}
+
+func TestVersions(t *testing.T) {
+	want := []schema.GroupVersion{{Group: "metallb.io", Version: "v1beta2"}, {Group: "metallb.io", Version: "v1beta1"}}
+	if diff := cmp.Diff(want, Scheme.PrioritizedVersionsForGroup(metallb.GroupName)); diff != "" {
+		t.Errorf("versions, preferred first (-want +got):\n%s", diff)
+	}
+	for _, gv := range want {
+		if !Scheme.Recognizes(gv.WithKind("WatchEvent")) {
+			t.Errorf("%v cannot be watched", gv)
+		}
+	}
+}
+
+func TestFieldLabels(t *testing.T) {
+	for _, gvk := range []schema.GroupVersionKind{
+		{Group: "metallb.io", Version: "v1beta1", Kind: "IPAddressPool"},
+		{Group: "metallb.io", Version: "v1beta1", Kind: "L2Advertisement"},
+		{Group: "metallb.io", Version: "v1beta1", Kind: "BGPAdvertisement"},
+		{Group: "metallb.io", Version: "v1beta2", Kind: "BGPPeer"},
+	} {
+		for _, label := range []string{"metadata.name", "metadata.namespace"} {
+			if got, _, err := Scheme.ConvertFieldLabel(gvk, label, "x"); err != nil || got != label {
+				t.Errorf("%v: field label %s becomes %q, %v", gvk, label, got, err)
+			}
+		}
+		if _, _, err := Scheme.ConvertFieldLabel(gvk, "spec.addresses", "x"); err == nil {
+			t.Errorf("%v: field label spec.addresses is accepted", gvk)
+		}
+	}
+}
+
+func TestNoProtobuf(t *testing.T) {
+	got := map[string]bool{}
+	for _, info := range WithoutProtobuf(Codecs).SupportedMediaTypes() {
+		got[info.MediaType] = true
+	}
+	if diff := cmp.Diff(map[string]bool{runtime.ContentTypeJSON: true, runtime.ContentTypeYAML: true}, got); diff != "" {
+		t.Errorf("media types (-want +got):\n%s", diff)
+	}
+}
+
+// decode reads JSON without the creation timestamp, which is null in an object that was never created.
+func decode(t *testing.T, s string) map[string]any {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal([]byte(s), &m); err != nil {
+		t.Fatal(err)
+	}
+	if meta, ok := m["metadata"].(map[string]any); ok {
+		delete(meta, "creationTimestamp")
+	}
+	return m
+}

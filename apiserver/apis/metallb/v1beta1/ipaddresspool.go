@@ -1,0 +1,98 @@
+package v1beta1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// IPAddressPool is a set of addresses that Services of type LoadBalancer may get. Addresses are announced only
+// where an L2Advertisement or a BGPAdvertisement selects the pool. No two pools may share an address.
+type IPAddressPool struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object's metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the desired state of the pool.
+	Spec IPAddressPoolSpec `json:"spec"`
+	// status counts the addresses of the pool. Written by the controller.
+	// +optional
+	Status IPAddressPoolStatus `json:"status,omitempty,omitzero"`
+}
+
+// IPAddressPoolSpec is the desired state of an IPAddressPool.
+type IPAddressPoolSpec struct {
+	// addresses are the addresses of the pool, each entry a CIDR ("192.168.10.0/24", "2001:db8::/64") or an
+	// inclusive range ("192.168.9.1-192.168.9.5"). Host bits of a CIDR are ignored; a single address is written
+	// with /32 or /128. IPv4 and IPv6 entries may be mixed; one range is of one family. Entries must not overlap
+	// each other or those of another pool. Earlier entries are used first, and the lowest free address first
+	// within an entry; network and broadcast addresses are used too, unless avoidBuggyIPs says otherwise.
+	// +listType=atomic
+	Addresses []string `json:"addresses"`
+
+	// autoAssign says whether a Service may get an address of this pool without asking for the pool or the
+	// address. Services keep addresses that they have. Defaults to true.
+	// +optional
+	// +default=true
+	AutoAssign *bool `json:"autoAssign,omitempty"`
+
+	// avoidBuggyIPs leaves IPv4 addresses that end in .0 or .255 unused, for networks with equipment that drops
+	// them. IPv6 is not affected. Defaults to false.
+	// +optional
+	// +default=false
+	AvoidBuggyIPs bool `json:"avoidBuggyIPs"`
+
+	// serviceAllocation pins the pool to namespaces and Services and orders pinned pools. A Service that a pinned
+	// pool matches tries pinned pools before others. If it is given without any restriction, the pool is pinned
+	// to every Service.
+	// +optional
+	AllocateTo *ServiceAllocation `json:"serviceAllocation,omitempty"`
+}
+
+// ServiceAllocation pins an IPAddressPool. The namespace restriction (namespaces and namespaceSelectors together)
+// and the Service restriction must both be met.
+type ServiceAllocation struct {
+	// priority orders the pinned pools that match a Service: the lower number is tried earlier, 0 or unset last.
+	// +optional
+	Priority int `json:"priority,omitempty"`
+
+	// namespaces are the names of the namespaces whose Services may use the pool.
+	// +optional
+	// +listType=atomic
+	Namespaces []string `json:"namespaces,omitempty"`
+
+	// namespaceSelectors select further namespaces by label; a namespace that any of them matches counts.
+	// +optional
+	// +listType=atomic
+	NamespaceSelectors []metav1.LabelSelector `json:"namespaceSelectors,omitempty"`
+
+	// serviceSelectors select the Services that may use the pool by label; any match counts.
+	// +optional
+	// +listType=atomic
+	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+}
+
+// IPAddressPoolStatus counts the addresses of a pool. Numbers stop at the largest 64-bit integer.
+type IPAddressPoolStatus struct {
+	// assignedIPv4 is the number of IPv4 addresses in use, each counted once however many Services share it.
+	AssignedIPv4 int64 `json:"assignedIPv4"`
+	// assignedIPv6 is the number of IPv6 addresses in use, each counted once however many Services share it.
+	AssignedIPv6 int64 `json:"assignedIPv6"`
+	// availableIPv4 is the number of IPv4 addresses not in use.
+	AvailableIPv4 int64 `json:"availableIPv4"`
+	// availableIPv6 is the number of IPv6 addresses not in use.
+	AvailableIPv6 int64 `json:"availableIPv6"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// IPAddressPoolList is a list of IPAddressPools.
+type IPAddressPoolList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the pools.
+	Items []IPAddressPool `json:"items"`
+}

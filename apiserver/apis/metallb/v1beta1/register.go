@@ -1,0 +1,54 @@
+package v1beta1
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+)
+
+// SchemeGroupVersion is the group and version of the types here.
+var SchemeGroupVersion = schema.GroupVersion{Group: metallb.GroupName, Version: "v1beta1"}
+
+var (
+	// SchemeBuilder collects what AddToScheme registers; generated code adds defaults and conversions.
+	SchemeBuilder      = runtime.NewSchemeBuilder(addKnownTypes, addFieldLabels)
+	localSchemeBuilder = &SchemeBuilder
+	// AddToScheme registers the types, their defaults and their conversion to the internal types.
+	AddToScheme = SchemeBuilder.AddToScheme
+)
+
+func init() {
+	localSchemeBuilder.Register(RegisterDefaults)
+}
+
+func addKnownTypes(scheme *runtime.Scheme) error {
+	scheme.AddKnownTypes(SchemeGroupVersion,
+		&IPAddressPool{}, &IPAddressPoolList{},
+		&L2Advertisement{}, &L2AdvertisementList{},
+		&BGPAdvertisement{}, &BGPAdvertisementList{},
+	)
+	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
+	return nil
+}
+
+// addFieldLabels declares what field selectors may name.
+func addFieldLabels(scheme *runtime.Scheme) error {
+	for _, kind := range []string{"IPAddressPool", "L2Advertisement", "BGPAdvertisement"} {
+		if err := scheme.AddFieldLabelConversionFunc(SchemeGroupVersion.WithKind(kind), fieldLabel); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func fieldLabel(label, value string) (string, string, error) {
+	switch label {
+	case "metadata.name", "metadata.namespace":
+		return label, value, nil
+	}
+	return "", "", fmt.Errorf("field label %q is not supported: only metadata.name and metadata.namespace are", label)
+}

@@ -1,0 +1,47 @@
+package v1beta2
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+)
+
+// SchemeGroupVersion is the group and version of the types here.
+var SchemeGroupVersion = schema.GroupVersion{Group: metallb.GroupName, Version: "v1beta2"}
+
+var (
+	// SchemeBuilder collects what AddToScheme registers; generated code adds defaults and conversions.
+	SchemeBuilder      = runtime.NewSchemeBuilder(addKnownTypes, addFieldLabels)
+	localSchemeBuilder = &SchemeBuilder
+	// AddToScheme registers the types, their defaults and their conversion to the internal types.
+	AddToScheme = SchemeBuilder.AddToScheme
+)
+
+func init() {
+	localSchemeBuilder.Register(RegisterDefaults)
+}
+
+func addKnownTypes(scheme *runtime.Scheme) error {
+	scheme.AddKnownTypes(SchemeGroupVersion,
+		&BGPPeer{}, &BGPPeerList{},
+	)
+	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
+	return nil
+}
+
+// addFieldLabels declares what field selectors may name.
+func addFieldLabels(scheme *runtime.Scheme) error {
+	return scheme.AddFieldLabelConversionFunc(SchemeGroupVersion.WithKind("BGPPeer"), fieldLabel)
+}
+
+func fieldLabel(label, value string) (string, string, error) {
+	switch label {
+	case "metadata.name", "metadata.namespace":
+		return label, value, nil
+	}
+	return "", "", fmt.Errorf("field label %q is not supported: only metadata.name and metadata.namespace are", label)
+}
