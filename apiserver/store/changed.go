@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Changed returns a channel that receives once at the start and whenever the configuration may have changed since
+// the last receive; several changes may give one signal, and an interruption of etcd gives one too. After a
+// signal, Snapshot returns at least what caused it. The channel is closed when ctx ends.
+func (s *Store) Changed(ctx context.Context) <-chan struct{} {
+	return s.notify(ctx, guardKey)
+}
+
+// notify signals changes of one key.
+func (s *Store) notify(ctx context.Context, key string) <-chan struct{} {
+	signals := make(chan struct{}, 1)
+	signal := func() {
+		select {
+		case signals <- struct{}{}:
+		default: // one is waiting already
+		}
+	}
+	go func() {
+		defer close(signals)
+		for attempt := 0; ; attempt++ {
+			began := time.Now()
+			err := s.watchOnce(ctx, key, signal)
+			if ctx.Err() != nil {
+				return
+			}
+			if time.Since(began) > time.Minute {
+				attempt = 0
+			}
+			s.log.Debug("watch ended", "key", key, "error", err)
+			if pause(ctx, attempt, 50*time.Millisecond, 2*time.Second) != nil {
+				return
+			}
+		}
+	}()
+	return signals
+}
+
+// watchOnce signals when the watch is established, which covers what it may have missed, and at each change.
+func (s *Store) watchOnce(ctx context.Context, key string, signal func()) error {
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	for resp := range s.client.Watch(ctx, key, clientv3.WithCreatedNotify()) {
+		if err := resp.Err(); err != nil {
+			return err
+		}
+		signal()
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,41 @@
+package store
+
+import (
+	"path"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// The keys; docs/architecture.md lists them for operators. None may lie under objectPrefix, or watches of objects
+// would see them.
+const (
+	storagePrefix = "/registry"
+	objectPrefix  = storagePrefix + "/" + groupName + "/"
+
+	guardKey     = "/ingot/guard"
+	lineageKey   = "/ingot/lineage"
+	leaderKey    = "/ingot/leader"
+	adoptionKey  = "/ingot/adoption"
+	layer2Prefix = "/ingot/layer2/"
+)
+
+const groupName = "metallb.io"
+
+var internalVersion = schema.GroupVersion{Group: groupName, Version: runtime.APIVersionInternal}
+
+// resourceOf returns the plural name in the key of an object, or "" when it is not one.
+func resourceOf(key string) string {
+	rest, ok := strings.CutPrefix(key, objectPrefix)
+	if !ok {
+		return ""
+	}
+	resource, _, _ := strings.Cut(rest, "/")
+	return resource
+}
+
+// resourcePrefix is where generic storage keeps a resource, below storagePrefix.
+func resourcePrefix(resource string) string {
+	return path.Join("/", groupName, resource)
+}

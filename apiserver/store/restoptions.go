@@ -1,0 +1,125 @@
+package store
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/cacher"
+	"k8s.io/apiserver/pkg/storage/etcd3"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
+	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
+	flowcontrolrequest "k8s.io/apiserver/pkg/util/flowcontrol/request"
+	"k8s.io/client-go/tools/cache"
+)
+
+// RESTOptionsGetter gives generic registries storage with the guarded write under a watch cache. tracker, which
+// may be nil, learns how many objects there are, for priority and fairness.
+func (s *Store) RESTOptionsGetter(tracker flowcontrolrequest.StorageObjectCountTracker) generic.RESTOptionsGetter {
+	return &restOptions{store: s, tracker: tracker}
+}
+
+type restOptions struct {
+	store   *Store
+	tracker flowcontrolrequest.StorageObjectCountTracker
+}
+
+// GetRESTOptions implements generic.RESTOptionsGetter.
+func (r *restOptions) GetRESTOptions(resource schema.GroupResource, example runtime.Object) (generic.RESTOptions, error) {
+	if resource.Group != groupName {
+		return generic.RESTOptions{}, fmt.Errorf("%s is not of group %s", resource, groupName)
+	}
+	kinds, _, err := r.store.scheme.ObjectKinds(example)
+	if err != nil {
+		return generic.RESTOptions{}, fmt.Errorf("kind of %s: %w", resource, err)
+	}
+	kind := kinds[0].GroupKind()
+	codec, version, err := r.store.storageCodec(kind)
+	if err != nil {
+		return generic.RESTOptions{}, err
+	}
+	config := storagebackend.NewDefaultConfig(storagePrefix, codec)
+	config.EncodeVersioner = version
+	config.StorageObjectCountTracker = r.tracker
+	return generic.RESTOptions{
+		StorageConfig:             config.ForResource(resource),
+		Decorator:                 r.store.decorator(kind),
+		EnableGarbageCollection:   true,
+		DeleteCollectionWorkers:   1,
+		ResourcePrefix:            resourcePrefix(resource.Resource),
+		CountMetricPollPeriod:     time.Minute,
+		StorageObjectCountTracker: r.tracker,
+	}, nil
+}
+
+// storageCodec encodes to the preferred version that has the kind, and decodes any to the internal type.
+func (s *Store) storageCodec(kind schema.GroupKind) (runtime.Codec, schema.GroupVersion, error) {
+	info, ok := runtime.SerializerInfoForMediaType(s.codecs.SupportedMediaTypes(), runtime.ContentTypeJSON)
+	if !ok {
+		return nil, schema.GroupVersion{}, fmt.Errorf("no serializer for %s", runtime.ContentTypeJSON)
+	}
+	for _, version := range s.scheme.PrioritizedVersionsForGroup(groupName) {
+		if s.scheme.Recognizes(version.WithKind(kind.Kind)) {
+			return s.codecs.CodecForVersions(info.Serializer, info.Serializer, version, internalVersion), version, nil
+		}
+	}
+	return nil, schema.GroupVersion{}, fmt.Errorf("no version of %s is registered", kind)
+}
+
+// decorator is registry.StorageWithCacher with our client in place of the factory's.
+func (s *Store) decorator(kind schema.GroupKind) generic.StorageDecorator {
+	return func(
+		config *storagebackend.ConfigForResource,
+		resourcePrefix string,
+		keyFunc func(obj runtime.Object) (string, error),
+		newFunc func() runtime.Object,
+		newListFunc func() runtime.Object,
+		getAttrs storage.AttrFunc,
+		triggers storage.IndexerFuncs,
+		indexers *cache.Indexers,
+	) (storage.Interface, factory.DestroyFunc, error) {
+		plain := &kubernetes.Client{Client: s.client}
+		client := &kubernetes.Client{Client: s.client, Kubernetes: &guarded{Interface: plain, store: s, kind: kind}}
+		versioner := storage.APIObjectVersioner{}
+		raw, err := etcd3.New(client, s.compactor, config.Codec, newFunc, newListFunc, config.Prefix, resourcePrefix,
+			config.GroupResource, identity.NewEncryptCheckTransformer(), config.LeaseManagerConfig,
+			etcd3.NewDefaultDecoder(config.Codec, versioner), versioner)
+		if err != nil {
+			return nil, nil, fmt.Errorf("storage of %s: %w", config.GroupResource, err)
+		}
+		cached, err := cacher.NewCacherFromConfig(cacher.Config{
+			Storage:             raw,
+			Versioner:           versioner,
+			GroupResource:       config.GroupResource,
+			EventsHistoryWindow: config.EventsHistoryWindow,
+			ResourcePrefix:      resourcePrefix,
+			KeyFunc:             keyFunc,
+			NewFunc:             newFunc,
+			NewListFunc:         newListFunc,
+			GetAttrsFunc:        getAttrs,
+			IndexerFuncs:        triggers,
+			Indexers:            indexers,
+			Codec:               config.Codec,
+		})
+		if err != nil {
+			raw.Close()
+			return nil, nil, fmt.Errorf("watch cache of %s: %w", config.GroupResource, err)
+		}
+		delegator := cacher.NewCacheDelegator(cached, raw)
+		var once sync.Once // upstream calls it again for each subresource
+		destroy := func() {
+			once.Do(func() {
+				delegator.Stop()
+				cached.Stop()
+				raw.Close()
+			})
+		}
+		return delegator, destroy, nil
+	}
+}

@@ -1,0 +1,55 @@
+package store
+
+import (
+	"context"
+	"log/slog"
+
+	"go.uber.org/zap/zapcore"
+)
+
+// slogCore makes etcd, which logs with zap, write to our log. etcd's own "warn" includes every slow request, so
+// callers choose "error".
+type slogCore struct {
+	log    *slog.Logger
+	level  zapcore.Level
+	fields []zapcore.Field
+}
+
+func (c *slogCore) Enabled(l zapcore.Level) bool { return l >= c.level }
+
+func (c *slogCore) With(fields []zapcore.Field) zapcore.Core {
+	all := append(append([]zapcore.Field{}, c.fields...), fields...)
+	return &slogCore{log: c.log, level: c.level, fields: all}
+}
+
+func (c *slogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(e.Level) {
+		return ce.AddCore(e, c)
+	}
+	return ce
+}
+
+func (c *slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	enc := zapcore.NewMapObjectEncoder()
+	for _, f := range append(append([]zapcore.Field{}, c.fields...), fields...) {
+		f.AddTo(enc)
+	}
+	attrs := make([]slog.Attr, 0, len(enc.Fields)+1)
+	attrs = append(attrs, slog.String("component", "etcd"))
+	for k, v := range enc.Fields {
+		attrs = append(attrs, slog.Any(k, v))
+	}
+	level := slog.LevelError
+	switch {
+	case e.Level <= zapcore.DebugLevel:
+		level = slog.LevelDebug
+	case e.Level == zapcore.InfoLevel:
+		level = slog.LevelInfo
+	case e.Level == zapcore.WarnLevel:
+		level = slog.LevelWarn
+	}
+	c.log.LogAttrs(context.Background(), level, e.Message, attrs...)
+	return nil
+}
+
+func (c *slogCore) Sync() error { return nil }
