@@ -58,7 +58,7 @@ func TestLeadershipEndsWithItsKey(t *testing.T) {
 
 func TestLeaderKeyOfADeadProcessIsNotWaitedFor(t *testing.T) {
 	dir := t.TempDir()
-	s, err := Open(t.Context(), bareOptions(dir))
+	s, err := Open(t.Context(), testOptions(dir))
 	if err != nil {
 		t.Fatal(err)
 	}

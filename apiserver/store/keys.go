@@ -3,9 +3,6 @@ package store
 import (
 	"path"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // The keys; docs/architecture.md lists them for operators. None may lie under objectPrefix, or watches of objects
@@ -22,8 +19,6 @@ const (
 )
 
 const groupName = "metallb.io"
-
-var internalVersion = schema.GroupVersion{Group: groupName, Version: runtime.APIVersionInternal}
 
 // resourceOf returns the plural name in the key of an object, or "" when it is not one.
 func resourceOf(key string) string {

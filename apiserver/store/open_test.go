@@ -7,14 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
 )
 
-// open opens a store on dir with an empty scheme, and closes it at the end of the test.
+// open opens a store on dir and closes it at the end of the test.
 func open(t *testing.T, dir string) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), bareOptions(dir))
+	s, err := Open(t.Context(), testOptions(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,14 +25,19 @@ func open(t *testing.T, dir string) *Store {
 	return s
 }
 
-func bareOptions(dir string) Options {
-	scheme := runtime.NewScheme()
-	return Options{DataDir: dir, Scheme: scheme, Codecs: serializer.NewCodecFactory(scheme), UnsafeNoFsync: true}
+func testOptions(dir string) Options {
+	return Options{
+		DataDir:        dir,
+		Scheme:         install.Scheme,
+		Codec:          install.StorageCodec(),
+		StorageVersion: install.StorageVersion(install.Scheme),
+		UnsafeNoFsync:  true,
+	}
 }
 
 func TestLineageIsWrittenOnceAndSurvivesRestart(t *testing.T) {
 	dir := t.TempDir()
-	s, err := Open(t.Context(), bareOptions(dir))
+	s, err := Open(t.Context(), testOptions(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +66,7 @@ func TestLockedDataDirectoryIsRefusedAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir)
 
-	_, err := Open(t.Context(), bareOptions(dir))
+	_, err := Open(t.Context(), testOptions(dir))
 	if err == nil || !strings.Contains(err.Error(), "another process uses it") {
 		t.Fatalf("second Open on the same directory: %v", err)
 	}
@@ -72,7 +76,7 @@ func TestDamagedDataDirectoryIsAClearError(t *testing.T) {
 	for _, damaged := range []string{"etcd/member/snap/db", "etcd/member/wal/0000000000000000-0000000000000000.wal"} {
 		t.Run(filepath.Base(damaged), func(t *testing.T) {
 			dir := t.TempDir()
-			s, err := Open(t.Context(), bareOptions(dir))
+			s, err := Open(t.Context(), testOptions(dir))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +85,7 @@ func TestDamagedDataDirectoryIsAClearError(t *testing.T) {
 			}
 			overwrite(t, filepath.Join(dir, damaged))
 
-			_, err = Open(t.Context(), bareOptions(dir))
+			_, err = Open(t.Context(), testOptions(dir))
 			if err == nil || !strings.Contains(err.Error(), "restore it from a backup") {
 				t.Fatalf("Open of a damaged directory: %v", err)
 			}
@@ -92,7 +96,7 @@ func TestDamagedDataDirectoryIsAClearError(t *testing.T) {
 func TestUnreachableEtcdIsWaitedForUntilTheContextEnds(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	o := bareOptions("")
+	o := testOptions("")
 	o.Servers = []string{"unix://" + filepath.Join(t.TempDir(), "nobody.sock")}
 
 	_, err := Open(ctx, o)

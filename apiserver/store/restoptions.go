@@ -40,12 +40,8 @@ func (r *restOptions) GetRESTOptions(resource schema.GroupResource, example runt
 		return generic.RESTOptions{}, fmt.Errorf("kind of %s: %w", resource, err)
 	}
 	kind := kinds[0].GroupKind()
-	codec, version, err := r.store.storageCodec(kind)
-	if err != nil {
-		return generic.RESTOptions{}, err
-	}
-	config := storagebackend.NewDefaultConfig(storagePrefix, codec)
-	config.EncodeVersioner = version
+	config := storagebackend.NewDefaultConfig(storagePrefix, r.store.codec)
+	config.EncodeVersioner = r.store.storageVersion
 	config.StorageObjectCountTracker = r.tracker
 	return generic.RESTOptions{
 		StorageConfig:             config.ForResource(resource),
@@ -56,20 +52,6 @@ func (r *restOptions) GetRESTOptions(resource schema.GroupResource, example runt
 		CountMetricPollPeriod:     time.Minute,
 		StorageObjectCountTracker: r.tracker,
 	}, nil
-}
-
-// storageCodec encodes to the preferred version that has the kind, and decodes any to the internal type.
-func (s *Store) storageCodec(kind schema.GroupKind) (runtime.Codec, schema.GroupVersion, error) {
-	info, ok := runtime.SerializerInfoForMediaType(s.codecs.SupportedMediaTypes(), runtime.ContentTypeJSON)
-	if !ok {
-		return nil, schema.GroupVersion{}, fmt.Errorf("no serializer for %s", runtime.ContentTypeJSON)
-	}
-	for _, version := range s.scheme.PrioritizedVersionsForGroup(groupName) {
-		if s.scheme.Recognizes(version.WithKind(kind.Kind)) {
-			return s.codecs.CodecForVersions(info.Serializer, info.Serializer, version, internalVersion), version, nil
-		}
-	}
-	return nil, schema.GroupVersion{}, fmt.Errorf("no version of %s is registered", kind)
 }
 
 // decorator is registry.StorageWithCacher with our client in place of the factory's.

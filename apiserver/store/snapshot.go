@@ -117,7 +117,7 @@ func guardRevision(kvs []*mvccpb.KeyValue) (int64, error) {
 }
 
 func (s *Store) decode(key string, value []byte) (runtime.Object, error) {
-	obj, err := runtime.Decode(s.decoder, value)
+	obj, err := runtime.Decode(s.codec, value)
 	if err != nil {
 		return nil, fmt.Errorf("stored object %s cannot be read: %w", key, err)
 	}

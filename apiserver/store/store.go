@@ -15,7 +15,6 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 
@@ -35,9 +34,11 @@ type Options struct {
 	Servers []string
 	// CAFile, CertFile and KeyFile are for TLS towards Servers; all may be empty.
 	CAFile, CertFile, KeyFile string
-	// Scheme knows the internal and stored types of the group; Codecs is made from it.
+	// Scheme knows the internal types of the group.
 	Scheme *runtime.Scheme
-	Codecs serializer.CodecFactory
+	// Codec writes objects in the version that StorageVersion picks, and reads any version into the internal types.
+	Codec          runtime.Codec
+	StorageVersion runtime.GroupVersioner
 	// Check is the law that every committed write keeps; nil permits everything.
 	Check CheckFunc
 	// Log may be nil.
@@ -55,12 +56,12 @@ type Store struct {
 		etcd3.Compactor
 		Stop()
 	}
-	scheme  *runtime.Scheme
-	codecs  serializer.CodecFactory
-	decoder runtime.Decoder
-	check   CheckFunc
-	log     *slog.Logger
-	lineage string
+	scheme         *runtime.Scheme
+	codec          runtime.Codec
+	storageVersion runtime.GroupVersioner
+	check          CheckFunc
+	log            *slog.Logger
+	lineage        string
 
 	mu sync.Mutex
 	// view is the newest decoded configuration; never nil.
@@ -71,12 +72,12 @@ type Store struct {
 // the user's until ctx ends; a data directory that is locked or damaged is an error at once.
 func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	s := &Store{
-		scheme:  o.Scheme,
-		codecs:  o.Codecs,
-		decoder: o.Codecs.UniversalDecoder(internalVersion),
-		check:   o.Check,
-		log:     o.Log,
-		view:    &view{config: &metallb.Configuration{}},
+		scheme:         o.Scheme,
+		codec:          o.Codec,
+		storageVersion: o.StorageVersion,
+		check:          o.Check,
+		log:            o.Log,
+		view:           &view{config: &metallb.Configuration{}},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
