@@ -1,0 +1,224 @@
+package ipam
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
+)
+
+// Pool is what allocation depends on of an IPAddressPool.
+type Pool struct {
+	Name string
+	// Ranges are used in this order. A range that another pool, or an earlier range, has already is not used twice.
+	Ranges []addrrange.Range
+	// AutoAssign says whether Services that do not ask for the pool may draw from it.
+	AutoAssign bool
+	// AvoidBuggyIPs leaves IPv4 addresses unused that end in .0 or .255.
+	AvoidBuggyIPs bool
+	// Pin restricts and orders the pool's use; nil for a pool for everybody.
+	Pin *Pin
+}
+
+// Pin is a pool's serviceAllocation with its namespace selectors resolved.
+type Pin struct {
+	// Priority: lower is tried earlier, 0 last.
+	Priority int
+	// ByNamespace restricts the pool to Namespaces, also where there are none: selectors that match no namespace
+	// must not open the pool to all of them.
+	ByNamespace bool
+	Namespaces  map[string]bool
+	// ServiceSelectors, of which one must match; none matches every Service.
+	ServiceSelectors []labels.Selector
+}
+
+// admits reports whether the pool may serve s at all.
+func (p *Pool) admits(s Service) bool {
+	if p.Pin == nil {
+		return true
+	}
+	if p.Pin.ByNamespace && !p.Pin.Namespaces[s.Namespace] {
+		return false
+	}
+	if len(p.Pin.ServiceSelectors) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(p.Pin.ServiceSelectors, func(sel labels.Selector) bool { return sel.Matches(s.Labels) })
+}
+
+// sameAddresses reports whether both pools are made of the same addresses in the same order.
+func (p *Pool) sameAddresses(o *Pool) bool {
+	return p.AvoidBuggyIPs == o.AvoidBuggyIPs && slices.Equal(p.Ranges, o.Ranges)
+}
+
+// pool is a Pool in use.
+type pool struct {
+	Pool
+	blocks []*block // in the order of use
+}
+
+// whole reports whether each range became one block: none was cut because another pool had part of it.
+func (p *pool) whole() bool {
+	return slices.EqualFunc(p.blocks, p.Ranges, func(b *block, r addrrange.Range) bool { return b.span == r })
+}
+
+// byPriority orders pinned pools: ascending, 0 last, equal ones by name.
+func byPriority(a, b *pool) int {
+	rank := func(p *pool) int {
+		if p.Pin.Priority == 0 {
+			return math.MaxInt
+		}
+		return p.Pin.Priority
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Name, b.Name))
+}
+
+// Lost is an assignment that the pools no longer allow.
+type Lost struct {
+	Key        string
+	Assignment Assignment // as it was before
+	Err        error      // why it is not allowed
+}
+
+// SetPools replaces all pools. Nothing is taken away: lost lists the assignments that were allowed and are not any
+// more, renamed the Services whose addresses are of another pool than before, both in order of key. A lost assignment
+// is Kept until the caller releases it; one that the new pools allow again is Kept no longer.
+func (a *Allocator) SetPools(pools []Pool) (lost []Lost, renamed []string) {
+	old := a.pools
+	a.pools = make(map[string]*pool, len(pools))
+	a.byName, a.pinned, a.open = nil, nil, nil
+	for _, spec := range pools {
+		p := &pool{Pool: spec}
+		a.pools[p.Name] = p
+		a.byName = append(a.byName, p)
+	}
+	slices.SortFunc(a.byName, func(x, y *pool) int { return cmp.Compare(x.Name, y.Name) })
+	for _, p := range a.byName {
+		switch {
+		case !p.AutoAssign:
+		case p.Pin != nil:
+			a.pinned = append(a.pinned, p)
+		default:
+			a.open = append(a.open, p)
+		}
+	}
+	slices.SortFunc(a.pinned, byPriority)
+	a.layOut(old)
+	return a.recheck()
+}
+
+// layOut gives every pool its blocks and every address in use its block.
+func (a *Allocator) layOut(old map[string]*pool) {
+	a.blocks = nil
+	disjoint := disjoint(a.byName)
+	kept := map[*block]bool{}
+	for _, p := range a.byName {
+		before := old[p.Name]
+		if disjoint && before != nil && before.sameAddresses(&p.Pool) && before.whole() {
+			p.blocks = before.blocks
+			for _, b := range p.blocks {
+				b.pool = p
+				kept[b] = true
+			}
+		} else {
+			for _, span := range p.Ranges {
+				for _, piece := range a.notYetTaken(span, disjoint) {
+					if b := newBlock(p, piece); b != nil {
+						p.blocks = append(p.blocks, b)
+					}
+				}
+			}
+		}
+		a.blocks = append(a.blocks, p.blocks...)
+	}
+	slices.SortFunc(a.blocks, func(x, y *block) int { return x.span.First().Compare(y.span.First()) })
+	for addr, sl := range a.slots {
+		if kept[sl.block] {
+			continue
+		}
+		sl.block = a.blockOf(addr)
+		if sl.block != nil {
+			sl.block.take(addr)
+		}
+	}
+}
+
+// disjoint reports whether no two ranges of the pools overlap, as the rules of the API promise.
+func disjoint(pools []*pool) bool {
+	var all []addrrange.Range
+	for _, p := range pools {
+		all = append(all, p.Ranges...)
+	}
+	slices.SortFunc(all, func(x, y addrrange.Range) int { return x.First().Compare(y.First()) })
+	for i := 1; i < len(all); i++ {
+		if all[i-1].Overlaps(all[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// notYetTaken is span without what the blocks laid out so far have. It is for configurations that break the rules,
+// and then keeps "one address, one pool" true; so it need not be fast.
+func (a *Allocator) notYetTaken(span addrrange.Range, disjoint bool) []addrrange.Range {
+	pieces := []addrrange.Range{span}
+	if disjoint {
+		return pieces
+	}
+	taken := []addrrange.Range{}
+	for _, p := range a.byName {
+		for _, b := range p.blocks {
+			taken = append(taken, b.span)
+		}
+	}
+	for _, t := range taken {
+		var rest []addrrange.Range
+		for _, piece := range pieces {
+			rest = append(rest, subtract(piece, t)...)
+		}
+		pieces = rest
+	}
+	return pieces
+}
+
+// subtract is r without o, in ascending order.
+func subtract(r, o addrrange.Range) []addrrange.Range {
+	shared, overlap := r.Intersect(o)
+	if !overlap {
+		return []addrrange.Range{r}
+	}
+	var rest []addrrange.Range
+	// New fails where nothing is left on a side: the neighbour is then before the start, after the end, or no address.
+	if below, err := addrrange.New(r.First(), shared.First().Prev()); err == nil {
+		rest = append(rest, below)
+	}
+	if above, err := addrrange.New(shared.Last().Next(), r.Last()); err == nil {
+		rest = append(rest, above)
+	}
+	return rest
+}
+
+// recheck compares every assignment with the pools.
+func (a *Allocator) recheck() (lost []Lost, renamed []string) {
+	for key, h := range a.holdings {
+		p, err := a.allowed(h.service, h.Addrs)
+		if err != nil {
+			if !h.Kept {
+				lost = append(lost, Lost{Key: key, Assignment: h.Assignment, Err: err})
+				h.Kept = true
+			}
+			continue
+		}
+		h.Kept = false
+		if h.Pool != p.Name {
+			h.Pool = p.Name
+			renamed = append(renamed, key)
+		}
+	}
+	slices.SortFunc(lost, func(x, y Lost) int { return cmp.Compare(x.Key, y.Key) })
+	slices.Sort(renamed)
+	return lost, renamed
+}
