@@ -1,0 +1,173 @@
+package bgp
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	api "github.com/osrg/gobgp/v3/api"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+var (
+	ipv4Unicast = &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST}
+	ipv6Unicast = &api.Family{Afi: api.Family_AFI_IP6, Safi: api.Family_SAFI_UNICAST}
+)
+
+// encodePeer gives a session's configuration in gobgp's terms.
+func encodePeer(cfg sessionConfig, restarting bool) *api.Peer {
+	peer := &api.Peer{
+		Conf: &api.PeerConf{
+			NeighborAddress: cfg.address.String(),
+			PeerAsn:         cfg.peerASN,
+			LocalAsn:        cfg.ownASN(),
+			AuthPassword:    cfg.password.Value(),
+		},
+		Transport: &api.Transport{RemotePort: uint32(cfg.port), BindInterface: cfg.vrf},
+		Timers: &api.Timers{Config: &api.TimersConfig{
+			HoldTime:               uint64(cfg.hold.Seconds()),
+			KeepaliveInterval:      uint64(cfg.keepalive.Seconds()),
+			ConnectRetry:           uint64(cfg.connectRetry.Seconds()),
+			IdleHoldTimeAfterReset: 1,
+		}},
+		// gobgp's TTL for external peers is 1 otherwise.
+		EbgpMultihop: &api.EbgpMultihop{Enabled: cfg.multiHop, MultihopTtl: 255},
+	}
+	if cfg.source.IsValid() {
+		peer.Transport.LocalAddress = cfg.source.String()
+	}
+	if cfg.gracefulRestart {
+		peer.GracefulRestart = &api.GracefulRestart{
+			Enabled:         true,
+			RestartTime:     restartSeconds,
+			DeferralTime:    deferralSeconds,
+			LocalRestarting: restarting,
+		}
+	}
+	for _, f := range []struct {
+		on     bool
+		family *api.Family
+	}{{cfg.ipv4, ipv4Unicast}, {cfg.ipv6, ipv6Unicast}} {
+		if f.on {
+			peer.AfiSafis = append(peer.AfiSafis, &api.AfiSafi{
+				Config:            &api.AfiSafiConfig{Family: f.family, Enabled: true},
+				MpGracefulRestart: &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: cfg.gracefulRestart}},
+				PrefixLimits:      &api.PrefixLimit{Family: f.family, MaxPrefixes: prefixLimit},
+			})
+		}
+	}
+	return peer
+}
+
+// encodePath gives a path in gobgp's terms. gobgp adds the AS path, and LOCAL_PREF where the session is internal.
+func encodePath(p path) (*api.Path, error) {
+	family := ipv4Unicast
+	if p.prefix.Addr().Is6() {
+		family = ipv6Unicast
+	}
+	nlri, err := anypb.New(&api.IPAddressPrefix{Prefix: p.prefix.Addr().String(), PrefixLen: uint32(p.prefix.Bits())})
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", p.prefix, err)
+	}
+	attrs := []proto.Message{
+		&api.OriginAttribute{Origin: 0}, // IGP
+		&api.NextHopAttribute{NextHop: p.nextHop.String()},
+	}
+	if p.localPref != 0 {
+		attrs = append(attrs, &api.LocalPrefAttribute{LocalPref: p.localPref})
+	}
+	if p.communities != "" {
+		attrs = append(attrs, &api.CommunitiesAttribute{Communities: unpackCommunities(p.communities)})
+	}
+	if p.largeCommunities != "" {
+		large := &api.LargeCommunitiesAttribute{}
+		for b := []byte(p.largeCommunities); len(b) >= 12; b = b[12:] {
+			large.Communities = append(large.Communities, &api.LargeCommunity{
+				GlobalAdmin: binary.BigEndian.Uint32(b),
+				LocalData1:  binary.BigEndian.Uint32(b[4:]),
+				LocalData2:  binary.BigEndian.Uint32(b[8:]),
+			})
+		}
+		attrs = append(attrs, large)
+	}
+	encoded := &api.Path{Family: family, Nlri: nlri, Pattrs: make([]*anypb.Any, 0, len(attrs))}
+	for _, a := range attrs {
+		wrapped, err := anypb.New(a)
+		if err != nil {
+			return nil, fmt.Errorf("encode attributes of %s: %w", p.prefix, err)
+		}
+		encoded.Pattrs = append(encoded.Pattrs, wrapped)
+	}
+	return encoded, nil
+}
+
+var errNotConnected = errors.New("no neighbour is configured")
+
+// lookup reads the neighbour's state. w.mu is held.
+func (w *gobgpWire) lookup() (*api.Peer, error) {
+	if w.neighbour == "" {
+		return nil, errNotConnected
+	}
+	var peer *api.Peer
+	err := w.server.ListPeer(context.Background(), &api.ListPeerRequest{Address: w.neighbour}, func(p *api.Peer) { peer = p })
+	if err != nil {
+		return nil, fmt.Errorf("list peer: %w", err)
+	}
+	if peer == nil {
+		return nil, errNotConnected
+	}
+	return peer, nil
+}
+
+func (w *gobgpWire) negotiated() (ipv4, ipv6 bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	peer, err := w.lookup()
+	if err != nil {
+		return false, false, err
+	}
+	multiprotocol := false
+	for _, wrapped := range peer.GetState().GetRemoteCap() {
+		var capability api.MultiProtocolCapability
+		if !wrapped.MessageIs(&capability) {
+			continue
+		}
+		if err := wrapped.UnmarshalTo(&capability); err != nil {
+			return false, false, fmt.Errorf("decode capability: %w", err)
+		}
+		multiprotocol = true
+		ipv4 = ipv4 || proto.Equal(capability.GetFamily(), ipv4Unicast)
+		ipv6 = ipv6 || proto.Equal(capability.GetFamily(), ipv6Unicast)
+	}
+	// A neighbour without the capability speaks IPv4 unicast (RFC 4760 section 8).
+	return ipv4 || !multiprotocol, ipv6, nil
+}
+
+func (w *gobgpWire) counters() (counters, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c, err := w.read()
+	if errors.Is(err, errNotConnected) {
+		return w.before, nil
+	}
+	return w.before.plus(c), err
+}
+
+// read returns the present neighbour's counters. w.mu is held.
+func (w *gobgpWire) read() (counters, error) {
+	peer, err := w.lookup()
+	if err != nil {
+		return counters{}, err
+	}
+	sent, received := peer.GetState().GetMessages().GetSent(), peer.GetState().GetMessages().GetReceived()
+	return counters{
+		opensSent: sent.GetOpen(), opensReceived: received.GetOpen(),
+		updatesSent: sent.GetUpdate(), updatesReceived: received.GetUpdate(),
+		keepalivesSent: sent.GetKeepalive(), keepalivesReceived: received.GetKeepalive(),
+		notificationsSent: sent.GetNotification(),
+		refreshSent:       sent.GetRefresh(),
+		totalSent:         sent.GetTotal(), totalReceived: received.GetTotal(),
+	}, nil
+}

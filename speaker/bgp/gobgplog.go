@@ -1,0 +1,113 @@
+package bgp
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	gobgplog "github.com/osrg/gobgp/v3/pkg/log"
+	bgppacket "github.com/osrg/gobgp/v3/pkg/packet/bgp"
+)
+
+// gobgpLogger turns gobgp's log into ours, and catches from it why a session went down, which gobgp says nowhere
+// else. It never ends the process, whatever gobgp asks. gobgp calls it with locks held.
+type gobgpLogger struct {
+	log *slog.Logger
+	// sink is the present user of a gobgp server; servers are reused.
+	sink atomic.Pointer[faultSink]
+}
+
+type faultSink struct {
+	peer  string
+	fault func(string)
+}
+
+// Panic logs an error; the process lives.
+func (l *gobgpLogger) Panic(msg string, f gobgplog.Fields) { l.write(slog.LevelError, msg, f) }
+
+// Fatal logs an error; the process lives.
+func (l *gobgpLogger) Fatal(msg string, f gobgplog.Fields) { l.write(slog.LevelError, msg, f) }
+
+// Error logs an error.
+func (l *gobgpLogger) Error(msg string, f gobgplog.Fields) { l.write(slog.LevelError, msg, f) }
+
+// Warn logs at debug level: what matters is reported as a fault or a transition, in our words.
+func (l *gobgpLogger) Warn(msg string, f gobgplog.Fields) { l.write(slog.LevelDebug, msg, f) }
+
+// Info logs at debug level, as Warn does.
+func (l *gobgpLogger) Info(msg string, f gobgplog.Fields) { l.write(slog.LevelDebug, msg, f) }
+
+// Debug only looks for faults: gobgp's own debug lines are one per message sent.
+func (l *gobgpLogger) Debug(msg string, f gobgplog.Fields) { l.catch(msg, f) }
+
+// SetLevel does nothing: the level is slog's.
+func (l *gobgpLogger) SetLevel(gobgplog.LogLevel) {}
+
+// GetLevel asks for everything, since failures to connect are logged at debug level only.
+func (l *gobgpLogger) GetLevel() gobgplog.LogLevel { return gobgplog.DebugLevel }
+
+func (l *gobgpLogger) write(level slog.Level, msg string, f gobgplog.Fields) {
+	l.catch(msg, f)
+	if !l.log.Enabled(context.Background(), level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, len(f)+1)
+	if s := l.sink.Load(); s != nil {
+		attrs = append(attrs, slog.String("peer", s.peer))
+	}
+	for k, v := range f {
+		if k != "Topic" {
+			attrs = append(attrs, slog.String(k, fmt.Sprint(v)))
+		}
+	}
+	l.log.LogAttrs(context.Background(), level, "gobgp: "+msg, attrs...)
+}
+
+// catch reports the lines of gobgp that say why there is no session.
+func (l *gobgpLogger) catch(msg string, f gobgplog.Fields) {
+	s := l.sink.Load()
+	if s == nil {
+		return
+	}
+	switch msg {
+	case "failed to connect":
+		s.fault(fmt.Sprintf("connect: %v", f["Error"]))
+	case "received notification":
+		s.fault("the peer closed the session: " + fieldWords(f))
+	case "sent notification":
+		s.fault(fieldWords(f))
+	case "hold timer expired":
+		s.fault(notificationWords(bgppacket.BGP_ERROR_HOLD_TIMER_EXPIRED, 0))
+	case "failed to send":
+		s.fault(fmt.Sprintf("send: %v", f["Data"]))
+	case "Peer Down":
+		if reason := f["Reason"]; reason == "read-failed" {
+			s.fault("the connection was lost")
+		}
+	case "state changed":
+		if old := f["old"]; old == bgppacket.BGP_FSM_OPENSENT.String() || old == bgppacket.BGP_FSM_OPENCONFIRM.String() {
+			if f["new"] == bgppacket.BGP_FSM_IDLE.String() && fmt.Sprint(f["reason"]) == "read-failed" {
+				s.fault("the peer closed the connection before the session was established")
+			}
+		}
+	}
+}
+
+// fieldWords reads the two forms in which gobgp logs a NOTIFICATION.
+func fieldWords(f gobgplog.Fields) string {
+	if e, ok := f["Data"].(*bgppacket.MessageError); ok {
+		words := notificationWords(e.TypeCode, e.SubTypeCode)
+		if e.Message != "" {
+			words += ": " + e.Message
+		}
+		return words
+	}
+	code, _ := f["Code"].(uint8)
+	subcode, _ := f["Subcode"].(uint8)
+	words := notificationWords(code, subcode)
+	if said, _ := f["Communicated-Reason"].(string); said != "" {
+		words += fmt.Sprintf(": %q", said)
+	}
+	return words
+}

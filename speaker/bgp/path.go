@@ -1,0 +1,110 @@
+package bgp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// attributes are what one neighbour shall see with a prefix. They are comparable: communities are kept sorted,
+// without repetitions, packed as on the wire.
+type attributes struct {
+	localPref        uint32 // 0: unset
+	communities      string // 4 bytes each, RFC 1997
+	largeCommunities string // 12 bytes each, RFC 8092
+}
+
+// path is one entry of a session's RIB.
+type path struct {
+	prefix netip.Prefix
+	// nextHop is unspecified (0.0.0.0 or ::) for the local address of the session.
+	nextHop netip.Addr
+	attributes
+}
+
+// route is a BgpRoute item, checked.
+type route struct {
+	prefix netip.Prefix
+	peers  map[string]attributes
+}
+
+// parseRoute checks an item. Its errors become the reason of a refusal.
+func parseRoute(item *ingotv1.BgpRoute) (route, error) {
+	prefix, err := netip.ParsePrefix(item.GetPrefix())
+	if err != nil {
+		return route{}, fmt.Errorf("prefix %q: %w", item.GetPrefix(), err)
+	}
+	if prefix != prefix.Masked() {
+		return route{}, fmt.Errorf("prefix %s has bits set beyond its length", prefix)
+	}
+	r := route{prefix: prefix, peers: make(map[string]attributes)}
+	for _, ad := range item.GetAdvertisements() {
+		attrs := attributes{
+			localPref:        ad.GetLocalPref(),
+			communities:      packCommunities(ad.GetCommunities()),
+			largeCommunities: packLargeCommunities(ad.GetLargeCommunities()),
+		}
+		for _, peer := range ad.GetPeers() {
+			if _, twice := r.peers[peer]; twice {
+				return route{}, fmt.Errorf("peer %s appears in two advertisements of %s", peer, prefix)
+			}
+			r.peers[peer] = attrs
+		}
+	}
+	return r, nil
+}
+
+func packCommunities(values []uint32) string {
+	values = slices.Compact(slices.Sorted(slices.Values(values)))
+	packed := make([]byte, 0, 4*len(values))
+	for _, v := range values {
+		packed = binary.BigEndian.AppendUint32(packed, v)
+	}
+	return string(packed)
+}
+
+func unpackCommunities(packed string) []uint32 {
+	values := make([]uint32, 0, len(packed)/4)
+	for b := []byte(packed); len(b) >= 4; b = b[4:] {
+		values = append(values, binary.BigEndian.Uint32(b))
+	}
+	return values
+}
+
+func packLargeCommunities(values []*ingotv1.LargeCommunity) string {
+	entries := make([]string, 0, len(values))
+	for _, v := range values {
+		b := binary.BigEndian.AppendUint32(make([]byte, 0, 12), v.GetGlobalAdministrator())
+		b = binary.BigEndian.AppendUint32(b, v.GetLocalData1())
+		b = binary.BigEndian.AppendUint32(b, v.GetLocalData2())
+		entries = append(entries, string(b))
+	}
+	slices.Sort(entries)
+	var packed string
+	for _, e := range slices.Compact(entries) {
+		packed += e
+	}
+	return packed
+}
+
+// changes says how to get from the paths in a RIB to the wanted ones. Additions replace what has the same
+// prefix, and go first, so that nothing is without a path meanwhile.
+func changes(have, want map[netip.Prefix]path) (add []path, remove []path) {
+	for prefix, w := range want {
+		if have[prefix] != w {
+			add = append(add, w)
+		}
+	}
+	for prefix, h := range have {
+		if _, ok := want[prefix]; !ok {
+			remove = append(remove, h)
+		}
+	}
+	byPrefix := func(a, b path) int { return a.prefix.Compare(b.prefix) }
+	slices.SortFunc(add, byPrefix)
+	slices.SortFunc(remove, byPrefix)
+	return add, remove
+}

@@ -1,0 +1,98 @@
+package bgp
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// Report adds every session to r, and the results that changed since they were last told.
+func (s *Speaker) Report(r *ingotv1.Report) {
+	// Not while a set is half applied: its results are Apply's to tell.
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	for _, session := range s.list() {
+		r.Sessions = append(r.Sessions, session.report())
+	}
+	results := s.results()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, result := range results {
+		if !proto.Equal(s.told[result.GetId()], result) {
+			s.told[result.GetId()] = result
+			r.Results = append(r.Results, result)
+		}
+	}
+}
+
+// results says what became of each item, as things stand. s.applying is held.
+func (s *Speaker) results() []*ingotv1.ItemResult {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	results := make([]*ingotv1.ItemResult, 0, len(s.items))
+	for _, item := range s.items {
+		result := &ingotv1.ItemResult{Id: item.GetId(), Digest: item.GetDigest()}
+		if why, bad := s.errors[item.GetId()]; bad {
+			result.Status, result.Reason = ingotv1.ItemResult_STATUS_REJECTED, why
+		} else if content := item.GetBgpSession(); content != nil {
+			result.Status, result.Reason = s.sessions[content.GetPeer()].status()
+		} else {
+			result.Status, result.Reason = s.routeStatus(s.routes[item.GetId()])
+		}
+		results = append(results, result)
+	}
+	return results
+}
+
+// status of the session's item: it is pending while the node has no way at all to the neighbour.
+func (s *session) status() (ingotv1.ItemResult_Status, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unreachable != "" && s.state != stateEstablished {
+		return ingotv1.ItemResult_STATUS_PENDING, s.unreachable
+	}
+	return ingotv1.ItemResult_STATUS_APPLIED, ""
+}
+
+// routeStatus of a route's item: applied when the path is in the RIB of every session that carries its family. A
+// route that is for no such session can never be, and is refused. s.mu is held.
+func (s *Speaker) routeStatus(r route) (ingotv1.ItemResult_Status, string) {
+	var waiting, refused []string
+	applied := false
+	for peer := range r.peers {
+		session := s.sessions[peer]
+		switch {
+		case session == nil && s.refused[peer] != "":
+			waiting = append(waiting, fmt.Sprintf("peer %s: session refused: %s", peer, s.refused[peer]))
+		case session == nil:
+			waiting = append(waiting, fmt.Sprintf("peer %s: no session on this node", peer))
+		case !session.cfg.carries(r.prefix):
+			refused = append(refused, fmt.Sprintf("peer %s: the session does not carry the family of %s", peer, r.prefix))
+		case session.lacksNextHop(r):
+			waiting = append(waiting, fmt.Sprintf("peer %s: the interface towards it has no address of the family of %s to use as next hop", peer, r.prefix))
+		default:
+			applied = true
+		}
+	}
+	slices.Sort(waiting)
+	slices.Sort(refused)
+	switch {
+	case len(waiting) > 0:
+		return ingotv1.ItemResult_STATUS_PENDING, strings.Join(waiting, "; ")
+	case applied:
+		return ingotv1.ItemResult_STATUS_APPLIED, ""
+	case len(refused) > 0:
+		return ingotv1.ItemResult_STATUS_REJECTED, strings.Join(refused, "; ")
+	}
+	return ingotv1.ItemResult_STATUS_REJECTED, "the route names no peer"
+}
+
+func (s *session) lacksNextHop(r route) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.missing[r.prefix]
+}

@@ -1,0 +1,238 @@
+package bgp
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// Options configure a Speaker.
+type Options struct {
+	// Node is the node's name, of which router IDs are made where the node has no IPv4 address.
+	Node string
+	Log  *slog.Logger
+	// Registerer receives MetalLB's metallb_bgp_… metrics; nil for none.
+	Registerer prometheus.Registerer
+}
+
+// Speaker keeps the BGP sessions of this node. It is one of the agent's announcers.
+type Speaker struct {
+	nodeName string
+	log      *slog.Logger
+	node     node
+	opener   opener
+	changed  chan struct{}
+
+	// applying serializes Apply with the kernel's news.
+	applying sync.Mutex
+	// configs and routes are the last good content of each item: what a refused change leaves in place.
+	configs map[string]sessionConfig
+	routes  map[string]route
+	refused map[string]string // session items by peer: why there is none
+
+	mu       sync.Mutex
+	sessions map[string]*session            // by peer
+	items    []*ingotv1.Item                // last applied, BGP only
+	errors   map[string]string              // items refused, with the reason
+	told     map[string]*ingotv1.ItemResult // what the agent knows
+}
+
+// New returns a speaker without sessions.
+func New(o Options) *Speaker {
+	s := &Speaker{
+		nodeName: o.Node,
+		log:      o.Log,
+		node:     kernel{log: o.Log},
+		opener:   &gobgp{log: o.Log},
+		changed:  make(chan struct{}, 1),
+		configs:  make(map[string]sessionConfig),
+		routes:   make(map[string]route),
+		sessions: make(map[string]*session),
+		told:     make(map[string]*ingotv1.ItemResult),
+	}
+	if o.Registerer != nil {
+		o.Registerer.MustRegister(collector{s})
+	}
+	return s
+}
+
+// Changed fires, coalesced, when a session or a result changed.
+func (s *Speaker) Changed() <-chan struct{} { return s.changed }
+
+func (s *Speaker) notify() {
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Run follows the node's links and addresses until ctx ends. Then it returns and leaves the sessions up: whether
+// routes outlive the process is for the neighbours to decide (RFC 4724).
+func (s *Speaker) Run(ctx context.Context) error {
+	return s.node.watch(ctx, s.refresh)
+}
+
+// refresh lets every session look at the node again.
+func (s *Speaker) refresh() {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	for _, session := range s.list() {
+		if err := session.refresh(); err != nil {
+			session.log.Error("cannot update paths", "op", "sendUpdate", "error", err)
+		}
+	}
+	s.notify()
+}
+
+// list returns the sessions, ordered by peer.
+func (s *Speaker) list() []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*session, 0, len(s.sessions))
+	for _, session := range s.sessions {
+		list = append(list, session)
+	}
+	slices.SortFunc(list, func(a, b *session) int { return cmp.Compare(a.cfg.peer, b.cfg.peer) })
+	return list
+}
+
+// Apply makes items the complete set of sessions and routes; items of other kinds are passed over. It returns when
+// every session's RIB is as asked, which does not wait for any neighbour. restored says that the items come from
+// saved state: neighbours with graceful restart are then told that we restarted.
+func (s *Speaker) Apply(_ context.Context, items []*ingotv1.Item, restored bool) []*ingotv1.ItemResult {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	errors := make(map[string]string)
+	mine := s.take(items, errors)
+	wants := s.wants()
+
+	var failed sync.Mutex
+	var group sync.WaitGroup
+	for id, cfg := range s.configs {
+		group.Go(func() {
+			if err := s.converge(cfg, wants[cfg.peer], restored); err != nil {
+				failed.Lock()
+				errors[id] = err.Error()
+				failed.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	s.closeOthers()
+
+	s.mu.Lock()
+	s.items, s.errors = mine, errors
+	s.mu.Unlock()
+	results := s.results()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.told)
+	for _, r := range results {
+		s.told[r.GetId()] = r
+	}
+	return results
+}
+
+// take parses the items into configs and routes. Of an item that is refused, the last good content stays.
+func (s *Speaker) take(items []*ingotv1.Item, errors map[string]string) []*ingotv1.Item {
+	var mine []*ingotv1.Item
+	configs, routes := make(map[string]sessionConfig), make(map[string]route)
+	peers := make(map[string]bool)
+	s.refused = make(map[string]string)
+	for _, item := range items {
+		id := item.GetId()
+		switch content := item.GetContent().(type) {
+		case *ingotv1.Item_BgpSession:
+			mine = append(mine, item)
+			peer := content.BgpSession.GetPeer()
+			if peers[peer] {
+				errors[id] = "another item configures the session with peer " + peer
+				continue
+			}
+			peers[peer] = true
+			cfg, err := parseSession(content.BgpSession)
+			if err != nil {
+				errors[id] = err.Error()
+				s.refused[peer] = err.Error()
+				if old, ok := s.configs[id]; ok && old.peer == peer {
+					configs[id] = old
+				}
+				continue
+			}
+			configs[id] = cfg
+		case *ingotv1.Item_BgpRoute:
+			mine = append(mine, item)
+			r, err := parseRoute(content.BgpRoute)
+			if err != nil {
+				errors[id] = err.Error()
+				if old, ok := s.routes[id]; ok {
+					routes[id] = old
+				}
+				continue
+			}
+			routes[id] = r
+		}
+	}
+	s.configs, s.routes = configs, routes
+	return mine
+}
+
+// wants sorts the routes by peer.
+func (s *Speaker) wants() map[string]map[netip.Prefix]attributes {
+	wants := make(map[string]map[netip.Prefix]attributes, len(s.configs))
+	for _, r := range s.routes {
+		for peer, attrs := range r.peers {
+			if wants[peer] == nil {
+				wants[peer] = make(map[netip.Prefix]attributes)
+			}
+			wants[peer][r.prefix] = attrs
+		}
+	}
+	return wants
+}
+
+// converge opens, replaces or updates one session.
+func (s *Speaker) converge(cfg sessionConfig, want map[netip.Prefix]attributes, restored bool) error {
+	s.mu.Lock()
+	old := s.sessions[cfg.peer]
+	s.mu.Unlock()
+	if old != nil && !old.cfg.needsReset(cfg) {
+		return old.apply(cfg.connectRetry, want)
+	}
+	if old != nil {
+		old.close("changed")
+	}
+	session, err := openSession(cfg, want, s.opener, s.node, s.nodeName, restored, s.log, s.notify)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		delete(s.sessions, cfg.peer)
+		return err
+	}
+	s.sessions[cfg.peer] = session
+	return nil
+}
+
+// closeOthers ends the sessions that are not configured any more.
+func (s *Speaker) closeOthers() {
+	configured := make(map[string]bool, len(s.configs))
+	for _, cfg := range s.configs {
+		configured[cfg.peer] = true
+	}
+	for _, session := range s.list() {
+		if configured[session.cfg.peer] {
+			continue
+		}
+		session.close("removedFromConfig")
+		s.mu.Lock()
+		delete(s.sessions, session.cfg.peer)
+		s.mu.Unlock()
+	}
+}

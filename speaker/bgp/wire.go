@@ -1,0 +1,74 @@
+package bgp
+
+import "net/netip"
+
+// wire is one BGP instance with one neighbour. It is the seam between this package's decisions and gobgp, whose
+// types go no further than gobgp.go.
+type wire interface {
+	// add puts paths into the RIB, replacing those of the same prefix.
+	add(paths []path) error
+	// remove takes paths out of the RIB.
+	remove(paths []path) error
+	// connect starts the session. restarting says that the neighbour may still hold our routes under graceful
+	// restart (RFC 4724 section 4.1).
+	connect(cfg sessionConfig, restarting bool) error
+	// disconnect ends the session with CEASE, Peer De-configured, if it is up; paths stay in the RIB.
+	disconnect() error
+	// negotiated says which families the neighbour agreed to. It is valid while the session is established.
+	negotiated() (ipv4, ipv6 bool, err error)
+	// counters returns the messages exchanged since the instance was opened.
+	counters() (counters, error)
+	// close ends the session as disconnect does and frees the instance, in the background.
+	close()
+}
+
+// opener makes wires. observe is called for each change of state, one call at a time; fault with words for what
+// went wrong, from any goroutine, and must not call the wire.
+type opener interface {
+	open(cfg sessionConfig, routerID netip.Addr, observe func(transition), fault func(string)) (wire, error)
+}
+
+// state is a state of RFC 4271 section 8.2.2, by its name there.
+type state string
+
+const (
+	stateIdle        state = "Idle"
+	stateConnect     state = "Connect"
+	stateActive      state = "Active"
+	stateOpenSent    state = "OpenSent"
+	stateOpenConfirm state = "OpenConfirm"
+	stateEstablished state = "Established"
+)
+
+// transition is a change of state that a wire observed.
+type transition struct {
+	state state
+	// peerASN is what the neighbour said in its OPEN.
+	peerASN uint32
+	// prefixLimit is set when the instance shut itself because the neighbour sent too many prefixes.
+	prefixLimit bool
+}
+
+// counters count messages as FRR and MetalLB do.
+type counters struct {
+	opensSent, opensReceived           uint64
+	updatesSent, updatesReceived       uint64
+	keepalivesSent, keepalivesReceived uint64
+	notificationsSent                  uint64
+	refreshSent                        uint64
+	totalSent, totalReceived           uint64
+}
+
+func (c counters) plus(d counters) counters {
+	c.opensSent += d.opensSent
+	c.opensReceived += d.opensReceived
+	c.updatesSent += d.updatesSent
+	c.updatesReceived += d.updatesReceived
+	c.keepalivesSent += d.keepalivesSent
+	c.keepalivesReceived += d.keepalivesReceived
+	c.notificationsSent += d.notificationsSent
+	c.refreshSent += d.refreshSent
+	c.totalSent += d.totalSent
+	c.totalReceived += d.totalReceived
+	return c
+}
