@@ -125,6 +125,21 @@ func (s *State) Items(l ingotv1.Lane) []*ingotv1.Item {
 	return out
 }
 
+// LastGood returns, like Items, what the announcers of a lane last made true: where an item was
+// rejected, the content that stayed in its place. differs says whether that is something else than Items.
+func (s *State) LastGood(l ingotv1.Lane) (items []*ingotv1.Item, differs bool) {
+	for _, h := range s.Held(l) {
+		switch {
+		case h.Good != nil:
+			items = append(items, h.Good)
+			differs = differs || h.effective() != h.Good
+		case h.effective() != nil:
+			items = append(items, h.Item)
+		}
+	}
+	return items, differs
+}
+
 // Record notes what announcers report of items of a lane, and returns the ids whose status or reason changed, in
 // the order of results. Results for other content than the lane holds are stale, and ignored.
 func (s *State) Record(l ingotv1.Lane, results []*ingotv1.ItemResult) []string {
@@ -164,8 +179,10 @@ func (s *State) Hello(r *Replica, hello *ingotv1.Hello) {
 	hello.Adoption = s.standing.Adoption
 	for _, l := range Lanes {
 		for _, h := range s.Held(l) {
+			l2 := h.Item.GetLayer2Address()
 			hello.Held = append(hello.Held, &ingotv1.HeldItem{
 				Lane: l, Id: h.Item.GetId(), Digest: h.Item.GetDigest(), Status: h.Status,
+				Term: l2.GetTerm(), Role: l2.GetRole(),
 			})
 		}
 	}
