@@ -9,8 +9,8 @@ import (
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
-// Announcer makes one kind of item true on this node. Apply and Report are called by one goroutine, never at the
-// same time; Run is called once, by another, and may start before or after the first Apply.
+// Announcer makes one kind of item true on this node. Apply and Report are never called at the same time. Run is
+// called once and goes on beside them; it may begin before or after the first Apply.
 type Announcer interface {
 	// Apply makes items the complete desired set, in one step: new and changed first, then removals. restored
 	// says that they come from saved state, not from the centre. It returns one result per item, and must not

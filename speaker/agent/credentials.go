@@ -1,0 +1,51 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+)
+
+// transportCredentials verify the centre by the CA file as it is now.
+func (a *Agent) transportCredentials() (credentials.TransportCredentials, error) {
+	pem, err := os.ReadFile(a.opts.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("the centre's CA: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("the centre's CA: no certificate in %s", a.opts.CAFile)
+	}
+	return credentials.NewTLS(&tls.Config{
+		RootCAs:    pool,
+		ServerName: a.opts.ServerName,
+		MinVersion: tls.VersionTLS12,
+	}), nil
+}
+
+// tokenFile is the path of a bearer token that somebody else renews.
+type tokenFile string
+
+// GetRequestMetadata implements credentials.PerRPCCredentials.
+func (f tokenFile) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	data, err := os.ReadFile(string(f))
+	token := strings.TrimSpace(string(data))
+	if err == nil && token == "" {
+		err = errors.New("the file is empty")
+	}
+	if err != nil {
+		return nil, status.Errorf(codes.Unavailable, "the token of this speaker: %v", err)
+	}
+	return map[string]string{"authorization": "Bearer " + token}, nil
+}
+
+// RequireTransportSecurity implements credentials.PerRPCCredentials.
+func (tokenFile) RequireTransportSecurity() bool { return true }

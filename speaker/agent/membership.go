@@ -1,0 +1,182 @@
+package agent
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/speaker/desired"
+)
+
+// link is what is known of one address of the centre, connected or not.
+type link struct {
+	endpoint string
+	// stream is nil while there is no connection.
+	stream    *stream
+	replica   string
+	lineage   string
+	since     time.Time
+	lastError string
+}
+
+// opened notes a new connection and returns what to say on it first.
+func (c *core) opened(s *stream) *ingotv1.Hello {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.streams[s] = struct{}{}
+	hello := &ingotv1.Hello{Node: c.node, Features: desired.Features()}
+	c.state.Hello(s.replica, hello)
+	return hello
+}
+
+// welcome notes who answers on s. The first welcome makes the stream count, and everything is reported on it.
+func (c *core) welcome(s *stream, w *ingotv1.Welcome) {
+	full := c.observe()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.state.Standing()
+	first := !s.welcomed
+	wasLeading := s.replica.Leading()
+	c.state.Welcome(s.replica, w)
+	s.welcomed = true
+	l := c.link(s.address, s.endpoint)
+	l.stream, l.replica, l.lineage, l.lastError = s, w.GetReplica(), w.GetLineage(), ""
+	if first {
+		l.since = time.Now()
+		s.out.report(full, full)
+		c.log.Info("connected to the centre", "event", "centreConnected", "endpoint", s.address,
+			"replica", w.GetReplica(), "leading", w.GetLeading(), "epoch", w.GetEpoch(), "lineage", w.GetLineage())
+	} else if wasLeading != w.GetLeading() {
+		c.log.Info("leadership of the centre changed", "event", "centreLeadership", "endpoint", s.address,
+			"replica", w.GetReplica(), "leading", w.GetLeading(), "epoch", w.GetEpoch())
+	}
+	if c.state.Standing() != before {
+		c.save()
+	}
+	c.noteRefusal()
+}
+
+// closed forgets a connection and notes why it ended. It says whether that is news for the log.
+func (c *core) closed(s *stream, err error) (news bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.streams, s)
+	l := c.link(s.address, s.endpoint)
+	if l.stream == s {
+		l.stream, l.since, news = nil, time.Now(), true
+	}
+	if text := err.Error(); l.lastError != text {
+		l.lastError, news = text, true
+	}
+	c.noteRefusal()
+	return news
+}
+
+// known begins to show an address of the centre.
+func (c *core) known(endpoint, address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.link(address, endpoint)
+}
+
+// forget ceases to show an address that is no longer the centre's.
+func (c *core) forget(address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.links, address)
+}
+
+func (c *core) link(address, endpoint string) *link {
+	l, ok := c.links[address]
+	if !ok {
+		l = &link{endpoint: endpoint, since: time.Now()}
+		c.links[address] = l
+	}
+	return l
+}
+
+// twin says whether another connection reaches the replica that address last reached: two names for one replica,
+// which admits one stream of a node only.
+func (c *core) twin(address string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	self, ok := c.links[address]
+	if !ok || self.replica == "" {
+		return false
+	}
+	for other, l := range c.links {
+		if other != address && l.stream != nil && l.replica == self.replica {
+			return true
+		}
+	}
+	return false
+}
+
+// noteRefusal works out whether the centre is obeyed, and logs when that changes. A deposed leader that is refused
+// does not count while its successor is obeyed.
+func (c *core) noteRefusal() {
+	reason, refusal, from := "", "", ""
+	for s := range c.streams {
+		if !s.replica.Leading() {
+			continue
+		}
+		bad := s.replica.Refused()
+		if bad == nil {
+			if s.replica.Synced() && s.replica.Epoch() == c.state.Standing().Epoch {
+				reason, refusal, from = "", "", ""
+				break
+			}
+			continue
+		}
+		if from == "" || s.address < from {
+			reason, refusal, from = bad.Message, refusalName(bad.Code), s.address
+		}
+	}
+	if reason == c.refusing {
+		return
+	}
+	if c.refusing = reason; reason != "" {
+		c.log.Warn("not obeying the centre; announcements stay as they are", "event", "centreRefused",
+			"endpoint", from, "refusal", refusal, "reason", reason)
+		return
+	}
+	c.log.Info("no longer refusing the centre", "event", "centreObeyed")
+}
+
+// refusalName is the name of a refusal in metrics and logs.
+func refusalName(r ingotv1.Refusal) string {
+	switch r {
+	case ingotv1.Refusal_REFUSAL_FOREIGN_LINEAGE:
+		return "foreignLineage"
+	case ingotv1.Refusal_REFUSAL_OLD_EPOCH:
+		return "oldEpoch"
+	case ingotv1.Refusal_REFUSAL_HELD_BACK:
+		return "heldBack"
+	case ingotv1.Refusal_REFUSAL_PROTOCOL:
+		return "protocol"
+	}
+	return "other"
+}
+
+// streamStates returns what is known of each address of the centre, in their order.
+func (c *core) streamStates() []*ingotv1.StreamState {
+	var out []*ingotv1.StreamState
+	for address, l := range c.links {
+		out = append(out, &ingotv1.StreamState{
+			Endpoint:  address,
+			Connected: l.stream != nil,
+			Leading:   l.stream != nil && l.stream.replica.Leading(),
+			Replica:   l.replica,
+			Since:     timestamppb.New(l.since),
+			LastError: l.lastError,
+			Lineage:   l.lineage,
+		})
+	}
+	slices.SortFunc(out, func(a, b *ingotv1.StreamState) int {
+		return strings.Compare(a.GetEndpoint(), b.GetEndpoint())
+	})
+	return out
+}

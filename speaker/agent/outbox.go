@@ -1,0 +1,95 @@
+package agent
+
+import (
+	"sync"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// resultsPerMessage keeps a report well below what gRPC takes as one message.
+const resultsPerMessage = 5000
+
+// outbox holds what a stream has yet to send. It is bounded: heartbeats and reports are replaced by newer ones, and
+// acknowledgements are at most as many as updates that the stream let in.
+type outbox struct {
+	wake chan struct{}
+
+	mu        sync.Mutex
+	heartbeat *ingotv1.Heartbeat
+	acks      []*ingotv1.Ack
+	pending   *ingotv1.Report
+}
+
+func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
+
+func (o *outbox) signal() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// beat answers a heartbeat; an unanswered older one is not worth answering any more.
+func (o *outbox) beat(hb *ingotv1.Heartbeat) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.heartbeat = hb
+	o.signal()
+}
+
+func (o *outbox) ack(ack *ingotv1.Ack) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.acks = append(o.acks, ack)
+	o.signal()
+}
+
+// report sends r, or, when an earlier report is still waiting, everything at once: full, and the results of both.
+func (o *outbox) report(r, full *ingotv1.Report) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.pending != nil {
+		results := mergeResults(mergeResults(full.GetResults(), o.pending.GetResults()), r.GetResults())
+		r = &ingotv1.Report{Full: true, Sessions: full.GetSessions(), Layer2: full.GetLayer2(), Links: full.GetLinks(), Results: results}
+	}
+	o.pending = r
+	o.signal()
+}
+
+// add sends results, with the report that is waiting if there is one.
+func (o *outbox) add(r *ingotv1.Report) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if p := o.pending; p != nil {
+		r = &ingotv1.Report{Full: p.GetFull(), Sessions: p.GetSessions(), Layer2: p.GetLayer2(), Links: p.GetLinks(),
+			Results: mergeResults(p.GetResults(), r.GetResults())}
+	}
+	o.pending = r
+	o.signal()
+}
+
+// next takes what is most urgent; nil when there is nothing.
+func (o *outbox) next() *ingotv1.ConnectRequest {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.heartbeat != nil:
+		hb := o.heartbeat
+		o.heartbeat = nil
+		return &ingotv1.ConnectRequest{Message: &ingotv1.ConnectRequest_Heartbeat{Heartbeat: hb}}
+	case len(o.acks) > 0:
+		ack := o.acks[0]
+		o.acks = o.acks[1:]
+		return &ingotv1.ConnectRequest{Message: &ingotv1.ConnectRequest_Ack{Ack: ack}}
+	case o.pending != nil:
+		r := o.pending
+		o.pending = nil
+		if results := r.GetResults(); len(results) > resultsPerMessage {
+			o.pending = &ingotv1.Report{Results: results[resultsPerMessage:]}
+			r = &ingotv1.Report{Full: r.GetFull(), Sessions: r.GetSessions(), Layer2: r.GetLayer2(), Links: r.GetLinks(),
+				Results: results[:resultsPerMessage]}
+		}
+		return &ingotv1.ConnectRequest{Message: &ingotv1.ConnectRequest_Report{Report: r}}
+	}
+	return nil
+}

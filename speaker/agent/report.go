@@ -1,0 +1,197 @@
+package agent
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/speaker/desired"
+)
+
+// quiet is how long the first change after a pause is held for others that come with it.
+const quiet = 10 * time.Millisecond
+
+// observations are what the announcers last said, by the name of what they say it of.
+type observations struct {
+	sessions map[string]*ingotv1.SessionReport
+	layer2   map[string]*ingotv1.Layer2Report
+	links    *ingotv1.Report
+}
+
+// reportChanges reports to every replica what changes, gathered over the coalescing time, and now and then all.
+func (a *Agent) reportChanges(ctx context.Context) {
+	t := a.opts.timing
+	all := time.NewTicker(t.fullReport - rand.N(t.fullReport/10))
+	defer all.Stop()
+	routing, layer2 := a.changed(ingotv1.Lane_LANE_ROUTING), a.changed(ingotv1.Lane_LANE_LAYER2)
+	var due <-chan time.Time
+	var last time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-routing:
+		case <-layer2:
+		case <-due:
+			a.core.observe()
+			due, last = nil, time.Now()
+			continue
+		case <-all.C:
+			a.core.reportAll()
+			continue
+		}
+		if due == nil {
+			due = time.After(max(quiet, t.coalesce-time.Since(last)))
+		}
+	}
+}
+
+func (a *Agent) changed(lane ingotv1.Lane) <-chan struct{} {
+	if announcer := a.opts.Announcers[lane]; announcer != nil {
+		return announcer.Changed()
+	}
+	return nil
+}
+
+// reportAll sends everything to every replica.
+func (c *core) reportAll() {
+	full := c.observe()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for s := range c.streams {
+		if s.welcomed {
+			s.out.report(full, full)
+		}
+	}
+}
+
+// observe asks the announcers what they see, reports what is new to every replica, and returns all of it.
+func (c *core) observe() *ingotv1.Report {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	full := &ingotv1.Report{Full: true}
+	for _, lane := range desired.Lanes {
+		if announcer := c.announcers[lane]; announcer != nil {
+			announcer.Report(full)
+		}
+	}
+	delta := &ingotv1.Report{Results: c.recordLate(full.GetResults())}
+	vanished := c.observed.replace(full, delta)
+
+	full.Results = nil
+	for _, lane := range desired.Lanes {
+		for _, h := range c.state.Held(lane) {
+			if h.Status != ingotv1.ItemResult_STATUS_APPLIED {
+				full.Results = append(full.Results, h.Result())
+			}
+		}
+	}
+	if vanished {
+		// Only a full report can say that something is no more.
+		results := delta.Results
+		delta = &ingotv1.Report{Full: true, Sessions: full.Sessions, Layer2: full.Layer2, Links: full.Links,
+			Results: mergeResults(full.Results, results)}
+	}
+	if vanished || proto.Size(delta) > 0 {
+		for s := range c.streams {
+			if s.welcomed {
+				s.out.report(delta, full)
+			}
+		}
+	}
+	return full
+}
+
+// recordLate notes results that changed after their acknowledgement, and returns those that are news.
+func (c *core) recordLate(results []*ingotv1.ItemResult) []*ingotv1.ItemResult {
+	var news []*ingotv1.ItemResult
+	for _, lane := range desired.Lanes {
+		changed := c.state.Record(lane, results)
+		c.settle(lane, changed, nil)
+		for _, id := range changed {
+			if h, ok := c.state.Get(lane, id); ok {
+				news = append(news, h.Result())
+			}
+		}
+	}
+	if len(news) > 0 {
+		c.save()
+	}
+	return news
+}
+
+// tell reports the results of an update to the replicas that did not send it, and to the one that did what the
+// acknowledgement does not hold: items that changed although it did not name them.
+func (c *core) tell(from *stream, lane ingotv1.Lane, recorded []string, ack *ingotv1.Ack) {
+	named := map[string]bool{}
+	for _, r := range ack.GetResults() {
+		named[r.GetId()] = true
+	}
+	var others []*ingotv1.ItemResult
+	for _, id := range recorded {
+		if h, ok := c.state.Get(lane, id); ok && !named[id] {
+			others = append(others, h.Result())
+		}
+	}
+	for s := range c.streams {
+		results := others
+		if s != from {
+			results = append(ack.GetResults()[:len(ack.GetResults()):len(ack.GetResults())], others...)
+		}
+		if s.welcomed && len(results) > 0 {
+			s.out.add(&ingotv1.Report{Results: results})
+		}
+	}
+}
+
+// replace takes in what full says, adds to delta what of it is new, and says whether something is no more.
+func (o *observations) replace(full, delta *ingotv1.Report) (vanished bool) {
+	sessions := map[string]*ingotv1.SessionReport{}
+	for _, r := range full.GetSessions() {
+		key := r.GetVrf() + "/" + r.GetPeer()
+		sessions[key] = r
+		if !proto.Equal(r, o.sessions[key]) {
+			delta.Sessions = append(delta.Sessions, r)
+		}
+	}
+	layer2 := map[string]*ingotv1.Layer2Report{}
+	for _, r := range full.GetLayer2() {
+		layer2[r.GetAddress()] = r
+		if !proto.Equal(r, o.layer2[r.GetAddress()]) {
+			delta.Layer2 = append(delta.Layer2, r)
+		}
+	}
+	for key := range o.sessions {
+		vanished = vanished || sessions[key] == nil
+	}
+	for key := range o.layer2 {
+		vanished = vanished || layer2[key] == nil
+	}
+	links := &ingotv1.Report{Links: full.GetLinks()}
+	if !proto.Equal(links, o.links) && (o.links != nil || len(links.GetLinks()) > 0) {
+		delta.Links = full.GetLinks()
+		vanished = vanished || len(full.GetLinks()) == 0
+	}
+	o.sessions, o.layer2, o.links = sessions, layer2, links
+	return vanished
+}
+
+// mergeResults returns older with what newer says of the same items, and of others.
+func mergeResults(older, newer []*ingotv1.ItemResult) []*ingotv1.ItemResult {
+	at := map[string]int{}
+	var out []*ingotv1.ItemResult
+	for _, results := range [][]*ingotv1.ItemResult{older, newer} {
+		for _, r := range results {
+			if i, ok := at[r.GetId()]; ok {
+				out[i] = r
+				continue
+			}
+			at[r.GetId()] = len(out)
+			out = append(out, r)
+		}
+	}
+	return out
+}

@@ -1,0 +1,154 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// maxAddresses bounds how many replicas a name can make the speaker talk to.
+const maxAddresses = 16
+
+// lookup returns the addresses of a host.
+type lookup func(ctx context.Context, host string) ([]string, error)
+
+func systemResolver(ctx context.Context, host string) ([]string, error) {
+	return net.DefaultResolver.LookupHost(ctx, host)
+}
+
+// checkEndpoint says what is wrong with one of the endpoints given.
+func checkEndpoint(endpoint string) error {
+	host, port, err := net.SplitHostPort(endpoint)
+	if err != nil {
+		return fmt.Errorf("endpoint %q of the centre: %w", endpoint, err)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || host == "" {
+		return fmt.Errorf("endpoint %q of the centre is not HOST:PORT", endpoint)
+	}
+	return nil
+}
+
+// resolveAgain asks for the names to be resolved again soon, since an address did not answer.
+func (a *Agent) resolveAgain() {
+	select {
+	case a.kick <- struct{}{}:
+	default:
+	}
+}
+
+// follow keeps a runner for every address of the centre, beginning with those that were known before a restart.
+func (a *Agent) follow(ctx context.Context, addresses map[string][]string) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	runners := map[string]*runner{}
+	failing := map[string]string{}
+	known := map[string][]string{}
+	for _, endpoint := range a.opts.Endpoints {
+		if cached := addresses[endpoint]; len(cached) > 0 {
+			known[endpoint] = cached
+		}
+	}
+	for {
+		wanted := map[string]string{}
+		for endpoint, list := range known {
+			for _, address := range list {
+				wanted[address] = endpoint
+			}
+		}
+		a.keep(ctx, &wg, runners, wanted)
+
+		last := time.Now()
+		fresh := a.resolveAll(ctx, known, failing)
+		if !maps.EqualFunc(fresh, known, slices.Equal) {
+			known = fresh
+			a.core.remember(known)
+			continue
+		}
+		if !a.untilResolve(ctx, last) {
+			return
+		}
+	}
+}
+
+// untilResolve waits until names are to be resolved again, and says whether ctx is still alive.
+func (a *Agent) untilResolve(ctx context.Context, last time.Time) bool {
+	t := a.opts.timing
+	regular := time.NewTimer(t.resolveEvery + rand.N(t.resolveEvery/5))
+	defer regular.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-regular.C:
+		return true
+	case <-a.kick:
+		return sleep(ctx, t.resolveSoon-time.Since(last))
+	}
+}
+
+// keep starts runners for addresses that have none, and retires those whose address is no longer wanted.
+func (a *Agent) keep(ctx context.Context, wg *sync.WaitGroup, runners map[string]*runner, wanted map[string]string) {
+	for address, r := range runners {
+		_, still := wanted[address]
+		r.retired.Store(!still)
+		select {
+		case <-r.done:
+			delete(runners, address)
+		default:
+		}
+	}
+	for address, endpoint := range wanted {
+		if runners[address] != nil {
+			continue
+		}
+		r := &runner{endpoint: endpoint, address: address, done: make(chan struct{})}
+		runners[address] = r
+		wg.Go(func() { r.run(ctx, a) })
+	}
+}
+
+// resolveAll returns the addresses of every endpoint; where that fails, those known before. failing keeps the log to
+// what is news.
+func (a *Agent) resolveAll(ctx context.Context, known map[string][]string, failing map[string]string) map[string][]string {
+	out := map[string][]string{}
+	for _, endpoint := range a.opts.Endpoints {
+		host, port, err := net.SplitHostPort(endpoint)
+		if err != nil {
+			continue // New has checked it
+		}
+		hosts := []string{host}
+		if net.ParseIP(host) == nil {
+			lookupCtx, cancel := context.WithTimeout(ctx, a.opts.timing.silence/2)
+			hosts, err = a.opts.resolve(lookupCtx, host)
+			cancel()
+		}
+		if err == nil && len(hosts) == 0 {
+			err = fmt.Errorf("%s has no address", host)
+		}
+		if err != nil {
+			if len(known[endpoint]) > 0 {
+				out[endpoint] = known[endpoint]
+			}
+			if text := err.Error(); failing[endpoint] != text && ctx.Err() == nil {
+				failing[endpoint] = text
+				a.log.Warn("the centre's name does not resolve; using the addresses known before",
+					"event", "centreUnresolved", "endpoint", endpoint, "addresses", known[endpoint], "error", err)
+			}
+			continue
+		}
+		delete(failing, endpoint)
+		list := make([]string, 0, len(hosts))
+		for _, h := range hosts {
+			list = append(list, net.JoinHostPort(h, port))
+		}
+		slices.Sort(list)
+		list = slices.Compact(list)
+		out[endpoint] = list[:min(len(list), maxAddresses)]
+	}
+	return out
+}
