@@ -1,0 +1,100 @@
+package rules
+
+import (
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+)
+
+func bgpAdv(spec metallb.BGPAdvertisementSpec) *metallb.BGPAdvertisement {
+	return &metallb.BGPAdvertisement{ObjectMeta: named("adv"), Spec: spec}
+}
+
+func l2Adv(spec metallb.L2AdvertisementSpec) *metallb.L2Advertisement {
+	return &metallb.L2Advertisement{ObjectMeta: named("adv"), Spec: spec}
+}
+
+func TestBGPAdvertisement(t *testing.T) {
+	c := &metallb.Configuration{
+		IPAddressPools: []*metallb.IPAddressPool{newPool("web", "10.0.0.0/24")},
+		BGPPeers:       []*metallb.BGPPeer{newPeer(func(*metallb.BGPPeerSpec) {})},
+	}
+	twice := []metav1.LabelSelector{labels("a", "b"), labels("a", "b")}
+	run(t, c, []verdict{
+		{name: "empty", obj: bgpAdv(metallb.BGPAdvertisementSpec{})},
+		{name: "full", obj: bgpAdv(metallb.BGPAdvertisementSpec{
+			AggregationLength: new(int32(24)), AggregationLengthV6: new(int32(64)), LocalPref: 4294967295,
+			Communities: []string{"65535:65535", "large:4294967295:0:1", "no-advertise"}, IPAddressPools: []string{"web"}, Peers: []string{"tor"}}),
+			warnings: []string{`spec.communities[2]: no Community defines the alias "no-advertise" (yet)`}},
+		{name: "serviceSelectors with host routes", obj: bgpAdv(metallb.BGPAdvertisementSpec{
+			AggregationLength: new(int32(32)), AggregationLengthV6: new(int32(128)), ServiceSelectors: twice[:1]})},
+		{name: "A1 too long", obj: bgpAdv(metallb.BGPAdvertisementSpec{AggregationLength: new(int32(33)), AggregationLengthV6: new(int32(129))}),
+			want: []problem{
+				{"spec.aggregationLength", "Invalid value: 33: invalid aggregation length 33: must be 1 to 32"},
+				{"spec.aggregationLengthV6", "Invalid value: 129: invalid aggregation length 129: must be 0 to 128"}}},
+		{name: "A1 too short", obj: bgpAdv(metallb.BGPAdvertisementSpec{AggregationLength: new(int32(0)), AggregationLengthV6: new(int32(-1))}),
+			want: []problem{{"spec.aggregationLength", "0"}, {"spec.aggregationLengthV6", "-1"}}},
+		{name: "A2", obj: bgpAdv(metallb.BGPAdvertisementSpec{
+			AggregationLength: new(int32(24)), AggregationLengthV6: new(int32(64)), ServiceSelectors: twice[:1]}),
+			want: []problem{
+				{"spec.aggregationLength", "serviceSelectors and aggregationLength are mutually exclusive"},
+				{"spec.aggregationLengthV6", "serviceSelectors and aggregationLength are mutually exclusive"}}},
+		{name: "localPref", obj: bgpAdv(metallb.BGPAdvertisementSpec{LocalPref: 4294967296}),
+			want: []problem{{"spec.localPref", "Invalid value: 4294967296"}}},
+		{name: "localPref negative", obj: bgpAdv(metallb.BGPAdvertisementSpec{LocalPref: -1}),
+			want: []problem{{"spec.localPref", "Invalid value: -1"}}},
+		{name: "A3", obj: bgpAdv(metallb.BGPAdvertisementSpec{
+			Communities: []string{"1:1", "1:1"}, IPAddressPools: []string{"web", "web"}, Peers: []string{"tor", "tor"},
+			IPAddressPoolSelectors: twice, NodeSelectors: twice, ServiceSelectors: twice}),
+			want: []problem{
+				{"spec.communities[1]", `duplicate definition of community "1:1"`},
+				{"spec.ipAddressPools[1]", `duplicate definition of ipAddressPools "web"`},
+				{"spec.ipAddressPoolSelectors[1]", "duplicate definition of ipAddressPoolSelectors"},
+				{"spec.nodeSelectors[1]", "duplicate definition of nodeSelectors"},
+				{"spec.peers[1]", `duplicate definition of peers "tor"`},
+				{"spec.serviceSelectors[1]", "duplicate definition of serviceSelectors"}}},
+		{name: "A4 and A5", obj: bgpAdv(metallb.BGPAdvertisementSpec{Communities: []string{
+			"65536:1", "1:x", "small:1:2:3", "large:1:4294967296:3", "1:2:3", "", "1:+2"}}),
+			want: []problem{
+				{"spec.communities[0]", `Invalid value: "65536:1": invalid community value: invalid section "65536"`},
+				{"spec.communities[1]", `invalid community value: invalid section "x"`},
+				{"spec.communities[2]", "expected community to be of format large"},
+				{"spec.communities[3]", `invalid section "4294967296"`},
+				{"spec.communities[4]", "invalid community format"},
+				{"spec.communities[5]", "invalid community format"},
+				{"spec.communities[6]", `invalid section "+2"`}}},
+		{name: "references to nothing", obj: bgpAdv(metallb.BGPAdvertisementSpec{
+			IPAddressPools: []string{"web", "later"}, Peers: []string{"spine", "tor"}}),
+			warnings: []string{
+				`spec.ipAddressPools[1]: IPAddressPool "later" does not exist (yet)`,
+				`spec.peers[0]: BGPPeer "spine" does not exist (yet)`}},
+	})
+}
+
+func TestL2Advertisement(t *testing.T) {
+	twice := []metav1.LabelSelector{labels("a", "b"), labels("a", "b")}
+	run(t, nil, []verdict{
+		{name: "empty", obj: l2Adv(metallb.L2AdvertisementSpec{})},
+		{name: "preference of all nodes", obj: l2Adv(metallb.L2AdvertisementSpec{
+			Interfaces:             []string{"eth0"},
+			PreferredNodeSelectors: []metallb.PreferredNodeSelector{{Weight: 1}, {Weight: 100, Preference: labels("a", "b")}}})},
+		{name: "A3", obj: l2Adv(metallb.L2AdvertisementSpec{
+			IPAddressPools: []string{"a", "a"}, IPAddressPoolSelectors: twice, NodeSelectors: twice, ServiceSelectors: twice}),
+			want: []problem{
+				{"spec.ipAddressPools[1]", "duplicate definition of ipAddressPools"},
+				{"spec.ipAddressPoolSelectors[1]", "duplicate definition of ipAddressPoolSelectors"},
+				{"spec.nodeSelectors[1]", "duplicate definition of nodeSelectors"},
+				{"spec.serviceSelectors[1]", "duplicate definition of serviceSelectors"}},
+			warnings: []string{
+				`spec.ipAddressPools[0]: IPAddressPool "a" does not exist (yet)`,
+				`spec.ipAddressPools[1]: IPAddressPool "a" does not exist (yet)`}},
+		{name: "L1", obj: l2Adv(metallb.L2AdvertisementSpec{PreferredNodeSelectors: []metallb.PreferredNodeSelector{
+			{Weight: 0}, {Weight: 101, Preference: expression("a", "Near")}}}),
+			want: []problem{
+				{"spec.preferredNodeSelectors[0].weight", "Invalid value: 0: invalid weight 0: must be 1 to 100"},
+				{"spec.preferredNodeSelectors[1].weight", "Invalid value: 101"},
+				{"spec.preferredNodeSelectors[1].preference.matchExpressions[0].operator", "Near"}}},
+	})
+}

@@ -1,0 +1,131 @@
+package rules
+
+import (
+	"math"
+	"net/netip"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+)
+
+// maxPort is the highest port that MetalLB's schema allows a peer to listen on.
+const maxPort = 16384
+
+// maxTimer is the longest time that fits BGP's 16-bit fields of whole seconds (RFC 4271 section 4.2).
+const maxTimer = math.MaxUint16 * time.Second
+
+// checkPeer applies B1 to B13 and the ranges of the schema; old is nil on create.
+func checkPeer(peer, old *metallb.BGPPeer, spec *field.Path) field.ErrorList {
+	s := &peer.Spec
+	errs := checkASNs(s, spec)
+	errs = append(errs, checkEndpoints(s, spec)...)
+	errs = append(errs, checkTimers(s, spec)...)
+	errs = append(errs, checkSelectors(s.NodeSelectors, spec, "nodeSelectors")...)
+	errs = append(errs, checkExpressions(s.NodeSelectors, spec.Child("nodeSelectors"))...)
+	if s.Password != "" && s.PasswordSecret.Name != "" {
+		// The message shows the Secret's name; the password must not appear in it.
+		errs = append(errs, field.Invalid(spec.Child("passwordSecret", "name"), s.PasswordSecret.Name,
+			"can not have both password and passwordSecret"))
+	}
+	if old != nil {
+		was, is := old.Spec.EnableGracefulRestart, s.EnableGracefulRestart
+		if was != nil && is != nil && *was != *is {
+			errs = append(errs, field.Invalid(spec.Child("enableGracefulRestart"), *is, "cannot be changed after creation"))
+		}
+	}
+	return errs
+}
+
+// checkASNs applies B1 to B5.
+func checkASNs(s *metallb.BGPPeerSpec, spec *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if s.MyASN == 0 {
+		errs = append(errs, field.Invalid(spec.Child("myASN"), s.MyASN, "missing local ASN: must be 1 to 4294967295"))
+	}
+	errs = append(errs, between(s.MyASN, 0, math.MaxUint32, "local ASN", spec.Child("myASN"))...)
+	errs = append(errs, between(s.ASN, 0, math.MaxUint32, "peer ASN", spec.Child("peerASN"))...)
+	errs = append(errs, between(s.LocalASN, 0, math.MaxUint32, "localASN", spec.Child("localASN"))...)
+	dynamic := spec.Child("dynamicASN")
+	switch {
+	case s.ASN == 0 && s.DynamicASN == "":
+		errs = append(errs, field.Required(spec.Child("peerASN"), "missing peer ASN and dynamicASN: give one of them"))
+	case s.ASN != 0 && s.DynamicASN != "":
+		errs = append(errs, field.Invalid(dynamic, s.DynamicASN, "both peerASN and dynamicASN specified: give one of them"))
+	}
+	switch s.DynamicASN {
+	case "", metallb.InternalASN, metallb.ExternalASN:
+	default:
+		errs = append(errs, field.NotSupported(dynamic, s.DynamicASN, []metallb.DynamicASNMode{metallb.InternalASN, metallb.ExternalASN}))
+	}
+	if s.EBGPMultiHop && s.ASN != 0 && s.ASN == s.MyASN {
+		errs = append(errs, field.Invalid(spec.Child("ebgpMultiHop"), true, "invalid ebgp-multihop for an ibgp peer: peerASN equals myASN"))
+	}
+	return errs
+}
+
+// checkEndpoints applies B6 and B7: who talks to whom, and on which port.
+func checkEndpoints(s *metallb.BGPPeerSpec, spec *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	switch {
+	case s.Address == "" && s.Interface == "":
+		errs = append(errs, field.Required(spec.Child("peerAddress"), "peer has no Address and no Interface: give one of them"))
+	case s.Address != "" && s.Interface != "":
+		errs = append(errs, field.Invalid(spec.Child("interface"), s.Interface, "peer has both Address and Interface: give one of them"))
+	}
+	if s.Address != "" && !isAddress(s.Address) {
+		errs = append(errs, field.Invalid(spec.Child("peerAddress"), s.Address, "invalid BGPPeer address: must be an IPv4 or IPv6 address"))
+	}
+	if s.SrcAddress != "" && !isAddress(s.SrcAddress) {
+		errs = append(errs, field.Invalid(spec.Child("sourceAddress"), s.SrcAddress, "invalid source IP: must be an IPv4 or IPv6 address"))
+	}
+	if id, err := netip.ParseAddr(s.RouterID); s.RouterID != "" && (err != nil || !id.Is4() || id.IsUnspecified()) {
+		errs = append(errs, field.Invalid(spec.Child("routerID"), s.RouterID, "invalid router ID: must be an IPv4 address other than 0.0.0.0"))
+	}
+	return append(errs, between(s.Port, 1, maxPort, "peer port", spec.Child("peerPort"))...)
+}
+
+// isAddress accepts addresses without a zone: a zone is a name on one node, and the peer is for many.
+func isAddress(s string) bool {
+	a, err := netip.ParseAddr(s)
+	return err == nil && a.Zone() == ""
+}
+
+// checkTimers applies B8, B9 and B12. A keepalive time needs a hold time and must be less: our users' rule, stricter
+// than MetalLB's. Both may be 0, which turns the timers off.
+func checkTimers(s *metallb.BGPPeerSpec, spec *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	invalid := func(name string, d *metav1.Duration, message string) {
+		errs = append(errs, field.Invalid(spec.Child(name), d.Duration.String(), message))
+	}
+	if hold := s.HoldTime; hold != nil {
+		// BGP sends whole seconds: what is less than one is 0.
+		seconds := hold.Truncate(time.Second)
+		if hold.Duration < 0 || seconds > 0 && seconds < 3*time.Second {
+			invalid("holdTime", hold, "invalid hold time: must be 0 or >=3s")
+		} else if hold.Duration > maxTimer {
+			invalid("holdTime", hold, "invalid hold time: must be at most 65535s")
+		}
+	}
+	if keepalive := s.KeepaliveTime; keepalive != nil {
+		switch {
+		case keepalive.Duration < 0:
+			invalid("keepaliveTime", keepalive, "invalid keepalive time: must not be negative")
+		case s.HoldTime == nil:
+			invalid("keepaliveTime", keepalive, "invalid keepalive time: needs holdTime to be set too")
+		case keepalive.Duration >= s.HoldTime.Duration && keepalive.Duration != 0:
+			invalid("keepaliveTime", keepalive, "invalid keepalive time: must be lower than holdTime "+s.HoldTime.Duration.String())
+		}
+	}
+	if connect := s.ConnectTime; connect != nil {
+		switch {
+		case connect.Duration < time.Second || connect.Duration > maxTimer:
+			invalid("connectTime", connect, "invalid connect time: must be 1s to 65535s")
+		case connect.Duration%time.Second != 0:
+			invalid("connectTime", connect, "invalid connect time: must be whole seconds")
+		}
+	}
+	return errs
+}
