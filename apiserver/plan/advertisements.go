@@ -1,0 +1,179 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+)
+
+// bgpAdvertisement is a BGPAdvertisement with its selectors worked out.
+type bgpAdvertisement struct {
+	name               string
+	lengthV4, lengthV6 int
+	localPref          uint32
+	standard           []uint32
+	large              []largeCommunity
+	// peerNames as written; empty means all, as in peers.
+	peerNames []string
+	peers     bitset
+	services  selectors
+	// nodes are those selected; usable those of them that announce anything at all.
+	nodes  bitset
+	usable setID
+}
+
+// prefix is what the advertisement makes of an address.
+func (ad *bgpAdvertisement) prefix(a netip.Addr) netip.Prefix {
+	length := ad.lengthV4
+	if a.Is6() {
+		length = ad.lengthV6
+	}
+	return netip.PrefixFrom(a, length).Masked()
+}
+
+// conflicts reports whether two advertisements that make the same prefix want different local preferences shown to
+// the same peer (spec.md section 3.4, X3). The peers' names count, whether they exist or not, as they do for the
+// rules: a peer that is added later shall not turn what was accepted into a conflict.
+func (ad *bgpAdvertisement) conflicts(o *bgpAdvertisement) bool {
+	if ad.localPref == o.localPref {
+		return false
+	}
+	if len(ad.peerNames) == 0 || len(o.peerNames) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(ad.peerNames, func(name string) bool { return slices.Contains(o.peerNames, name) })
+}
+
+// l2Advertisement is an L2Advertisement with its selectors worked out.
+type l2Advertisement struct {
+	name       string
+	nodes      bitset
+	services   selectors
+	interfaces []string
+	scores     []int // by node; nil without preferences
+}
+
+// compileBGP works out the BGPAdvertisements and hangs them on their pools. One that has a community we cannot send
+// is left out as a whole: a route without, say, its no-export would reach further than its author meant.
+func compileBGP(all []*metallb.BGPAdvertisement, pools *poolIndex, nodes *nodeList, peers *peerList, sets *nodeSets, note func(Withheld)) {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b *metallb.BGPAdvertisement) int { return cmp.Compare(a.Name, b.Name) })
+	for _, a := range all {
+		ad, byLabel, reason, err := compileBGPAdvertisement(a, nodes, peers)
+		if err != nil {
+			note(Withheld{
+				Kind: KindBGPAdvertisement, Name: types.NamespacedName{Namespace: a.Namespace, Name: a.Name},
+				Protocol: BGP, Reason: reason, Message: err.Error(),
+			})
+			continue
+		}
+		ad.usable = sets.intern(ad.nodes.and(nodes.usable))
+		for _, p := range pools.selected(a.Spec.IPAddressPools, byLabel) {
+			p.bgp = append(p.bgp, ad)
+		}
+	}
+}
+
+func compileBGPAdvertisement(a *metallb.BGPAdvertisement, nodes *nodeList, peers *peerList) (ad *bgpAdvertisement, byLabel selectors, reason Reason, err error) {
+	ad = &bgpAdvertisement{name: a.Name, localPref: a.Spec.LocalPref, peerNames: a.Spec.Peers, peers: peers.named(a.Spec.Peers)}
+	if ad.lengthV4, err = aggregationLength("aggregationLength", a.Spec.AggregationLength, 32); err != nil {
+		return nil, nil, ReasonInvalidConfiguration, err
+	}
+	if ad.lengthV6, err = aggregationLength("aggregationLengthV6", a.Spec.AggregationLengthV6, 128); err != nil {
+		return nil, nil, ReasonInvalidConfiguration, err
+	}
+	for _, text := range a.Spec.Communities {
+		c, err := parseCommunity(text)
+		if err != nil {
+			return nil, nil, ReasonInvalidCommunity, err
+		}
+		if c.large {
+			ad.large = append(ad.large, c.wide)
+		} else {
+			ad.standard = append(ad.standard, c.standard)
+		}
+	}
+	nodeSelectors, err := compileSelectors(a.Spec.NodeSelectors)
+	if err != nil {
+		return nil, nil, ReasonInvalidConfiguration, fmt.Errorf("nodeSelectors: %w", err)
+	}
+	ad.nodes = nodes.matching(nodeSelectors)
+	if ad.services, err = compileSelectors(a.Spec.ServiceSelectors); err != nil {
+		return nil, nil, ReasonInvalidConfiguration, fmt.Errorf("serviceSelectors: %w", err)
+	}
+	if byLabel, err = compileSelectors(a.Spec.IPAddressPoolSelectors); err != nil {
+		return nil, nil, ReasonInvalidConfiguration, fmt.Errorf("ipAddressPoolSelectors: %w", err)
+	}
+	return ad, byLabel, "", nil
+}
+
+func aggregationLength(field string, length *int32, longest int) (int, error) {
+	if length == nil {
+		return longest, nil
+	}
+	if *length < 0 || int(*length) > longest {
+		return 0, fmt.Errorf("%s %d is not within 0 to %d", field, *length, longest)
+	}
+	return int(*length), nil
+}
+
+// compileL2 works out the L2Advertisements and hangs them on their pools.
+func compileL2(all []*metallb.L2Advertisement, pools *poolIndex, nodes *nodeList, note func(Withheld)) {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b *metallb.L2Advertisement) int { return cmp.Compare(a.Name, b.Name) })
+	for _, a := range all {
+		ad, byLabel, err := compileL2Advertisement(a, nodes)
+		if err != nil {
+			note(Withheld{
+				Kind: KindL2Advertisement, Name: types.NamespacedName{Namespace: a.Namespace, Name: a.Name},
+				Protocol: Layer2, Reason: ReasonInvalidConfiguration, Message: err.Error(),
+			})
+			continue
+		}
+		for _, p := range pools.selected(a.Spec.IPAddressPools, byLabel) {
+			p.layer2 = append(p.layer2, ad)
+		}
+	}
+}
+
+func compileL2Advertisement(a *metallb.L2Advertisement, nodes *nodeList) (ad *l2Advertisement, byLabel selectors, err error) {
+	ad = &l2Advertisement{name: a.Name, interfaces: a.Spec.Interfaces}
+	nodeSelectors, err := compileSelectors(a.Spec.NodeSelectors)
+	if err != nil {
+		return nil, nil, fmt.Errorf("nodeSelectors: %w", err)
+	}
+	ad.nodes = nodes.matching(nodeSelectors)
+	if ad.services, err = compileSelectors(a.Spec.ServiceSelectors); err != nil {
+		return nil, nil, fmt.Errorf("serviceSelectors: %w", err)
+	}
+	if byLabel, err = compileSelectors(a.Spec.IPAddressPoolSelectors); err != nil {
+		return nil, nil, fmt.Errorf("ipAddressPoolSelectors: %w", err)
+	}
+	for _, p := range a.Spec.PreferredNodeSelectors {
+		if err := ad.prefer(p, nodes); err != nil {
+			return nil, nil, fmt.Errorf("preferredNodeSelectors: %w", err)
+		}
+	}
+	return ad, byLabel, nil
+}
+
+// prefer adds a preference's weight to the nodes it matches; only nodes that the advertisement selects score.
+func (ad *l2Advertisement) prefer(p metallb.PreferredNodeSelector, nodes *nodeList) error {
+	preference, err := compileSelectors([]metav1.LabelSelector{p.Preference})
+	if err != nil {
+		return err
+	}
+	if ad.scores == nil {
+		ad.scores = make([]int, len(nodes.list))
+	}
+	for i := range ad.nodes.and(nodes.matching(preference)).members() {
+		ad.scores[i] += int(p.Weight)
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// nodeList is the cluster's Nodes, sorted by name; sets of nodes are of positions in it.
+type nodeList struct {
+	list  []*corev1.Node
+	index map[string]int
+	// usable are those that neither their condition nor their label excludes.
+	usable bitset
+}
+
+func newNodeList(all []*corev1.Node, note func(Withheld)) *nodeList {
+	n := &nodeList{list: slices.Clone(all), index: make(map[string]int, len(all)), usable: newBitset(len(all))}
+	slices.SortFunc(n.list, func(a, b *corev1.Node) int { return cmp.Compare(a.Name, b.Name) })
+	for i, node := range n.list {
+		n.index[node.Name] = i
+		reason, message := exclusion(node)
+		if reason == "" {
+			n.usable.add(i)
+			continue
+		}
+		note(Withheld{
+			Kind: KindNode, Name: types.NamespacedName{Name: node.Name}, Node: node.Name,
+			Reason: reason, Message: message,
+		})
+	}
+	return n
+}
+
+// exclusion says why a node announces nothing (spec.md section 1, point 12). Whether it is ready or cordoned plays
+// no part.
+func exclusion(node *corev1.Node) (Reason, string) {
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue {
+			return ReasonNodeNetworkUnavailable, fmt.Sprintf("node %s announces nothing: its condition NetworkUnavailable is True", node.Name)
+		}
+	}
+	if _, ok := node.Labels[corev1.LabelNodeExcludeBalancers]; ok {
+		return ReasonNodeLabeledExcludeBalancers, fmt.Sprintf("node %s announces nothing: it has the label %s", node.Name, corev1.LabelNodeExcludeBalancers)
+	}
+	return "", ""
+}
+
+func (n *nodeList) name(i int) string { return n.list[i].Name }
+
+// matching is the set of nodes that a list of selectors means.
+func (n *nodeList) matching(s selectors) bitset {
+	set := newBitset(len(n.list))
+	for i, node := range n.list {
+		if s.match(node.Labels) {
+			set.add(i)
+		}
+	}
+	return set
+}

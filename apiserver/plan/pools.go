@@ -1,0 +1,95 @@
+package plan
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
+)
+
+// pool is an IPAddressPool with the advertisements that select it, sorted by name.
+type pool struct {
+	name   string
+	labels map[string]string
+	bgp    []*bgpAdvertisement
+	layer2 []*l2Advertisement
+}
+
+// poolIndex finds the pool of an address.
+type poolIndex struct {
+	pools  []*pool
+	ranges []poolRange
+}
+
+type poolRange struct {
+	addrrange.Range
+	// reach is the highest last address of this range and all before it.
+	reach netip.Addr
+	pool  *pool
+}
+
+func newPoolIndex(all []*metallb.IPAddressPool, note func(Withheld)) *poolIndex {
+	idx := &poolIndex{}
+	for _, p := range all {
+		entry := &pool{name: p.Name, labels: p.Labels}
+		idx.pools = append(idx.pools, entry)
+		for _, text := range p.Spec.Addresses {
+			r, err := addrrange.Parse(text)
+			if err != nil {
+				note(Withheld{
+					Kind: KindIPAddressPool, Name: types.NamespacedName{Namespace: p.Namespace, Name: p.Name},
+					Reason: ReasonInvalidConfiguration, Message: err.Error(),
+				})
+				continue
+			}
+			idx.ranges = append(idx.ranges, poolRange{Range: r, pool: entry})
+		}
+	}
+	slices.SortFunc(idx.pools, func(a, b *pool) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(idx.ranges, func(a, b poolRange) int {
+		return cmp.Or(a.First().Compare(b.First()), a.Last().Compare(b.Last()), cmp.Compare(a.pool.name, b.pool.name))
+	})
+	var reach netip.Addr
+	for i := range idx.ranges {
+		if reach.Less(idx.ranges[i].Last()) {
+			reach = idx.ranges[i].Last()
+		}
+		idx.ranges[i].reach = reach
+	}
+	return idx
+}
+
+// find returns the pool that an address lies in, or nil. Pools do not overlap; ranges within one may.
+func (idx *poolIndex) find(a netip.Addr) *pool {
+	after, _ := slices.BinarySearchFunc(idx.ranges, a, func(r poolRange, a netip.Addr) int {
+		if a.Less(r.First()) {
+			return 1
+		}
+		return -1
+	})
+	for i := after - 1; i >= 0 && !idx.ranges[i].reach.Less(a); i-- {
+		if idx.ranges[i].Contains(a) {
+			return idx.ranges[i].pool
+		}
+	}
+	return nil
+}
+
+// selected returns the pools that an advertisement means: those it names and those whose labels it selects. An
+// advertisement that does neither means all; one that selects and matches nothing means none.
+func (idx *poolIndex) selected(names []string, byLabel selectors) []*pool {
+	if len(names) == 0 && len(byLabel) == 0 {
+		return idx.pools
+	}
+	var found []*pool
+	for _, p := range idx.pools {
+		if slices.Contains(names, p.name) || byLabel.matchAny(p.labels) {
+			found = append(found, p)
+		}
+	}
+	return found
+}

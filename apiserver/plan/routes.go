@@ -1,0 +1,149 @@
+package plan
+
+import (
+	"net/netip"
+	"slices"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// contribution is one Service's wish to have a prefix advertised by a set of nodes.
+type contribution struct {
+	service *service
+	addr    netip.Addr
+	ref     *ingotv1.ServiceRef // of addr
+	ad      *bgpAdvertisement
+	nodes   setID
+}
+
+// routeTable collects what the Services contribute to each prefix and makes each node's routes of it.
+type routeTable struct {
+	nodes  *nodeList
+	peers  *peerList
+	sets   *nodeSets
+	routes map[netip.Prefix][]contribution
+	// carried are the refs that some route names.
+	carried map[*ingotv1.ServiceRef]bool
+}
+
+// add contributes a Service's addresses, or says why nothing of it is advertised (spec.md section 6.1).
+func (t *routeTable) add(s *service, note func(Withheld)) {
+	var ads []*bgpAdvertisement
+	selected := newBitset(len(t.nodes.list))
+	for _, ad := range s.pool.bgp {
+		selected = selected.or(ad.nodes)
+		if ad.services.match(s.Labels) {
+			ads = append(ads, ad)
+		}
+	}
+	conflicting := t.conflicting(s, ads, note)
+	possible := newBitset(len(t.nodes.list))
+	for _, ad := range ads {
+		possible = possible.or(t.sets.sets[ad.usable].minus(conflicting))
+	}
+	switch {
+	case selected.empty():
+		s.withhold(note, BGP, netip.Addr{}, ReasonNotOwner, "the BGPAdvertisements of IPAddressPool %q select no node", s.pool.name)
+	case len(ads) == 0:
+		s.withhold(note, BGP, netip.Addr{}, ReasonNoMatchingAdvertisement, "no BGPAdvertisement of IPAddressPool %q selects the Service", s.pool.name)
+	case possible.empty() && !conflicting.empty(): // said already
+	case possible.empty():
+		s.withhold(note, BGP, netip.Addr{}, ReasonNotOwner, "no usable node is selected by the BGPAdvertisements that select the Service")
+	case !s.reachable:
+		s.withhold(note, BGP, netip.Addr{}, ReasonNoEndpoints, "the Service has no usable endpoint")
+	case s.local && !possible.overlaps(s.endpoints):
+		s.withhold(note, BGP, netip.Addr{}, ReasonNoLocalEndpoints, "externalTrafficPolicy is Local and no node that may advertise has a usable endpoint")
+	default:
+		t.contribute(s, ads, conflicting)
+	}
+}
+
+func (t *routeTable) contribute(s *service, ads []*bgpAdvertisement, conflicting bitset) {
+	for _, ad := range ads {
+		id := ad.usable
+		if s.local || !conflicting.empty() {
+			set := t.sets.sets[id].minus(conflicting)
+			if s.local {
+				set = set.and(s.endpoints)
+			}
+			id = t.sets.intern(set)
+		}
+		if t.sets.sets[id].empty() {
+			continue
+		}
+		for i, a := range s.addrs {
+			prefix := ad.prefix(a)
+			t.routes[prefix] = append(t.routes[prefix], contribution{service: s, addr: a, ref: s.refs[i], ad: ad, nodes: id})
+		}
+	}
+}
+
+// conflicting is the set of nodes on which advertisements for one Service contradict each other; there nothing of
+// it is advertised.
+func (t *routeTable) conflicting(s *service, ads []*bgpAdvertisement, note func(Withheld)) bitset {
+	nodes := newBitset(len(t.nodes.list))
+	for i, a := range ads {
+		for _, b := range ads[:i] {
+			if !a.conflicts(b) || !a.nodes.overlaps(b.nodes) {
+				continue
+			}
+			same := slices.IndexFunc(s.addrs, func(addr netip.Addr) bool { return a.prefix(addr) == b.prefix(addr) })
+			if same < 0 {
+				continue
+			}
+			nodes = nodes.or(a.nodes.and(b.nodes))
+			s.withhold(note, BGP, netip.Addr{}, ReasonConflictingAdvertisements, "BGPAdvertisements %q and %q give %s the local preferences %d and %d on the same nodes",
+				b.name, a.name, a.prefix(s.addrs[same]), b.localPref, a.localPref)
+		}
+	}
+	return nodes
+}
+
+// settle leaves out what contradicts another Service's contribution to the same prefix; the older Service wins.
+// It can only happen where Services share an address and advertisements select among them.
+func (t *routeTable) settle(note func(Withheld)) {
+	for prefix, all := range t.routes {
+		first := all[0].ad.localPref
+		if !slices.ContainsFunc(all, func(c contribution) bool { return c.ad.localPref != first }) {
+			continue
+		}
+		byAge := slices.Clone(all)
+		slices.SortStableFunc(byAge, func(a, b contribution) int {
+			switch {
+			case a.service == b.service:
+				return 0
+			case a.service.older(b.service):
+				return -1
+			}
+			return 1
+		})
+		var kept []contribution
+		for _, c := range byAge {
+			rival := slices.IndexFunc(kept, func(k contribution) bool {
+				return k.ad.conflicts(c.ad) && t.sets.sets[k.nodes].overlaps(t.sets.sets[c.nodes])
+			})
+			if rival < 0 {
+				kept = append(kept, c)
+				continue
+			}
+			c.service.withhold(note, BGP, prefix.Addr(), ReasonConflictingAdvertisements,
+				"BGPAdvertisement %q gives %s the local preference %d, but %q gives it %d for the older Service %s",
+				c.ad.name, prefix, c.ad.localPref, kept[rival].ad.name, kept[rival].ad.localPref, kept[rival].service.name)
+		}
+		t.routes[prefix] = kept
+	}
+}
+
+// unheard says which addresses are advertised by nobody because no session carries them.
+func (t *routeTable) unheard(note func(Withheld)) {
+	said := map[*ingotv1.ServiceRef]bool{}
+	for _, all := range t.routes {
+		for _, c := range all {
+			if t.carried[c.ref] || said[c.ref] {
+				continue
+			}
+			said[c.ref] = true
+			c.service.withhold(note, BGP, c.addr, ReasonNoSession, "no node that may advertise %s has a BGP session that can carry it", c.addr)
+		}
+	}
+}

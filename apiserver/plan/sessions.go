@@ -1,0 +1,182 @@
+package plan
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+const defaultBGPPort = 179
+
+// peerList is the BGPPeers, sorted by name; sets of peers are of positions in it. Peers whose session cannot be
+// made have a place but no item and no nodes.
+type peerList struct {
+	names []string
+	items []*ingotv1.Item
+	// ofNode are the peers that each node has a session with.
+	ofNode []bitset
+	// carries4 and carries6 are the peers whose session has the family.
+	carries4, carries6 bitset
+	all                bitset
+}
+
+func newPeerList(all []*metallb.BGPPeer, secrets map[string]*corev1.Secret, nodes *nodeList, seal digester, note func(Withheld)) *peerList {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b *metallb.BGPPeer) int { return cmp.Compare(a.Name, b.Name) })
+	l := &peerList{
+		items: make([]*ingotv1.Item, len(all)), ofNode: make([]bitset, len(nodes.list)),
+		carries4: newBitset(len(all)), carries6: newBitset(len(all)), all: newBitset(len(all)),
+	}
+	for i := range l.ofNode {
+		l.ofNode[i] = newBitset(len(all))
+	}
+	for i, p := range all {
+		l.names = append(l.names, p.Name)
+		l.all.add(i)
+		session, selected, reason, err := newSession(p, secrets)
+		if err != nil {
+			note(Withheld{
+				Kind: KindBGPPeer, Name: types.NamespacedName{Namespace: p.Namespace, Name: p.Name},
+				Protocol: BGP, Reason: reason, Message: err.Error(),
+			})
+			continue
+		}
+		l.items[i] = seal.seal(&ingotv1.Item{Id: SessionID(p.Name), Content: &ingotv1.Item_BgpSession{BgpSession: session}})
+		for n := range nodes.matching(selected).members() {
+			l.ofNode[n].add(i)
+		}
+		if slices.Contains(session.Families, ingotv1.Family_FAMILY_IPV4_UNICAST) {
+			l.carries4.add(i)
+		}
+		if slices.Contains(session.Families, ingotv1.Family_FAMILY_IPV6_UNICAST) {
+			l.carries6.add(i)
+		}
+	}
+	return l
+}
+
+// named is the set of peers that a list of names means; an empty list means all, and unknown names mean nothing.
+func (l *peerList) named(names []string) bitset {
+	if len(names) == 0 {
+		return l.all
+	}
+	set := newBitset(len(l.names))
+	for _, name := range names {
+		if i, ok := slices.BinarySearch(l.names, name); ok {
+			set.add(i)
+		}
+	}
+	return set
+}
+
+// carrying is the set of peers whose session has the family of a.
+func (l *peerList) carrying(a netip.Addr) bitset {
+	if a.Is4() {
+		return l.carries4
+	}
+	return l.carries6
+}
+
+// newSession makes the session with a peer, the same on every node that selected matches.
+func newSession(p *metallb.BGPPeer, secrets map[string]*corev1.Secret) (session *ingotv1.BgpSession, selected selectors, reason Reason, err error) {
+	spec := &p.Spec
+	session = &ingotv1.BgpSession{
+		Peer: p.Name, MyAsn: spec.MyASN, PeerAsn: spec.ASN, DynamicAsn: string(spec.DynamicASN), LocalAsn: spec.LocalASN,
+		Interface: spec.Interface, Port: uint32(spec.Port), SourceAddress: spec.SrcAddress, RouterId: spec.RouterID,
+		EbgpMultiHop: spec.EBGPMultiHop, Vrf: spec.VRFName, GracefulRestart: spec.EnableGracefulRestart,
+	}
+	if session.Port == 0 {
+		session.Port = defaultBGPPort
+	}
+	session.HoldTimeMs, session.KeepaliveTimeMs = timers(spec.HoldTime, spec.KeepaliveTime)
+	session.ConnectTimeMs = milliseconds(spec.ConnectTime)
+	if session.Address, session.Families, err = neighbor(spec); err != nil {
+		return nil, nil, ReasonInvalidConfiguration, err
+	}
+	if selected, err = compileSelectors(spec.NodeSelectors); err != nil {
+		return nil, nil, ReasonInvalidConfiguration, fmt.Errorf("nodeSelectors: %w", err)
+	}
+	if session.Password, err = password(spec, secrets); err != nil {
+		return nil, nil, ReasonInvalidPassword, err
+	}
+	return session, selected, "", nil
+}
+
+// neighbor is the peer's address and the families its session carries (spec.md section 6.3).
+func neighbor(spec *metallb.BGPPeerSpec) (address string, families []ingotv1.Family, err error) {
+	const v4, v6 = ingotv1.Family_FAMILY_IPV4_UNICAST, ingotv1.Family_FAMILY_IPV6_UNICAST
+	if spec.Interface != "" {
+		return "", []ingotv1.Family{v4, v6}, nil
+	}
+	a, err := netip.ParseAddr(spec.Address)
+	if err != nil {
+		return "", nil, fmt.Errorf("peerAddress: %w", err)
+	}
+	a = a.Unmap()
+	switch {
+	case spec.DualStackAddressFamily:
+		families = []ingotv1.Family{v4, v6}
+	case a.Is4():
+		families = []ingotv1.Family{v4}
+	default:
+		families = []ingotv1.Family{v6}
+	}
+	return a.String(), families, nil
+}
+
+// timers are absent where unset, so that the speaker's defaults hold; but a keepalive time on its own means a hold
+// time of three times as much (spec.md section 1, point 17).
+func timers(hold, keepalive *metav1.Duration) (holdMs, keepaliveMs *uint32) {
+	if hold == nil && keepalive != nil {
+		hold = &metav1.Duration{Duration: 3 * keepalive.Duration}
+	}
+	return milliseconds(hold), milliseconds(keepalive)
+}
+
+func milliseconds(d *metav1.Duration) *uint32 {
+	if d == nil {
+		return nil
+	}
+	ms := uint32(min(max(d.Duration, 0), math.MaxUint32*time.Millisecond).Milliseconds())
+	return &ms
+}
+
+// password is the peer's own or that of its Secret. Its errors never contain it.
+func password(spec *metallb.BGPPeerSpec, secrets map[string]*corev1.Secret) (string, error) {
+	name := spec.PasswordSecret.Name
+	if name == "" {
+		return spec.Password, nil
+	}
+	if spec.Password != "" {
+		return "", errors.New("both password and passwordSecret are set")
+	}
+	secret, ok := secrets[name]
+	if !ok || secret == nil {
+		return "", fmt.Errorf("Secret %q does not exist in the system namespace", name)
+	}
+	if secret.Type != corev1.SecretTypeBasicAuth {
+		return "", fmt.Errorf("Secret %q is of type %q; it must be of type %q", name, secret.Type, corev1.SecretTypeBasicAuth)
+	}
+	value, ok := secret.Data[corev1.BasicAuthPasswordKey]
+	switch {
+	case !ok:
+		return "", fmt.Errorf("Secret %q has no key %q", name, corev1.BasicAuthPasswordKey)
+	case len(value) == 0:
+		return "", fmt.Errorf("the password in Secret %q is empty", name)
+	case !utf8.Valid(value):
+		return "", fmt.Errorf("the password in Secret %q is not valid UTF-8", name)
+	}
+	return string(value), nil
+}
