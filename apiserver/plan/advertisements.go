@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -81,7 +82,10 @@ func compileBGP(all []*metallb.BGPAdvertisement, pools *poolIndex, nodes *nodeLi
 }
 
 func compileBGPAdvertisement(a *metallb.BGPAdvertisement, nodes *nodeList, peers *peerList) (ad *bgpAdvertisement, byLabel selectors, reason Reason, err error) {
-	ad = &bgpAdvertisement{name: a.Name, localPref: a.Spec.LocalPref, peerNames: a.Spec.Peers, peers: peers.named(a.Spec.Peers)}
+	ad = &bgpAdvertisement{name: a.Name, peerNames: a.Spec.Peers, peers: peers.named(a.Spec.Peers)}
+	if ad.localPref, err = number("localPref", a.Spec.LocalPref); err != nil {
+		return nil, nil, ReasonInvalidConfiguration, err
+	}
 	if ad.lengthV4, err = aggregationLength("aggregationLength", a.Spec.AggregationLength, 32); err != nil {
 		return nil, nil, ReasonInvalidConfiguration, err
 	}
@@ -111,6 +115,14 @@ func compileBGPAdvertisement(a *metallb.BGPAdvertisement, nodes *nodeList, peers
 		return nil, nil, ReasonInvalidConfiguration, fmt.Errorf("ipAddressPoolSelectors: %w", err)
 	}
 	return ad, byLabel, "", nil
+}
+
+// number narrows a value whose type is wider than its range; in a stored object it fits.
+func number(field string, v int64) (uint32, error) {
+	if v < 0 || v > math.MaxUint32 {
+		return 0, fmt.Errorf("%s %d is not within 0 to %d", field, v, uint32(math.MaxUint32))
+	}
+	return uint32(v), nil
 }
 
 func aggregationLength(field string, length *int32, longest int) (int, error) {

@@ -93,9 +93,20 @@ func (l *peerList) carrying(a netip.Addr) bitset {
 func newSession(p *metallb.BGPPeer, secrets map[string]*corev1.Secret) (session *ingotv1.BgpSession, selected selectors, reason Reason, err error) {
 	spec := &p.Spec
 	session = &ingotv1.BgpSession{
-		Peer: p.Name, MyAsn: spec.MyASN, PeerAsn: spec.ASN, DynamicAsn: string(spec.DynamicASN), LocalAsn: spec.LocalASN,
-		Interface: spec.Interface, Port: uint32(spec.Port), SourceAddress: spec.SrcAddress, RouterId: spec.RouterID,
-		EbgpMultiHop: spec.EBGPMultiHop, Vrf: spec.VRFName, GracefulRestart: spec.EnableGracefulRestart,
+		Peer: p.Name, DynamicAsn: string(spec.DynamicASN), Interface: spec.Interface, SourceAddress: spec.SrcAddress, RouterId: spec.RouterID,
+		EbgpMultiHop: spec.EBGPMultiHop, Vrf: spec.VRFName, GracefulRestart: spec.EnableGracefulRestart != nil && *spec.EnableGracefulRestart,
+	}
+	for _, n := range []struct {
+		field string
+		value int64
+		to    *uint32
+	}{
+		{"myASN", spec.MyASN, &session.MyAsn}, {"peerASN", spec.ASN, &session.PeerAsn},
+		{"localASN", spec.LocalASN, &session.LocalAsn}, {"peerPort", int64(spec.Port), &session.Port},
+	} {
+		if *n.to, err = number(n.field, n.value); err != nil {
+			return nil, nil, ReasonInvalidConfiguration, err
+		}
 	}
 	if session.Port == 0 {
 		session.Port = defaultBGPPort
