@@ -1,0 +1,81 @@
+package dispatch
+
+import (
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// acknowledge takes the answer to an update.
+func (s *stream) acknowledge(ack *ingotv1.Ack, now time.Time) error {
+	l, ok := s.lanes[ack.GetLane()]
+	if !ok {
+		return status.Errorf(codes.InvalidArgument, "ack in lane %s", ack.GetLane())
+	}
+	if ack.GetNonce() < l.nonce && (l.inflight == nil || ack.GetNonce() != l.inflight.GetNonce()) {
+		return nil // a duplicate of an answer taken before
+	}
+	outcomes, err := l.acknowledged(ack, now)
+	if err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	s.hub.nodes.setObeyed(s, ack)
+	s.hub.nodes.setUnacked(s, l.id, time.Time{})
+	if l.refused != nil {
+		s.refusedBy(l)
+	} else if l.sequence == nil {
+		s.hub.nodes.obeyed(s, l.id)
+	}
+	s.settle(l.id, outcomes)
+	return nil
+}
+
+// refusedBy makes a refusal the state of the node, and says so once.
+func (s *stream) refusedBy(l *lane) {
+	if s.hub.nodes.setRefusal(s, l.id, l.refused) {
+		s.hub.log.Warn(refusalWords[l.refused.kind], "event", "updateRefused", "node", s.node.name, "lane", laneName(l.id),
+			"refusal", l.refused.kind.String(), "said", l.refused.message, "lineage", s.hub.store.Lineage(), "epoch", l.refused.epoch)
+	}
+}
+
+// refusalWords say what a refusal means and what to do.
+var refusalWords = map[ingotv1.Refusal]string{
+	ingotv1.Refusal_REFUSAL_FOREIGN_LINEAGE: `the speaker obeys another store and goes on announcing what that one ordered; if this store replaces it, run "apiserver adopt"`,
+	ingotv1.Refusal_REFUSAL_OLD_EPOCH:       `the speaker has obeyed a later leader of this store; another replica leads, or the store was restored from a backup: if so, run "apiserver adopt"`,
+	ingotv1.Refusal_REFUSAL_HELD_BACK:       `the speaker holds back a full state that would drop too much without a deletion that explains it; if it is meant, run "apiserver adopt"`,
+}
+
+// settle tells everyone concerned what became of items.
+func (s *stream) settle(id ingotv1.Lane, outcomes []outcome) {
+	if len(outcomes) == 0 {
+		return
+	}
+	for _, o := range outcomes {
+		if !o.removed && o.status == ingotv1.ItemResult_STATUS_REJECTED {
+			s.hub.metrics.rejects.WithLabelValues(laneName(id)).Inc()
+			s.hub.log.Warn("the node refused an item", "event", "itemRejected", "node", s.node.name, "item", o.id, "reason", o.reason)
+		}
+	}
+	for _, a := range s.hub.nodes.settle(s, outcomes) {
+		if service, ok := s.hub.cluster.Service(a.service); ok && s.hub.lead.Load() != nil {
+			s.hub.events.NodeAssigned(service, s.node.name, string(a.protocol))
+		}
+	}
+}
+
+// report takes what the node observes.
+func (s *stream) report(r *ingotv1.Report, now time.Time) {
+	s.hub.nodes.observe(s, r, now)
+	for _, id := range allLanes {
+		var outcomes []outcome
+		for _, result := range r.GetResults() {
+			if o, ok := s.lanes[id].reported(result); ok {
+				outcomes = append(outcomes, o)
+			}
+		}
+		s.settle(id, outcomes)
+	}
+}

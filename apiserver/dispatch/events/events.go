@@ -1,0 +1,191 @@
+// Package events writes Kubernetes events on behalf of the speakers, which have no access to the cluster of their
+// own: reason nodeAssigned on a Service, when a node begins to announce it (spec.md section 9.1).
+package events
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
+)
+
+// Component is the source of the events, as users of MetalLB know it.
+const Component = "metallb-speaker"
+
+const (
+	// queued bounds the events that wait to be written; the oldest make way.
+	queued = 4096
+	// attempts bounds the tries for one event.
+	attempts = 8
+	// retryFirst and retryLast bound the back-off between them; jittered.
+	retryFirst = 200 * time.Millisecond
+	retryLast  = 10 * time.Second
+	// writeTimeout bounds one request.
+	writeTimeout = 10 * time.Second
+)
+
+// Recorder writes events, one after the other, without ever making its callers wait.
+type Recorder struct {
+	events     corev1client.EventsGetter
+	correlator *record.EventCorrelator
+	log        *slog.Logger
+	dropped    func()
+	wake       chan struct{}
+
+	mu    sync.Mutex
+	queue []*corev1.Event
+}
+
+// New returns a Recorder that writes through events and calls dropped for each event that it has to give up.
+func New(events corev1client.EventsGetter, log *slog.Logger, dropped func()) *Recorder {
+	return &Recorder{
+		events:     events,
+		correlator: record.NewEventCorrelator(clock.RealClock{}),
+		log:        log,
+		dropped:    dropped,
+		wake:       make(chan struct{}, 1),
+	}
+}
+
+// NodeAssigned says that node has begun to announce service with protocol ("bgp" or "layer2").
+func (r *Recorder) NodeAssigned(service *corev1.Service, node, protocol string) {
+	now := metav1.Now()
+	r.enqueue(&corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      fmt.Sprintf("%s.%x", service.Name, rand.Uint64()),
+			Namespace: service.Namespace,
+		},
+		InvolvedObject: corev1.ObjectReference{
+			Kind: "Service", APIVersion: "v1",
+			Namespace: service.Namespace, Name: service.Name, UID: service.UID,
+			ResourceVersion: service.ResourceVersion,
+		},
+		Type:                corev1.EventTypeNormal,
+		Reason:              "nodeAssigned",
+		Message:             fmt.Sprintf("announcing from node %q with protocol %q", node, protocol),
+		Source:              corev1.EventSource{Component: Component, Host: node},
+		ReportingController: Component,
+		ReportingInstance:   node,
+		FirstTimestamp:      now,
+		LastTimestamp:       now,
+		Count:               1,
+	})
+}
+
+func (r *Recorder) enqueue(event *corev1.Event) {
+	r.mu.Lock()
+	full := len(r.queue) == queued
+	if full {
+		copy(r.queue, r.queue[1:])
+		r.queue = r.queue[:queued-1]
+	}
+	r.queue = append(r.queue, event)
+	r.mu.Unlock()
+	if full {
+		r.dropped()
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default: // Run will look anyway
+	}
+}
+
+func (r *Recorder) dequeue() *corev1.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.queue) == 0 {
+		r.queue = nil // a burst's memory is not kept
+		return nil
+	}
+	event := r.queue[0]
+	r.queue[0] = nil
+	r.queue = r.queue[1:]
+	return event
+}
+
+// Run writes events until ctx ends.
+func (r *Recorder) Run(ctx context.Context) {
+	for {
+		event := r.dequeue()
+		if event == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-r.wake:
+				continue
+			}
+		}
+		if err := r.write(ctx, event); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			r.dropped()
+			r.log.Warn("event not written", "event", "eventDropped", "service", event.InvolvedObject.Namespace+"/"+event.InvolvedObject.Name,
+				"reason", event.Reason, "error", err)
+		}
+	}
+}
+
+// write puts one event, or raises the count of the like before it, and tries again while that may help.
+func (r *Recorder) write(ctx context.Context, event *corev1.Event) error {
+	correlated, err := r.correlator.EventCorrelate(event)
+	if err != nil {
+		return fmt.Errorf("correlate: %w", err)
+	}
+	if correlated.Skip {
+		return nil
+	}
+	wait := retryFirst
+	for try := 1; ; try++ {
+		err := r.put(ctx, correlated)
+		if apierrors.IsAlreadyExists(err) { // an earlier try, whose answer was lost
+			return nil
+		}
+		if err == nil || try == attempts || permanent(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait/2 + rand.N(wait)):
+		}
+		wait = min(2*wait, retryLast)
+	}
+}
+
+func (r *Recorder) put(ctx context.Context, correlated *record.EventCorrelateResult) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	event := correlated.Event
+	events := r.events.Events(event.Namespace)
+	var written *corev1.Event
+	var err error
+	if event.Count > 1 {
+		written, err = events.Patch(ctx, event.Name, types.StrategicMergePatchType, correlated.Patch, metav1.PatchOptions{})
+	}
+	if event.Count <= 1 || apierrors.IsNotFound(err) { // the event to count up may have expired
+		event.ResourceVersion = ""
+		written, err = events.Create(ctx, event, metav1.CreateOptions{})
+	}
+	if err != nil {
+		return err
+	}
+	r.correlator.UpdateState(written)
+	return nil
+}
+
+// permanent says that trying again would fail again.
+func permanent(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) ||
+		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+}

@@ -1,0 +1,148 @@
+package dispatch
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/ingot-lb/ingot/apiserver/dispatch/cluster"
+	"github.com/ingot-lb/ingot/apiserver/dispatch/events"
+	"github.com/ingot-lb/ingot/apiserver/dispatch/identity"
+)
+
+// Options say what a hub is made of.
+type Options struct {
+	// Replica is the name of this replica of the apiserver.
+	Replica string
+	// Namespace is the system namespace.
+	Namespace string
+	// LoadBalancerClass limits the Services as in plan.Input.
+	LoadBalancerClass string
+	// Client talks to the host cluster. Speakers that connect at once need a TokenReview each: its rate limit must
+	// allow for that.
+	Client kubernetes.Interface
+	// Store keeps configuration, leadership, adoption and decisions.
+	Store Store
+	// Alone says that no other replica can ever lead (etcd is embedded in this process), so that what a speaker said
+	// it holds before this replica led is still true when it does.
+	Alone bool
+	// DigestKey keys the digests of items: secret, random, and the same over restarts and replicas.
+	DigestKey []byte
+	// Listener accepts the speakers' connections; Run closes it.
+	Listener net.Listener
+	// TLS serves the stream; it is required.
+	TLS *tls.Config
+	// DataDir keeps the cluster's issuer keys for when the kube-apiserver is away.
+	DataDir string
+	// Log may be nil.
+	Log *slog.Logger
+}
+
+// Hub serves the speakers.
+type Hub struct {
+	replica  string
+	store    Store
+	alone    bool
+	log      *slog.Logger
+	listener net.Listener
+	server   *grpc.Server
+	keys     *identity.Keys
+	cluster  *cluster.Cluster
+	events   *events.Recorder
+	nodes    *nodes
+	engine   *engine
+	metrics  *metrics
+	draining chan struct{}
+	lead     atomic.Pointer[leadership] // nil while another replica leads
+	desired  atomic.Pointer[desired]    // nil while nothing is to be sent
+}
+
+// minDigestKey is the least number of bytes of Options.DigestKey.
+const minDigestKey = 16
+
+// New returns a hub. It does nothing until Run.
+func New(o Options) (*Hub, error) {
+	switch {
+	case o.Replica == "" || o.Namespace == "":
+		return nil, errors.New("dispatch: the replica's name and the system namespace are required")
+	case o.Client == nil || o.Store == nil || o.Listener == nil || o.TLS == nil || o.DataDir == "":
+		return nil, errors.New("dispatch: a client, a store, a listener, a TLS configuration and a data directory are required")
+	case len(o.DigestKey) < minDigestKey:
+		return nil, fmt.Errorf("dispatch: the digest key has %d bytes, at least %d are required", len(o.DigestKey), minDigestKey)
+	}
+	log := o.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	h := &Hub{
+		replica:  o.Replica,
+		store:    o.Store,
+		alone:    o.Alone,
+		log:      log,
+		listener: o.Listener,
+		draining: make(chan struct{}),
+	}
+	h.metrics = newMetrics(h)
+	h.events = events.New(o.Client.CoreV1(), log, h.metrics.eventsDropped.Inc)
+	h.engine = newEngine(h, o.DigestKey, o.LoadBalancerClass)
+	h.nodes = newNodes(h.engine.kick, time.Now)
+	var err error
+	if h.cluster, err = cluster.New(o.Client, o.Namespace, h.engine.kick); err != nil {
+		return nil, fmt.Errorf("dispatch: %w", err)
+	}
+	h.keys = identity.NewKeys(o.Client.Discovery().RESTClient(), filepath.Join(o.DataDir, "issuer-keys.json"), log)
+	tokens := identity.NewAuthenticator(o.Client.AuthenticationV1().TokenReviews(), o.Namespace, h.keys, log)
+	h.server = newServer(h, o.TLS, tokens)
+	return h, nil
+}
+
+// Registry returns the hub's metrics, to be served beside others.
+func (h *Hub) Registry() *prometheus.Registry { return h.metrics.registry }
+
+// Run serves until ctx ends. It returns the first error that is not ctx's own.
+func (h *Hub) Run(ctx context.Context) error {
+	background, stop := context.WithCancel(ctx)
+	parts := []func(context.Context){
+		h.keys.Run,
+		func(ctx context.Context) { h.cluster.Run(ctx, h.engine.kick) },
+		h.events.Run,
+		h.followConfiguration,
+		h.followAdoption,
+		h.campaign,
+		h.engine.run,
+	}
+	ended := make(chan struct{}, len(parts))
+	for _, part := range parts {
+		go func() {
+			part(background)
+			ended <- struct{}{}
+		}()
+	}
+	err := h.serve(ctx)
+	stop()
+	for range parts {
+		<-ended
+	}
+	return err
+}
+
+// Ready says what is still missing before this replica could lead, and nothing when it could.
+func (h *Hub) Ready() error {
+	if missing := h.cluster.Missing(); len(missing) > 0 {
+		return fmt.Errorf("dispatch: not read yet: %v", missing)
+	}
+	if !h.engine.configured() {
+		return errors.New("dispatch: the configuration has not been read yet")
+	}
+	return nil
+}

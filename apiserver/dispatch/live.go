@@ -1,0 +1,90 @@
+package dispatch
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// NodeState is what this replica last heard of one node. It is a copy; the reports in it are shared.
+type NodeState struct {
+	Node string
+	// Connected says whether its stream is up; Since is when it came up or went.
+	Connected bool
+	Since     time.Time
+	Instance  string
+	Version   string
+	BootID    string
+	// Lineage, Epoch, Revision and Adoption are what the speaker obeys.
+	Lineage  string
+	Epoch    uint64
+	Revision int64
+	Adoption uint64
+	// Refusals are the lanes in which it refuses what it is told.
+	Refusals map[ingotv1.Lane]Refusal
+	// Observed is when it last reported. What follows is as of then.
+	Observed time.Time
+	Sessions []*ingotv1.SessionReport
+	Layer2   []*ingotv1.Layer2Report
+	Links    []*ingotv1.LinkReport
+}
+
+// Refusal is why a speaker does not obey.
+type Refusal struct {
+	Kind    ingotv1.Refusal
+	Message string
+	Since   time.Time
+}
+
+// Nodes returns what is known of every node, sorted by name. Nodes whose stream is gone are among them, as they last
+// were.
+func (h *Hub) Nodes() []NodeState { return h.nodes.states() }
+
+func (n *nodes) states() []NodeState {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := make([]NodeState, 0, len(n.byName))
+	for _, x := range n.byName {
+		s := x.state
+		s.Connected, s.Since = x.stream != nil, x.since
+		s.Refusals = maps.Clone(s.Refusals)
+		s.Sessions = sortedValues(x.sessions)
+		s.Layer2 = sortedValues(x.layer2)
+		s.Links = sortedValues(x.links)
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b NodeState) int { return strings.Compare(a.Node, b.Node) })
+	return all
+}
+
+func sortedValues[V any](m map[string]V) []V {
+	values := make([]V, 0, len(m))
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		values = append(values, m[key])
+	}
+	return values
+}
+
+// observe takes a report.
+func (n *nodes) observe(s *stream, r *ingotv1.Report, now time.Time) {
+	n.current(s, func(x *node) {
+		x.state.Observed = now
+		if r.GetFull() {
+			clear(x.sessions)
+			clear(x.layer2)
+			clear(x.links)
+		}
+		for _, v := range r.GetSessions() {
+			x.sessions[v.GetPeer()+"\x00"+v.GetAddress()+"\x00"+v.GetVrf()] = v
+		}
+		for _, v := range r.GetLayer2() {
+			x.layer2[v.GetAddress()] = v
+		}
+		for _, v := range r.GetLinks() {
+			x.links[v.GetName()] = v
+		}
+	})
+}

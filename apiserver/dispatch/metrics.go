@@ -1,0 +1,113 @@
+package dispatch
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// metrics are the hub's own, in a registry of their own.
+type metrics struct {
+	registry      *prometheus.Registry
+	rpc           *rpcMetrics
+	resyncs       *prometheus.CounterVec
+	rejects       *prometheus.CounterVec
+	eventsDropped prometheus.Counter
+	planned       prometheus.Histogram
+}
+
+func newMetrics(h *Hub) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		rpc:      newRPCMetrics(),
+		resyncs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ingot_dispatch_resyncs_total", Help: "Full states begun, by lane.",
+		}, []string{"lane"}),
+		rejects: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ingot_dispatch_rejected_items_total", Help: "Items that speakers answered as rejected, by lane.",
+		}, []string{"lane"}),
+		eventsDropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ingot_dispatch_events_dropped_total", Help: "Kubernetes events that could not be written.",
+		}),
+		planned: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "ingot_dispatch_plan_duration_seconds", Help: "Time that planning took.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
+		}),
+	}
+	m.registry.MustRegister(m.rpc.collector, m.resyncs, m.rejects, m.eventsDropped, m.planned, liveMetrics{h})
+	return m
+}
+
+// liveMetrics reads the state of the hub when it is asked.
+type liveMetrics struct{ hub *Hub }
+
+var (
+	connectedDesc = prometheus.NewDesc("ingot_dispatch_connected_speakers", "Speakers with a stream to this replica.", nil, nil)
+	epochDesc     = prometheus.NewDesc("ingot_dispatch_leader_epoch", "Epoch in which this replica leads; 0 while it does not.", nil, nil)
+	itemsDesc     = prometheus.NewDesc("ingot_dispatch_items", "Items that all nodes together shall have, by lane.", []string{"lane"}, nil)
+	unackedDesc   = prometheus.NewDesc("ingot_dispatch_unacked_age_seconds", "Age of the oldest update that is not acknowledged.", nil, nil)
+	refusedDesc   = prometheus.NewDesc("ingot_dispatch_refusing_nodes", "Connected nodes that refuse what they are told, by refusal.", []string{"refusal"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (liveMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{connectedDesc, epochDesc, itemsDesc, unackedDesc, refusedDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (l liveMetrics) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	connected, unacked, refusing := l.hub.nodes.count()
+	gauge(connectedDesc, float64(connected))
+	gauge(unackedDesc, unacked.Seconds())
+	for _, kind := range []ingotv1.Refusal{ingotv1.Refusal_REFUSAL_FOREIGN_LINEAGE, ingotv1.Refusal_REFUSAL_OLD_EPOCH, ingotv1.Refusal_REFUSAL_HELD_BACK} {
+		gauge(refusedDesc, float64(refusing[kind]), kind.String())
+	}
+	var epoch uint64
+	if lead := l.hub.lead.Load(); lead != nil {
+		epoch = lead.epoch
+	}
+	gauge(epochDesc, float64(epoch))
+	items := map[ingotv1.Lane]int{}
+	if d := l.hub.desired.Load(); d != nil {
+		for _, orders := range d.nodes {
+			for lane, o := range orders {
+				items[lane] += len(o.items)
+			}
+		}
+	}
+	for _, lane := range allLanes {
+		gauge(itemsDesc, float64(items[lane]), laneName(lane))
+	}
+}
+
+// count sums up the nodes: those connected, the age of the oldest unacknowledged update, and who refuses what.
+func (n *nodes) count() (connected int, unacked time.Duration, refusing map[ingotv1.Refusal]int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := n.now()
+	refusing = map[ingotv1.Refusal]int{}
+	for _, x := range n.byName {
+		if x.stream == nil {
+			continue
+		}
+		connected++
+		for _, since := range x.unacked {
+			unacked = max(unacked, now.Sub(since))
+		}
+		kinds := map[ingotv1.Refusal]bool{}
+		for _, r := range x.state.Refusals {
+			kinds[r.Kind] = true
+		}
+		for kind := range kinds {
+			refusing[kind]++
+		}
+	}
+	return connected, unacked, refusing
+}

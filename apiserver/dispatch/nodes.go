@@ -1,0 +1,224 @@
+package dispatch
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// forgetAfter is how long a node without a stream and without a Node object is remembered.
+const forgetAfter = 10 * time.Minute
+
+// nodes is what this replica knows of every node whose speaker ever connected to it.
+type nodes struct {
+	// changed is called when a fact that the planner reads has changed.
+	changed func()
+	now     func() time.Time
+
+	mu     sync.Mutex
+	byName map[string]*node
+}
+
+// node is what is known of one node. nodes.mu guards all but name, which never changes.
+type node struct {
+	name   string
+	stream *stream // nil when there is none
+	since  time.Time
+	// holds are the layer-2 addresses that the node says it owns, with their terms.
+	holds     map[netip.Addr]uint64
+	announced announced
+	unacked   map[ingotv1.Lane]time.Time
+	state     NodeState
+	sessions  map[string]*ingotv1.SessionReport
+	layer2    map[string]*ingotv1.Layer2Report
+	links     map[string]*ingotv1.LinkReport
+}
+
+func newNodes(changed func(), now func() time.Time) *nodes {
+	return &nodes{changed: changed, now: now, byName: map[string]*node{}}
+}
+
+// attach makes s the stream of its node. The stream that was it before is superseded.
+func (n *nodes) attach(s *stream, hello *ingotv1.Hello) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	defer n.changed()
+	name := hello.GetNode()
+	x := n.byName[name]
+	if x == nil {
+		x = &node{name: name, sessions: map[string]*ingotv1.SessionReport{}, layer2: map[string]*ingotv1.Layer2Report{}, links: map[string]*ingotv1.LinkReport{}}
+		n.byName[name] = x
+	}
+	if x.stream != nil {
+		close(x.stream.aborted)
+	}
+	s.node, x.stream, x.since = x, s, n.now()
+	x.holds = held(hello.GetHeld())
+	x.announced.restart(hello.GetHeld())
+	x.unacked = map[ingotv1.Lane]time.Time{}
+	x.state = NodeState{
+		Node: name, Instance: hello.GetInstance(), Version: hello.GetVersion(), BootID: hello.GetBootId(),
+		Lineage: hello.GetLineage(), Epoch: hello.GetEpoch(), Revision: hello.GetRevision(), Adoption: hello.GetAdoption(),
+		Refusals: map[ingotv1.Lane]Refusal{}, Observed: x.state.Observed,
+	}
+}
+
+// detach ends s, if it is still the stream of its node.
+func (n *nodes) detach(s *stream) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s.node.stream == s {
+		s.node.stream, s.node.since = nil, n.now()
+		clear(s.node.unacked)
+		n.changed()
+	}
+}
+
+// current calls f with the node of s, unless another stream took it over.
+func (n *nodes) current(s *stream, f func(*node)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s.node.stream == s {
+		f(s.node)
+	}
+}
+
+// settle takes what became of items on the node of s, and returns the announcements that begin with it.
+func (n *nodes) settle(s *stream, outcomes []outcome) (begun []announcement) {
+	n.current(s, func(x *node) {
+		moved := false
+		for _, o := range outcomes {
+			moved = x.settleHold(o) || moved
+			begun = append(begun, x.announced.settle(o)...)
+		}
+		if moved {
+			n.changed()
+		}
+	})
+	return begun
+}
+
+// settleHold keeps holds up with what became of an item; it says whether they changed.
+func (x *node) settleHold(o outcome) bool {
+	if o.removed {
+		addr, ok := heldAddress(o.id)
+		if _, holds := x.holds[addr]; !ok || !holds {
+			return false
+		}
+		delete(x.holds, addr)
+		return true
+	}
+	l2 := o.item.GetLayer2Address()
+	if l2 == nil || o.status == ingotv1.ItemResult_STATUS_REJECTED {
+		return false // what was there before stays
+	}
+	addr, ok := heldAddress(o.id)
+	if !ok {
+		return false
+	}
+	term, holds := x.holds[addr]
+	if l2.GetRole() != ingotv1.Layer2Address_ROLE_OWNER {
+		delete(x.holds, addr)
+		return holds
+	}
+	x.holds[addr] = l2.GetTerm()
+	return !holds || term != l2.GetTerm()
+}
+
+// held picks what a speaker owns out of what it holds.
+func held(items []*ingotv1.HeldItem) map[netip.Addr]uint64 {
+	owned := map[netip.Addr]uint64{}
+	for _, item := range items {
+		if addr, ok := heldAddress(item.GetId()); ok && item.GetRole() == ingotv1.Layer2Address_ROLE_OWNER {
+			owned[addr] = item.GetTerm()
+		}
+	}
+	return owned
+}
+
+// heldAddress is the address that the id of a layer-2 item names.
+func heldAddress(id string) (netip.Addr, bool) {
+	text, ok := strings.CutPrefix(id, "layer2/")
+	if !ok {
+		return netip.Addr{}, false
+	}
+	addr, err := netip.ParseAddr(text)
+	return addr, err == nil
+}
+
+// setObeyed notes what the speaker says it obeys.
+func (n *nodes) setObeyed(s *stream, ack *ingotv1.Ack) {
+	n.current(s, func(x *node) {
+		x.state.Lineage, x.state.Epoch = ack.GetLineage(), ack.GetEpoch()
+		x.state.Revision, x.state.Adoption = ack.GetRevision(), ack.GetAdoption()
+	})
+}
+
+// setUnacked notes since when an update waits for its ack; the zero time means that none does.
+func (n *nodes) setUnacked(s *stream, lane ingotv1.Lane, since time.Time) {
+	n.current(s, func(x *node) {
+		if since.IsZero() {
+			delete(x.unacked, lane)
+		} else {
+			x.unacked[lane] = since
+		}
+	})
+}
+
+// setRefusal notes that the speaker refused. It says whether that is news: a refusal stands until an update is taken.
+func (n *nodes) setRefusal(s *stream, lane ingotv1.Lane, r *refusal) (news bool) {
+	n.current(s, func(x *node) {
+		before, refused := x.state.Refusals[lane]
+		now := Refusal{Kind: r.kind, Message: r.message, Since: r.at}
+		news = !refused || before.Kind != now.Kind
+		if !news {
+			now.Since = before.Since
+		}
+		x.state.Refusals[lane] = now
+	})
+	return news
+}
+
+// obeyed notes that the speaker took an update.
+func (n *nodes) obeyed(s *stream, lane ingotv1.Lane) {
+	n.current(s, func(x *node) { delete(x.state.Refusals, lane) })
+}
+
+// wakeAll makes every stream look for something to send.
+func (n *nodes) wakeAll() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, x := range n.byName {
+		if x.stream != nil {
+			x.stream.wakeUp()
+		}
+	}
+}
+
+// lineages are those that connected speakers obey.
+func (n *nodes) lineages() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := map[string]bool{}
+	for _, x := range n.byName {
+		if x.stream != nil {
+			all[x.state.Lineage] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// forget drops nodes that are gone for long and not among those that exist.
+func (n *nodes) forget(exists func(name string) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := n.now()
+	maps.DeleteFunc(n.byName, func(name string, x *node) bool {
+		return x.stream == nil && now.Sub(x.since) > forgetAfter && !exists(name)
+	})
+}

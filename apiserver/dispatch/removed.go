@@ -1,0 +1,140 @@
+package dispatch
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/ingot-lb/ingot/apiserver/plan"
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// maxReasons bounds the reasons kept of one node. Those beyond it are forgotten: a speaker that was away for so many
+// deletions may hold back the full state, and ask for an operator's word.
+const maxReasons = 20000
+
+// removals remembers why items left the plans of nodes while this process watched.
+type removals struct {
+	mu     sync.Mutex
+	byNode map[string]map[string]string
+}
+
+func newRemovals() *removals { return &removals{byNode: map[string]map[string]string{}} }
+
+// reason is why an item left a node's plan.
+func (r *removals) reason(node, id string) (string, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	reason, ok := r.byNode[node][id]
+	return reason, ok
+}
+
+// note compares the plans of a node before and after, and asks why for each item that left.
+func (r *removals) note(node string, before, after *plan.NodePlan, why func(node string, item *ingotv1.Item) string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	reasons := r.byNode[node]
+	for lane, items := range after.Items {
+		if len(reasons) > 0 {
+			for id := range items {
+				delete(reasons, id)
+			}
+		}
+		if before == nil {
+			continue
+		}
+		for id, item := range before.Items[lane] {
+			if _, stays := items[id]; stays {
+				continue
+			}
+			if reasons == nil {
+				reasons = map[string]string{}
+				r.byNode[node] = reasons
+			}
+			if len(reasons) < maxReasons {
+				reasons[id] = why(node, item)
+			}
+		}
+	}
+}
+
+// forget drops the reasons of nodes that are not planned for.
+func (r *removals) forget(planned map[string]*plan.NodePlan) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for node := range r.byNode {
+		if planned[node] == nil {
+			delete(r.byNode, node)
+		}
+	}
+}
+
+// reasons puts into words why an item left the plan that out replaces.
+type reasons struct {
+	out      *plan.Output
+	exists   func(types.NamespacedName) bool
+	withheld map[types.NamespacedName][]plan.Withheld
+}
+
+func newReasons(out *plan.Output, exists func(types.NamespacedName) bool) *reasons {
+	r := &reasons{out: out, exists: exists, withheld: map[types.NamespacedName][]plan.Withheld{}}
+	for _, w := range out.Withheld {
+		r.withheld[w.Name] = append(r.withheld[w.Name], w)
+	}
+	return r
+}
+
+func (r *reasons) why(node string, item *ingotv1.Item) string {
+	if session := item.GetBgpSession(); session != nil {
+		return r.whySession(node, session)
+	}
+	var gone, left []string
+	for _, ref := range plan.ServiceRefs(item) {
+		name := types.NamespacedName{Namespace: ref.GetNamespace(), Name: ref.GetName()}
+		if !r.exists(name) {
+			gone = append(gone, name.String())
+			continue
+		}
+		left = append(left, r.whyService(node, name, item))
+	}
+	switch {
+	case len(left) > 0:
+		return left[0]
+	case len(gone) > 0:
+		return fmt.Sprintf("service %s deleted", strings.Join(gone, ", "))
+	}
+	return unexplained
+}
+
+func (r *reasons) whySession(node string, session *ingotv1.BgpSession) string {
+	for name, all := range r.withheld {
+		if name.Name != session.GetPeer() {
+			continue
+		}
+		for _, w := range all {
+			if w.Kind == plan.KindBGPPeer && (w.Node == "" || w.Node == node) {
+				return fmt.Sprintf("BGPPeer %s: %s", session.GetPeer(), w.Message)
+			}
+		}
+	}
+	return fmt.Sprintf("BGPPeer %s deleted, or no longer for this node", session.GetPeer())
+}
+
+func (r *reasons) whyService(node string, name types.NamespacedName, item *ingotv1.Item) string {
+	protocol := plan.ProtocolOf(item)
+	if l2 := item.GetLayer2Address(); l2 != nil {
+		if addr, ok := heldAddress(item.GetId()); ok {
+			if d, ok := r.out.Decisions[addr]; ok && d.Owner != node {
+				return fmt.Sprintf("service %s: %s is now owned by node %s", name, addr, d.Owner)
+			}
+		}
+	}
+	for _, w := range r.withheld[name] {
+		if w.Kind == plan.KindService && (w.Node == "" || w.Node == node) && (w.Protocol == "" || w.Protocol == protocol) {
+			return fmt.Sprintf("service %s: %s", name, w.Message)
+		}
+	}
+	return fmt.Sprintf("service %s is no longer announced from this node", name)
+}
