@@ -1,0 +1,183 @@
+// Package certs keeps the certificate authority of an installation and the serving certificates it signs.
+//
+// The CA is in the Secret "ingot-ca", which all replicas share; its bundle is published in the ConfigMap
+// "ingot-ca" for speakers to mount and for APIServices to carry. A copy on the local disk lets a replica start
+// while the kube-apiserver is away.
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+)
+
+const (
+	// ObjectName is the name of both the Secret with the CA and the ConfigMap with its bundle.
+	ObjectName = "ingot-ca"
+	// BundleKey is the key of the bundle in the ConfigMap.
+	BundleKey = "ca.crt"
+)
+
+// Options say where the CA is kept and for what serving certificates are made out.
+type Options struct {
+	// Client reaches the host cluster.
+	Client    kubernetes.Interface
+	Namespace string
+	// Dir is a local directory for the copy of the CA; made when missing, with mode 0700.
+	Dir string
+	// Names are DNS names of the serving certificate; the first is its common name. ServiceNames helps.
+	Names []string
+	IPs   []net.IP
+	// Log may be nil.
+	Log *slog.Logger
+}
+
+// ServiceNames are the names by which a Service and the machine itself are called.
+func ServiceNames(service, namespace string) []string {
+	name := service + "." + namespace
+	return []string{name + ".svc", name + ".svc.cluster.local", name, "localhost"}
+}
+
+// Keeper has the CA and the current serving certificate. Its methods may be used concurrently.
+type Keeper struct {
+	client    kubernetes.Interface
+	namespace string
+	copy      localCopy
+	names     []string
+	ips       []net.IP
+	log       *slog.Logger
+	now       func() time.Time
+
+	mu       sync.Mutex
+	ca       *authority
+	leaf     *leaf
+	onChange []func()
+}
+
+// Open loads the CA from its Secret, creating it if there is none. When the host cluster cannot be asked, the local
+// copy serves; without one, Open keeps trying until ctx ends, because a second CA would lock everyone out.
+func Open(ctx context.Context, o Options) (*Keeper, error) {
+	if len(o.Names) == 0 {
+		return nil, errors.New("certificates need a name")
+	}
+	k := &Keeper{
+		client:    o.Client,
+		namespace: o.Namespace,
+		copy:      localCopy{dir: o.Dir},
+		names:     o.Names,
+		ips:       o.IPs,
+		log:       o.Log,
+		now:       time.Now,
+	}
+	if k.log == nil {
+		k.log = slog.New(slog.DiscardHandler)
+	}
+	ca, err := k.firstAuthority(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.use(ca); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+func (k *Keeper) firstAuthority(ctx context.Context) (*authority, error) {
+	local, err := k.copy.read()
+	if err != nil {
+		k.log.Warn("local copy of the CA is not usable", "event", "caCopyUnusable", "error", err)
+	}
+	for attempt := 0; ; attempt++ {
+		ca, err := k.loadOrCreate(ctx, local)
+		if err == nil {
+			return ca, nil
+		}
+		if local != nil {
+			k.log.Warn("Secret with the CA cannot be read; going on with the local copy", "event", "caFromCopy", "error", err)
+			return local, nil
+		}
+		k.log.Warn("Secret with the CA cannot be read", "event", "caUnavailable", "error", err)
+		if err := sleep(ctx, backoff(attempt)); err != nil {
+			return nil, fmt.Errorf("load the CA: %w", err)
+		}
+	}
+}
+
+// use makes ca the one that signs, keeps a copy of it, and signs a new leaf.
+func (k *Keeper) use(ca *authority) error {
+	leaf, err := ca.issue(k.now(), k.names, k.ips)
+	if err != nil {
+		return err
+	}
+	if err := k.copy.write(ca); err != nil {
+		// Not fatal: what is lost is a start without the kube-apiserver.
+		k.log.Warn("no local copy of the CA", "event", "caCopyFailed", "error", err)
+	}
+	k.mu.Lock()
+	k.ca, k.leaf = ca, leaf
+	notify := slices.Clone(k.onChange)
+	k.mu.Unlock()
+	for _, f := range notify {
+		f()
+	}
+	return nil
+}
+
+// Bundle returns the PEM certificates by which clients know the servers of this installation.
+func (k *Keeper) Bundle() []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.ca.certPEM)
+}
+
+// CertKey returns the current serving certificate with its chain, and its key, in PEM.
+func (k *Keeper) CertKey() (cert, key []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.leaf.certPEM, k.leaf.keyPEM
+}
+
+// GetCertificate is for tls.Config: new connections see a new certificate at once.
+func (k *Keeper) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return &k.leaf.pair, nil
+}
+
+// OnChange has f called, quickly please, after the certificate or the bundle changed.
+func (k *Keeper) OnChange(f func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.onChange = append(k.onChange, f)
+}
+
+func (k *Keeper) current() (*authority, *leaf) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.ca, k.leaf
+}
+
+// backoff returns a random time to wait after the given number of failures ("full jitter"), at most 5 s.
+func backoff(attempt int) time.Duration {
+	return rand.N(min(200*time.Millisecond<<min(attempt, 8), 5*time.Second)) + 1
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,273 @@
+package certs
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+// host is a cluster that can be away.
+type host struct {
+	*fake.Clientset
+	away atomic.Bool
+}
+
+func newHost(objects ...runtime.Object) *host {
+	h := &host{Clientset: fake.NewClientset(objects...)}
+	h.PrependReactor("*", "*", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return h.away.Load(), nil, errors.New("connection refused")
+	})
+	return h
+}
+
+func keeperOptions(h *host, dir string) Options {
+	return Options{
+		Client:    h,
+		Namespace: "metallb-system",
+		Dir:       dir,
+		Names:     ServiceNames("apiserver", "metallb-system"),
+		IPs:       []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+}
+
+func openKeeper(t *testing.T, h *host, dir string) *Keeper {
+	t.Helper()
+	k, err := Open(t.Context(), keeperOptions(h, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// run runs k until the end of the test.
+func run(t *testing.T, k *Keeper) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- k.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+func TestReplicasShareOneCA(t *testing.T) {
+	h := newHost()
+
+	first := openKeeper(t, h, t.TempDir())
+	second := openKeeper(t, h, t.TempDir())
+
+	if !bytes.Equal(first.Bundle(), second.Bundle()) {
+		t.Error("two replicas have two CAs")
+	}
+	for _, name := range append(ServiceNames("apiserver", "metallb-system"), "127.0.0.1") {
+		if err := handshake(t, second, first.Bundle(), name); err != nil {
+			t.Errorf("server name %s: %v", name, err)
+		}
+	}
+	if err := handshake(t, second, first.Bundle(), "elsewhere"); err == nil {
+		t.Error("the certificate names a host that it should not")
+	}
+}
+
+// handshake connects over TLS to a server with k's certificate, trusting bundle.
+func handshake(t *testing.T, k *Keeper, bundle []byte, name string) error {
+	t.Helper()
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(bundle) {
+		t.Fatal("bundle holds no certificate")
+	}
+	near, far := net.Pipe()
+	defer near.Close()
+	server := tls.Server(far, &tls.Config{GetCertificate: k.GetCertificate})
+	go func() {
+		_ = server.Handshake() // the client's side tells
+		_ = far.Close()
+	}()
+	return tls.Client(near, &tls.Config{RootCAs: roots, ServerName: name}).Handshake()
+}
+
+// TestLosingTheRaceToCreateTakesTheWinnersCA has another replica create the Secret after this one found none.
+func TestLosingTheRaceToCreateTakesTheWinnersCA(t *testing.T) {
+	winner, err := newAuthority(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHost()
+	var raced atomic.Bool
+	h.PrependReactor("create", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
+		if raced.Swap(true) {
+			return false, nil, nil
+		}
+		return false, nil, h.Tracker().Add(secretOf(winner))
+	})
+
+	k := openKeeper(t, h, t.TempDir())
+
+	if diff := cmp.Diff(string(winner.certPEM), string(k.Bundle())); diff != "" {
+		t.Errorf("bundle (-want +got):\n%s", diff)
+	}
+}
+
+func secretOf(ca *authority) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: ObjectName, Namespace: "metallb-system"},
+		Data:       map[string][]byte{corev1.TLSCertKey: ca.certPEM, corev1.TLSPrivateKeyKey: ca.keyPEM},
+	}
+}
+
+func TestRestartWithoutTheHostUsesTheLocalCopy(t *testing.T) {
+	h, dir := newHost(), t.TempDir()
+	before := openKeeper(t, h, dir).Bundle()
+
+	h.away.Store(true)
+	after := openKeeper(t, h, dir).Bundle()
+
+	if diff := cmp.Diff(string(before), string(after)); diff != "" {
+		t.Errorf("CA after the restart (-want +got):\n%s", diff)
+	}
+	info, err := os.Stat(filepath.Join(dir, "ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mode := info.Mode().Perm(); mode != 0o600 {
+		t.Errorf("mode of the copy = %o, want 600", mode)
+	}
+}
+
+func TestWithoutHostAndCopyNoCAIsMade(t *testing.T) {
+	h, dir := newHost(), t.TempDir()
+	h.away.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+
+	_, err := Open(ctx, keeperOptions(h, dir))
+
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Open = %v, want the context's error", err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 0 {
+		t.Errorf("local files = %v, %v, want none", files, err)
+	}
+}
+
+func TestWhatIsPublishedIsKeptRight(t *testing.T) {
+	h := newHost()
+	k := openKeeper(t, h, t.TempDir())
+	run(t, k)
+	maps := h.CoreV1().ConfigMaps("metallb-system")
+	secrets := h.CoreV1().Secrets("metallb-system")
+	right := func() bool {
+		m, err := maps.Get(t.Context(), ObjectName, metav1.GetOptions{})
+		if err != nil || m.Data[BundleKey] != string(k.Bundle()) {
+			return false
+		}
+		s, err := secrets.Get(t.Context(), ObjectName, metav1.GetOptions{})
+		return err == nil && bytes.Equal(s.Data[corev1.TLSCertKey], k.Bundle())
+	}
+	eventually(t, "first publication", right)
+
+	for _, spoil := range []struct {
+		what string
+		do   func() error
+	}{
+		{"ConfigMap overwritten", func() error {
+			_, err := maps.Update(t.Context(), &corev1.ConfigMap{
+				ObjectMeta: metav1.ObjectMeta{Name: ObjectName, Namespace: "metallb-system"},
+				Data:       map[string]string{BundleKey: "nonsense"},
+			}, metav1.UpdateOptions{})
+			return err
+		}},
+		{"ConfigMap deleted", func() error { return maps.Delete(t.Context(), ObjectName, metav1.DeleteOptions{}) }},
+		{"Secret deleted", func() error { return secrets.Delete(t.Context(), ObjectName, metav1.DeleteOptions{}) }},
+	} {
+		if err := spoil.do(); err != nil {
+			t.Fatalf("%s: %v", spoil.what, err)
+		}
+		eventually(t, spoil.what, right)
+	}
+}
+
+func TestReplacedSecretIsFollowed(t *testing.T) {
+	h, dir := newHost(), t.TempDir()
+	k := openKeeper(t, h, dir)
+	told := make(chan struct{}, 8)
+	k.OnChange(func() { told <- struct{}{} })
+	run(t, k)
+	next, err := newAuthority(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if _, err := h.CoreV1().Secrets("metallb-system").Update(t.Context(), secretOf(next), metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+
+	<-told
+	if diff := cmp.Diff(string(next.certPEM), string(k.Bundle())); diff != "" {
+		t.Errorf("bundle (-want +got):\n%s", diff)
+	}
+	if err := handshake(t, k, next.certPEM, "localhost"); err != nil {
+		t.Errorf("certificate of the new CA: %v", err)
+	}
+	if copied, err := (localCopy{dir}).read(); err != nil || !copied.equal(next) {
+		t.Errorf("local copy is not the new CA: %v", err)
+	}
+}
+
+func TestServingCertificateIsRenewedInTheLastThirdOfItsLife(t *testing.T) {
+	k := openKeeper(t, newHost(), t.TempDir())
+	first, _ := k.CertKey()
+	start := time.Now()
+
+	k.now = func() time.Time { return start.Add(leafLifetime / 2) }
+	if err := k.renew(); err != nil {
+		t.Fatal(err)
+	}
+	if half, _ := k.CertKey(); !bytes.Equal(first, half) {
+		t.Error("renewed at half of its life")
+	}
+	k.now = func() time.Time { return start.Add(leafLifetime * 3 / 4) }
+	if err := k.renew(); err != nil {
+		t.Fatal(err)
+	}
+	if late, _ := k.CertKey(); bytes.Equal(first, late) {
+		t.Error("not renewed at three quarters of its life")
+	}
+	if names := k.leaf.pair.Leaf.DNSNames; !slices.Contains(names, "apiserver.metallb-system.svc") {
+		t.Errorf("names of the renewed certificate = %v", names)
+	}
+}
+
+// eventually waits until cond holds.
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s: not put right within 10 s", what)
+		}
+	}
+}
