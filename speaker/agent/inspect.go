@@ -108,7 +108,7 @@ func (a *Agent) Health() map[string]bool {
 	defer c.mu.Unlock()
 	obeyed := false
 	for s := range c.streams {
-		obeyed = obeyed || s.replica.Leading() && s.replica.Synced()
+		obeyed = obeyed || s.replica.Leading() && s.replica.Obeyed()
 	}
 	return map[string]bool{
 		"":         true,

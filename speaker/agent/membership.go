@@ -125,7 +125,7 @@ func (c *core) noteRefusal() {
 		}
 		bad := s.replica.Refused()
 		if bad == nil {
-			if s.replica.Synced() && s.replica.Epoch() == c.state.Standing().Epoch {
+			if s.replica.Obeyed() && s.replica.Epoch() == c.state.Standing().Epoch {
 				reason, refusal, from = "", "", ""
 				break
 			}

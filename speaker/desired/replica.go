@@ -61,14 +61,14 @@ func (r *Replica) Leading() bool { return r.leading }
 // Epoch is what the replica last said of itself.
 func (r *Replica) Epoch() uint64 { return r.epoch }
 
-// Synced says whether a full state of every lane was obeyed since the replica began to lead.
-func (r *Replica) Synced() bool {
+// Obeyed says whether a full state was obeyed since the replica began to lead, and nothing is refused now. A lane
+// that the centre has nothing to say about does not count.
+func (r *Replica) Obeyed() bool {
+	synced := false
 	for _, c := range r.cursors {
-		if !c.synced || c.refused != nil {
-			return false
-		}
+		synced = synced || c.synced
 	}
-	return true
+	return synced && r.Refused() == nil
 }
 
 // Refused returns why the replica is not obeyed at present; nil when it is, or has asked for nothing yet.

@@ -1,0 +1,81 @@
+package introspect
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// service implements SpeakerService on one listener.
+type service struct {
+	ingotv1.UnimplementedSpeakerServiceServer
+	opts     Options
+	readOnly bool
+}
+
+func (s *service) GetState(context.Context, *ingotv1.GetStateRequest) (*ingotv1.GetStateResponse, error) {
+	return s.opts.Source.State(), nil
+}
+
+func (s *service) ListSessions(context.Context, *ingotv1.ListSessionsRequest) (*ingotv1.ListSessionsResponse, error) {
+	return &ingotv1.ListSessionsResponse{Sessions: s.opts.Source.Observations().GetSessions()}, nil
+}
+
+func (s *service) ListAnnouncements(context.Context, *ingotv1.ListAnnouncementsRequest) (*ingotv1.ListAnnouncementsResponse, error) {
+	return &ingotv1.ListAnnouncementsResponse{Announcements: s.opts.Source.Announcements()}, nil
+}
+
+func (s *service) ListNeighbors(context.Context, *ingotv1.ListNeighborsRequest) (*ingotv1.ListNeighborsResponse, error) {
+	return &ingotv1.ListNeighborsResponse{
+		Links:     s.opts.Source.Observations().GetLinks(),
+		Neighbors: s.opts.Source.Neighbors(),
+	}, nil
+}
+
+func (s *service) WatchEvents(_ *ingotv1.WatchEventsRequest, stream ingotv1.SpeakerService_WatchEventsServer) error {
+	events, stop, err := s.opts.Events.Watch()
+	if err != nil {
+		return status.Error(codes.ResourceExhausted, err.Error())
+	}
+	defer stop()
+	for {
+		select {
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		case e, ok := <-events:
+			if !ok {
+				return status.Error(codes.ResourceExhausted, "this watcher was too slow; watch again")
+			}
+			if err := stream.Send(e); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (s *service) SetLogLevel(_ context.Context, req *ingotv1.SetLogLevelRequest) (*ingotv1.SetLogLevelResponse, error) {
+	if s.readOnly {
+		return nil, status.Error(codes.PermissionDenied, "the log level can be changed on the unix socket only")
+	}
+	d := defaultLevelTime
+	if req.GetDuration() != nil {
+		if err := req.GetDuration().CheckValid(); err != nil {
+			return nil, status.Errorf(codes.InvalidArgument, "duration: %v", err)
+		}
+		d = req.GetDuration().AsDuration()
+	}
+	previous, until, err := s.opts.Level.Set(req.GetLevel(), d, time.Now())
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	s.opts.Log.Warn("log level changed for a while", "event", "logLevel", "to", req.GetLevel(), "until", until)
+	return &ingotv1.SetLogLevelResponse{Previous: previous, Until: timestamppb.New(until)}, nil
+}
+
+var errTooManyWatchers = errors.New("too many watchers")
