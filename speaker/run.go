@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/speaker/agent"
+	"github.com/ingot-lb/ingot/speaker/bgp"
+	"github.com/ingot-lb/ingot/speaker/introspect"
+	"github.com/ingot-lb/ingot/speaker/logging"
+	"github.com/ingot-lb/ingot/speaker/saved"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// farewell is how long parts may take to end. Ending is not worth more: the state is saved, and sessions are left as
+// they are.
+const farewell = 3 * time.Second
+
+// run is the speaker until ctx ends.
+func run(ctx context.Context, f flags) error {
+	var levelVar slog.LevelVar
+	level, err := introspect.NewLevel(&levelVar, f.logLevel)
+	if err != nil {
+		return fmt.Errorf("--log-level: %w", err)
+	}
+	if f.nodeName == "" {
+		return errors.New("--node-name or METALLB_NODE_NAME is required")
+	}
+	_, err = compile(f.excludeInterfaces)
+	if err != nil {
+		return fmt.Errorf("--exclude-interfaces: %w", err)
+	}
+	events := introspect.NewEvents()
+	log := slog.New(events.Handler(logging.New(os.Stdout, &levelVar).Handler()))
+	log.Info("Ingot speaker starting", "version", version, "commit", commit(), "goversion", runtime.Version(), "node", f.nodeName)
+
+	bootID, err := saved.BootID()
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	speaker, err := agent.New(agent.Options{
+		Node:       f.nodeName,
+		Version:    version,
+		BootID:     bootID,
+		StateDir:   f.stateDir,
+		Endpoints:  f.dispatch,
+		CAFile:     f.dispatchCA,
+		ServerName: f.dispatchServerName,
+		TokenFile:  f.tokenFile,
+		Announcers: map[ingotv1.Lane]agent.Announcer{
+			ingotv1.Lane_LANE_ROUTING: bgp.New(bgp.Options{Node: f.nodeName, Log: log, Registerer: registry}),
+		},
+		Registerer: registry,
+		Log:        log,
+	})
+	if err != nil {
+		return err
+	}
+	shown, err := introspect.New(introspect.Options{
+		Source: speaker, Events: events, Level: level, Address: f.grpcAddress, Socket: f.grpcSocket, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return speaker.Run(ctx) })
+	g.Go(func() error { return shown.Run(ctx) })
+	if f.metricsAddress != "" {
+		g.Go(func() error {
+			introspect.ServeHTTP(ctx, log, f.metricsAddress, introspect.Handler(registry, speaker))
+			return nil
+		})
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- g.Wait() }()
+	<-ctx.Done()
+	select {
+	case err = <-ended:
+	case <-time.After(farewell):
+		log.Warn("not everything ended in time; leaving anyway")
+	}
+	if err == nil {
+		log.Info("Ingot speaker ends; the saved state and the network stay as they are", "event", "speakerEnded")
+	}
+	return err
+}
+
+// compile returns the expressions, or says which one is wrong.
+func compile(expressions []string) ([]*regexp.Regexp, error) {
+	out := make([]*regexp.Regexp, 0, len(expressions))
+	for _, e := range expressions {
+		re, err := regexp.Compile(e)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, re)
+	}
+	return out, nil
+}
+
+// commit is the revision that the program was built from, as the Go toolchain recorded it.
+func commit() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return "unknown"
+}
