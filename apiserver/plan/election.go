@@ -92,18 +92,18 @@ func (e *election) present(node int) bool { return e.facts[node].Connected || !e
 // where none stays is there an election, among nodes whose speakers are connected. ok is false where nobody can
 // own; then the owner until now remains the owner of record, and goes on if it is eligible but for being lost.
 func (e *election) choose(eligible bitset, before []string, scores []int, first netip.Addr) (owner string, ok bool) {
-	best := bestOf(e.nodes, eligible.and(e.connected), scores, first)
+	candidates := eligible.and(e.connected)
 	for _, name := range before {
 		i, known := e.nodes.index[name]
 		if !known || !eligible.has(i) || !e.present(i) {
 			continue
 		}
-		if best >= 0 && score(scores, best) > score(scores, i) {
+		if preferred(candidates, scores, i) {
 			break
 		}
 		return name, true
 	}
-	if best >= 0 {
+	if best := bestOf(e.nodes, candidates, scores, first); best >= 0 {
 		return e.nodes.name(best), true
 	}
 	for _, name := range before {
@@ -112,6 +112,19 @@ func (e *election) choose(eligible bitset, before []string, scores []int, first 
 		}
 	}
 	return "", false
+}
+
+// preferred reports whether any candidate scores higher than the given node.
+func preferred(candidates bitset, scores []int, node int) bool {
+	if scores == nil {
+		return false
+	}
+	for i := range candidates.members() {
+		if scores[i] > scores[node] {
+			return true
+		}
+	}
+	return false
 }
 
 func score(scores []int, node int) int {
