@@ -1,0 +1,234 @@
+package bgp
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ingot-lb/ingot/test/netns"
+)
+
+// router is a real FRR, zebra and bgpd, in a namespace of its own, cabled to the node under test.
+type router struct {
+	netns.Namespace
+	dir string
+	// IPv4 and IPv6 addresses of both ends of the cable.
+	address4, address6, node4, node6 string
+}
+
+// newRouter cables a router to the node, as the number-th, and starts FRR with the lines as "router bgp" section.
+// In the lines, NODE4 and NODE6 stand for the node's addresses.
+func newRouter(t *testing.T, node netns.Namespace, number int, asn int, lines ...string) *router {
+	t.Helper()
+	r := &router{
+		Namespace: netns.New(t, fmt.Sprintf("r%d", number)),
+		address4:  fmt.Sprintf("10.77.%d.1", number), node4: fmt.Sprintf("10.77.%d.11", number),
+		address6: fmt.Sprintf("fd77:%d::1", number), node6: fmt.Sprintf("fd77:%d::11", number),
+	}
+	netns.Cable(t,
+		node, fmt.Sprintf("eth%d", number), []string{r.node4 + "/24", r.node6 + "/64"},
+		r.Namespace, "eth0", []string{r.address4 + "/24", r.address6 + "/64"})
+	config := append([]string{
+		fmt.Sprintf("router bgp %d", asn),
+		"bgp router-id " + r.address4, "no bgp ebgp-requires-policy", "no bgp default ipv4-unicast", "no bgp network import-check",
+	}, lines...)
+	text := strings.NewReplacer("NODE4", r.node4, "NODE6", r.node6).Replace(strings.Join(config, "\n") + "\n")
+	r.startFRR(t, text)
+	return r
+}
+
+// neighbour returns the lines for a neighbour with both families.
+func neighbour(address string, asn string, more ...string) []string {
+	lines := []string{"neighbor " + address + " remote-as " + asn, "neighbor " + address + " timers connect 1"}
+	for _, m := range more {
+		lines = append(lines, "neighbor "+address+" "+m)
+	}
+	for _, family := range []string{"ipv4", "ipv6"} {
+		lines = append(lines, "address-family "+family+" unicast", "neighbor "+address+" activate", "exit-address-family")
+	}
+	return lines
+}
+
+func (r *router) startFRR(t *testing.T, config string) {
+	t.Helper()
+	// Not t.TempDir, whose parent the user frr cannot enter.
+	dir, err := os.MkdirTemp("", "ingot-frr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	r.dir = dir
+	frr, err := user.Lookup("frr")
+	if err != nil {
+		t.Fatalf("FRR is needed as the router (test/packages installs it): %v", err)
+	}
+	uid, _ := strconv.Atoi(frr.Uid)
+	gid, _ := strconv.Atoi(frr.Gid)
+	file := filepath.Join(dir, "frr.conf")
+	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{dir, file} {
+		if err := os.Chown(name, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, daemon := range []string{"zebra", "bgpd"} {
+		pidFile := filepath.Join(dir, daemon+".pid")
+		r.Run(t, "/usr/lib/frr/"+daemon, "-d", "-f", file, "-z", filepath.Join(dir, "zserv.api"), "--vty_socket", dir,
+			"-P", "0", "--log", "file:"+filepath.Join(dir, daemon+".log"), "-i", pidFile)
+		t.Cleanup(func() { stop(t, pidFile) })
+	}
+	netns.Eventually(t, 20*time.Second, func() error {
+		_, err := r.vtysh("show bgp summary json")
+		return err
+	})
+}
+
+// stop kills the process whose id is in the file, and waits until it is gone.
+func stop(t *testing.T, pidFile string) {
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
+		t.Errorf("FRR's pid file: %v", err)
+		return
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Errorf("FRR's pid file: %v", err)
+		return
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Errorf("kill FRR: %v", err)
+	}
+	netns.Eventually(t, 5*time.Second, func() error {
+		if syscall.Kill(pid, 0) == nil {
+			return fmt.Errorf("FRR process %d lives on", pid)
+		}
+		return nil
+	})
+}
+
+func (r *router) vtysh(commands ...string) (string, error) {
+	args := []string{"--vty_socket", r.dir, "-d", "bgpd"}
+	for _, c := range commands {
+		args = append(args, "-c", c)
+	}
+	out, err := exec.Command("vtysh", args...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("vtysh %q: %w: %s", commands, err, out)
+	}
+	return string(out), nil
+}
+
+// show runs a show command with JSON output.
+func (r *router) show(into any, command string) error {
+	out, err := r.vtysh(command)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(out), into); err != nil {
+		return fmt.Errorf("%s: %w: %s", command, err, out)
+	}
+	return nil
+}
+
+// seen is what FRR knows of a path.
+type seen struct {
+	NextHops    []string
+	Communities string
+	Large       string
+	LocalPref   int
+	ASPath      string
+	Valid       bool
+}
+
+// path returns the first path of a prefix, learned from the given neighbour.
+func (r *router) path(prefix, from string) (seen, error) {
+	family := "ipv4"
+	if strings.Contains(prefix, ":") {
+		family = "ipv6"
+	}
+	var table struct {
+		Paths []struct {
+			Valid     bool
+			LocPrf    int
+			ASPath    struct{ String string }
+			Community struct{ String string }
+			Large     struct{ String string } `json:"largeCommunity"`
+			NextHops  []struct{ IP, Scope string }
+			Peer      struct{ PeerID string }
+		}
+	}
+	if err := r.show(&table, fmt.Sprintf("show bgp %s unicast %s json", family, prefix)); err != nil {
+		return seen{}, err
+	}
+	for _, p := range table.Paths {
+		if p.Peer.PeerID != from {
+			continue
+		}
+		s := seen{Communities: p.Community.String, Large: p.Large.String, LocalPref: p.LocPrf, ASPath: p.ASPath.String, Valid: p.Valid}
+		for _, hop := range p.NextHops {
+			s.NextHops = append(s.NextHops, hop.IP)
+		}
+		return s, nil
+	}
+	return seen{}, fmt.Errorf("no path to %s from %s", prefix, from)
+}
+
+// neighbourState is what FRR knows of a session.
+type neighbourState struct {
+	State       string `json:"bgpState"`
+	Established int    `json:"connectionsEstablished"`
+	LastReset   string `json:"lastResetDueTo"`
+	Messages    struct {
+		UpdatesReceived int `json:"updatesRecv"`
+	} `json:"messageStats"`
+}
+
+func (r *router) neighbour(address string) (neighbourState, error) {
+	var all map[string]neighbourState
+	if err := r.show(&all, "show bgp neighbors "+address+" json"); err != nil {
+		return neighbourState{}, err
+	}
+	return all[address], nil
+}
+
+// mustNeighbour is neighbour for where FRR is known to answer.
+func (r *router) mustNeighbour(t *testing.T, address string) neighbourState {
+	t.Helper()
+	n, err := r.neighbour(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// eventuallyPath waits for a path and returns it.
+func (r *router) eventuallyPath(t *testing.T, prefix, from string) seen {
+	t.Helper()
+	var s seen
+	netns.Eventually(t, 20*time.Second, func() (err error) {
+		s, err = r.path(prefix, from)
+		return err
+	})
+	return s
+}
+
+// eventuallyGone waits until there is no path.
+func (r *router) eventuallyGone(t *testing.T, prefix, from string) {
+	t.Helper()
+	netns.Eventually(t, 20*time.Second, func() error {
+		if s, err := r.path(prefix, from); err == nil {
+			return fmt.Errorf("still there: %+v", s)
+		}
+		return nil
+	})
+}
