@@ -1,0 +1,109 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestBGPServiceIsReachableInBothFamilies(t *testing.T) {
+	apply(t, bgp(11))
+	apply(t, service("bgp-both", "pool11", dualStack))
+
+	got := addresses(t, "bgp-both", 2)
+	if want := []string{"198.51.11.100", "2001:db8:11::200"}; got[0] != want[0] || got[1] != want[1] {
+		t.Errorf("addresses %v, want the lowest free ones %v", got, want)
+	}
+	for _, address := range got {
+		announcedBy(t, address, nodes)
+		eventually(t, "ECMP route to "+address+" in the router's kernel", func() error {
+			args := []string{"ip", "route", "show", address}
+			if strings.Contains(address, ":") {
+				args = []string{"ip", "-6", "route", "show", address}
+			}
+			out, err := tryIn("router", args...)
+			if err != nil {
+				return err
+			}
+			if hops := strings.Count(out, "nexthop via"); hops != nodes {
+				return fmt.Errorf("%d next hops: %s", hops, out)
+			}
+			return nil
+		})
+		if body := reachable(t, address); !strings.Contains(body, "node") {
+			t.Errorf("curl %s answered %q", address, body)
+		}
+	}
+	eventually(t, "event nodeAssigned", func() error {
+		out, err := tryKubectl("", "get", "events", "--field-selector", "reason=nodeAssigned,involvedObject.name=bgp-both",
+			"-o", `jsonpath={range .items[*]}{.source.component} {.source.host} {.message}{"\n"}{end}`)
+		if err != nil {
+			return err
+		}
+		for i := range nodes {
+			node := fmt.Sprintf("node%d", i+1)
+			if want := fmt.Sprintf("metallb-speaker %s announcing from node %q with protocol \"bgp\"", node, node); !strings.Contains(out, want) {
+				return fmt.Errorf("no %q in %s", want, out)
+			}
+		}
+		return nil
+	})
+}
+
+func TestLayer2ServiceIsReachable(t *testing.T) {
+	apply(t, layer2(200))
+	apply(t, service("lan", "lan200", ""))
+
+	address := addresses(t, "lan", 1)[0]
+	mac := answering(t, address)
+	reachable(t, address)
+
+	var owners []string
+	for i := range nodes {
+		node := fmt.Sprintf("node%d", i+1)
+		if strings.Contains(in(t, node, "ip", "link", "show", "eth1"), mac) {
+			owners = append(owners, node)
+		}
+	}
+	if len(owners) != 1 {
+		t.Errorf("%s answers for %s, which is eth1 of %v; want exactly one node", mac, address, owners)
+	}
+}
+
+func TestLocalTrafficPolicyAnnouncesFromNodesWithEndpoints(t *testing.T) {
+	apply(t, bgp(12))
+	apply(t, service("local", "pool12", local))
+	address := addresses(t, "local", 1)[0]
+	announcedBy(t, address, nodes)
+	if body := reachable(t, address); !strings.Contains(body, clientV4) {
+		t.Errorf("the pod saw %q, want the client's own address %s", body, clientV4)
+	}
+
+	before := announcedBy(t, address, nodes)
+	kubectl(t, "label", "pod", "web-node2", "app=elsewhere", "--overwrite")
+	t.Cleanup(func() { kubectl(t, "label", "pod", "web-node2", "app=web", "--overwrite") })
+	after := announcedBy(t, address, nodes-1)
+	for _, hop := range after {
+		if hop == "192.168.222.12" {
+			t.Errorf("node2 lost its endpoint but is among %v (before: %v)", after, before)
+		}
+	}
+	reachable(t, address)
+}
+
+func TestDeletedServiceIsWithdrawnAndItsAddressFreed(t *testing.T) {
+	apply(t, bgp(13))
+	first := service("first", "pool13", "")
+	apply(t, first)
+	address := addresses(t, "first", 1)[0]
+	announcedBy(t, address, nodes)
+
+	kubectl(t, "delete", "service", "first")
+	announcedBy(t, address, 0)
+
+	apply(t, service("second", "pool13", ""))
+	if got := addresses(t, "second", 1)[0]; got != address {
+		t.Errorf("the new Service got %s, want the freed %s", got, address)
+	}
+	announcedBy(t, address, nodes)
+}

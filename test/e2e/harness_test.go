@@ -1,0 +1,318 @@
+// Package e2e proves Ingot's promises on a whole cluster: real kube-apiserver, kube-proxy, FRR and packets, in a lab
+// of network namespaces (test/lab). Every test leaves the cluster as it found it.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Places and addresses of the lab (docs/lab.md).
+const (
+	routerV4 = "192.168.222.1"
+	routerV6 = "fd00:222::1"
+	clientV4 = "10.78.0.2" // the client's address behind the router
+	nodes    = 3
+)
+
+// long bounds every wait. It is far above what anything takes, so that no test depends on the machine's speed.
+const long = 90 * time.Second
+
+var (
+	bin    string // where the programs are
+	labDir string
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	if os.Geteuid() != 0 {
+		fmt.Fprintln(os.Stderr, "e2e: the lab is made of network namespaces, which needs root: run the tests as root")
+		return 1
+	}
+	var err error
+	if bin, err = filepath.Abs("../../bin"); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	for _, program := range []string{"lab", "kube", "kubectl", "apiserver", "controller", "speaker", "grpcurl"} {
+		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
+			fmt.Fprintf(os.Stderr, "e2e: %v: run make build grpcurl\n", err)
+			return 1
+		}
+	}
+	if labDir, err = os.MkdirTemp("", "ingot-e2e-"); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	defer os.RemoveAll(labDir)
+	if err := stream("up", "--nodes", fmt.Sprint(nodes)); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e: lab up:", err)
+		return 1
+	}
+	defer func() {
+		if err := stream("down"); err != nil {
+			fmt.Fprintln(os.Stderr, "e2e: lab down:", err)
+		}
+	}()
+	return m.Run()
+}
+
+// stream runs a verb of the lab with its output shown.
+func stream(args ...string) error {
+	cmd := exec.Command(filepath.Join(bin, "lab"), append([]string{"--dir", labDir}, args...)...)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	return cmd.Run()
+}
+
+// output runs a command and returns what it wrote; on failure the error has it too.
+func output(stdin string, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), long)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(labDir, "kubeconfig"))
+	cmd.Stdin = strings.NewReader(stdin)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("%s %s: %w: %s", filepath.Base(name), strings.Join(args, " "), err, out.String())
+	}
+	return out.String(), nil
+}
+
+// tryLab runs a verb of the lab.
+func tryLab(args ...string) (string, error) {
+	return output("", filepath.Join(bin, "lab"), append([]string{"--dir", labDir}, args...)...)
+}
+
+// lab runs a verb of the lab that must succeed.
+func lab(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := tryLab(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// tryIn runs a command in a place of the lab.
+func tryIn(place string, command ...string) (string, error) {
+	return tryLab(append([]string{"exec", place, "--"}, command...)...)
+}
+
+// in runs a command in a place of the lab that must succeed.
+func in(t testing.TB, place string, command ...string) string {
+	t.Helper()
+	out, err := tryIn(place, command...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// tryKubectl runs kubectl with stdin.
+func tryKubectl(stdin string, args ...string) (string, error) {
+	return output(stdin, filepath.Join(bin, "kubectl"), args...)
+}
+
+// kubectl runs kubectl, which must succeed.
+func kubectl(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := tryKubectl("", args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// apply applies manifests and deletes them when the test ends.
+func apply(t testing.TB, manifests string) {
+	t.Helper()
+	if _, err := tryKubectl(manifests, "apply", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := tryKubectl(manifests, "delete", "--ignore-not-found", "--wait", "-f", "-"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// eventually waits until check returns nil.
+func eventually(t testing.TB, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(long)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not after %s: %v", what, long, err)
+		}
+		pause()
+	}
+}
+
+// always checks for a while that something stays true; it is for what must not happen.
+func always(t testing.TB, what string, window time.Duration, check func() error) {
+	t.Helper()
+	for end := time.Now().Add(window); time.Now().Before(end); pause() {
+		if err := check(); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// pause is the interval of polling.
+func pause() {
+	<-time.After(100 * time.Millisecond)
+}
+
+// ingress returns the addresses of a Service of the default namespace.
+func ingress(name string) ([]string, error) {
+	out, err := tryKubectl("", "get", "service", name, "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}")
+	return strings.Fields(out), err
+}
+
+// addresses waits until a Service has n addresses.
+func addresses(t testing.TB, name string, n int) []string {
+	t.Helper()
+	var got []string
+	eventually(t, "addresses of Service "+name, func() error {
+		var err error
+		if got, err = ingress(name); err != nil {
+			return err
+		}
+		if len(got) != n {
+			return fmt.Errorf("has %v, want %d", got, n)
+		}
+		return nil
+	})
+	return got
+}
+
+// fetch returns what a curl from the client gets from an address.
+func fetch(address string) (string, error) {
+	if strings.Contains(address, ":") {
+		address = "[" + address + "]"
+	}
+	return tryIn("client", "curl", "-sS", "--max-time", "3", "http://"+address+"/")
+}
+
+// reachable waits until a curl from the client reaches a pod, and returns its answer.
+func reachable(t testing.TB, address string) string {
+	t.Helper()
+	var body string
+	eventually(t, "curl "+address, func() error {
+		var err error
+		body, err = fetch(address)
+		return err
+	})
+	return body
+}
+
+// nextHops returns the next hops that FRR's RIB has for a prefix.
+func nextHops(prefix string) ([]string, error) {
+	family := "ipv4"
+	if strings.Contains(prefix, ":") {
+		family = "ipv6"
+	}
+	out, err := tryIn("router", "vtysh", "-c", "show bgp "+family+" unicast "+prefix+" json")
+	if err != nil {
+		return nil, err
+	}
+	var rib struct {
+		Paths []struct {
+			Valid    bool
+			Peer     struct{ PeerID string }
+			Nexthops []struct {
+				IP    string
+				Scope string
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &rib); err != nil {
+		return nil, fmt.Errorf("show bgp %s: %w: %s", prefix, err, out)
+	}
+	var hops []string
+	for _, path := range rib.Paths {
+		if path.Valid {
+			hops = append(hops, path.Peer.PeerID)
+		}
+	}
+	return hops, nil
+}
+
+// announcedBy waits until exactly n nodes announce a prefix to the router.
+func announcedBy(t testing.TB, prefix string, n int) []string {
+	t.Helper()
+	var hops []string
+	eventually(t, fmt.Sprintf("%d paths to %s", n, prefix), func() error {
+		var err error
+		if hops, err = nextHops(prefix); err != nil {
+			return err
+		}
+		if len(hops) != n {
+			return fmt.Errorf("the router has %v", hops)
+		}
+		return nil
+	})
+	return hops
+}
+
+// updates returns how many BGP UPDATE messages the router has received from each neighbour since its session came up.
+func updates(t testing.TB) map[string]int {
+	t.Helper()
+	var neighbours map[string]struct {
+		BgpState     string
+		MessageStats struct{ UpdatesRecv int }
+	}
+	out := in(t, "router", "vtysh", "-c", "show bgp neighbors json")
+	if err := json.Unmarshal([]byte(out), &neighbours); err != nil {
+		t.Fatalf("show bgp neighbors: %v: %s", err, out)
+	}
+	counts := map[string]int{}
+	for name, n := range neighbours {
+		if n.BgpState == "Established" {
+			counts[name] = n.MessageStats.UpdatesRecv
+		}
+	}
+	return counts
+}
+
+// arp returns the MAC address that answers for an address on the LAN.
+func arp(address string) (string, error) {
+	out, err := tryIn("client", "arping", "-c", "1", "-w", "2", "-I", "eth0", address)
+	if err != nil {
+		return "", err
+	}
+	_, rest, ok := strings.Cut(out, "[")
+	mac, _, closed := strings.Cut(rest, "]")
+	if !ok || !closed {
+		return "", fmt.Errorf("arping %s: %s", address, out)
+	}
+	return strings.ToLower(mac), nil
+}
+
+// answering waits until somebody answers ARP for an address.
+func answering(t testing.TB, address string) string {
+	t.Helper()
+	var mac string
+	eventually(t, "ARP answer for "+address, func() error {
+		var err error
+		mac, err = arp(address)
+		return err
+	})
+	return mac
+}
