@@ -60,7 +60,7 @@ func (s *stream) settle(id ingotv1.Lane, outcomes []outcome) {
 		}
 	}
 	for _, a := range s.hub.nodes.settle(s, outcomes) {
-		if service, ok := s.hub.cluster.Service(a.service); ok && s.hub.lead.Load() != nil {
+		if service, ok := s.hub.cluster.Service(a.service); ok && s.welcome != 0 {
 			s.hub.events.NodeAssigned(service, s.node.name, string(a.protocol))
 		}
 	}
@@ -69,13 +69,17 @@ func (s *stream) settle(id ingotv1.Lane, outcomes []outcome) {
 // report takes what the node observes.
 func (s *stream) report(r *ingotv1.Report, now time.Time) {
 	s.hub.nodes.observe(s, r, now)
-	for _, id := range allLanes {
-		var outcomes []outcome
-		for _, result := range r.GetResults() {
-			if o, ok := s.lanes[id].reported(result); ok {
-				outcomes = append(outcomes, o)
-			}
+	outcomes := map[ingotv1.Lane][]outcome{}
+	for _, result := range r.GetResults() {
+		id := ingotv1.Lane_LANE_ROUTING
+		if _, ok := heldAddress(result.GetId()); ok {
+			id = ingotv1.Lane_LANE_LAYER2
 		}
-		s.settle(id, outcomes)
+		if o, ok := s.lanes[id].reported(result, s.welcome); ok {
+			outcomes[id] = append(outcomes[id], o)
+		}
+	}
+	for id, some := range outcomes {
+		s.settle(id, some)
 	}
 }

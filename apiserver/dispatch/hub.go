@@ -33,10 +33,8 @@ type Options struct {
 	Client kubernetes.Interface
 	// Store keeps configuration, leadership, adoption and decisions.
 	Store Store
-	// Alone says that no other replica can ever lead (etcd is embedded in this process), so that what a speaker said
-	// it holds before this replica led is still true when it does.
-	Alone bool
-	// DigestKey keys the digests of items: secret, random, and the same over restarts and replicas.
+	// DigestKey keys the digests of items: secret, random, and the same over restarts and replicas. The store keeps
+	// one (store.Store.DigestKey).
 	DigestKey []byte
 	// Listener accepts the speakers' connections; Run closes it.
 	Listener net.Listener
@@ -87,7 +85,6 @@ func New(o Options) (*Hub, error) {
 	h := &Hub{
 		replica:  o.Replica,
 		store:    o.Store,
-		alone:    o.Alone,
 		log:      log,
 		listener: o.Listener,
 		draining: make(chan struct{}),

@@ -17,12 +17,8 @@ type lane struct {
 	// explain says why an item left the plan, if this process saw it leave.
 	explain func(id string) (reason string, ok bool)
 
-	// held is what the speaker holds, as it said first and acknowledged since.
+	// held is what the speaker holds, as it said first, and acknowledged or reported since.
 	held map[string]holding
-	// alone says that no other replica can lead; exact is the epoch in which held is known to be true. In any other,
-	// another leader may have changed what the speaker holds since it said so.
-	alone bool
-	exact uint64
 	// epoch is the one whose full state the speaker has taken; 0 when none.
 	epoch uint64
 	// adoption is the newest one that the speaker has taken.
@@ -46,6 +42,9 @@ type holding struct {
 	item *ingotv1.Item
 	// stuck says that the speaker would not drop it.
 	stuck bool
+	// hearsay says that another leader changed it since the speaker's hello. Such an item is sent anew in a full
+	// state: the speaker cannot know that this replica has heard.
+	hearsay bool
 }
 
 // refusal is an update that a speaker did not obey.
@@ -88,7 +87,7 @@ func (l *lane) next(o *order, now time.Time) *ingotv1.Update {
 		l.epoch = 0
 	}
 	if l.epoch != o.epoch && (l.sequence == nil || l.sequence.by.epoch != o.epoch) {
-		l.sequence = newSequence(o, l.held, l.alone || l.exact == o.epoch, l.explain)
+		l.sequence = newSequence(o, l.held, l.explain)
 	}
 	var u *ingotv1.Update
 	if l.sequence != nil {
@@ -133,7 +132,7 @@ func (l *lane) acknowledged(ack *ingotv1.Ack, now time.Time) ([]outcome, error) 
 			return nil, nil
 		}
 		before := l.held
-		l.held, l.exact, l.epoch, l.sequence = s.held, s.by.epoch, s.by.epoch, nil
+		l.held, l.epoch, l.sequence = s.held, s.by.epoch, nil
 		l.adoption = max(l.adoption, u.GetAdoption())
 		return settled(before, l.held), nil
 	}
@@ -162,18 +161,26 @@ func (l *lane) apply(u *ingotv1.Update, results map[string]*ingotv1.ItemResult) 
 	return outcomes
 }
 
-// reported takes results that changed after their ack.
-func (l *lane) reported(r *ingotv1.ItemResult) (outcome, bool) {
-	h, ok := l.held[r.GetId()]
-	if !ok || r.GetDigest() != "" && r.GetDigest() != h.digest {
-		return outcome{}, false
-	}
-	if r.GetStatus() == ingotv1.ItemResult_STATUS_REMOVED {
+// reported takes a result that came without an ack: it changed afterwards, or it tells a replica that does not lead
+// (leading is then not the epoch of this lane) what the leader did.
+func (l *lane) reported(r *ingotv1.ItemResult, leading uint64) (outcome, bool) {
+	h, known := l.held[r.GetId()]
+	foreign := leading == 0 || l.epoch != leading
+	switch {
+	case r.GetStatus() == ingotv1.ItemResult_STATUS_REMOVED:
+		if !known {
+			return outcome{}, false
+		}
 		delete(l.held, r.GetId())
 		l.done = nil // it is to be sent again if it is still wanted
 		return outcome{id: r.GetId(), holding: h, removed: true}, true
+	case known && (r.GetDigest() == "" || r.GetDigest() == h.digest):
+		h.status, h.reason = r.GetStatus(), r.GetReason()
+	case foreign:
+		h = holding{digest: r.GetDigest(), status: r.GetStatus(), reason: r.GetReason(), hearsay: true}
+	default:
+		return outcome{}, false // of content that was replaced meanwhile
 	}
-	h.status, h.reason = r.GetStatus(), r.GetReason()
 	l.held[r.GetId()] = h
 	return outcome{id: r.GetId(), holding: h}, true
 }

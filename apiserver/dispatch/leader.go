@@ -45,6 +45,14 @@ func (h *Hub) campaign(ctx context.Context) {
 	}
 }
 
+// epoch is the one in which this replica leads; 0 while it does not.
+func (h *Hub) epoch() uint64 {
+	if lead := h.lead.Load(); lead != nil {
+		return lead.epoch
+	}
+	return 0
+}
+
 // leadershipChanged tells the speakers and the engine.
 func (h *Hub) leadershipChanged() {
 	h.nodes.wakeAll()

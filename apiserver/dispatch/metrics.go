@@ -69,11 +69,7 @@ func (l liveMetrics) Collect(ch chan<- prometheus.Metric) {
 	for _, kind := range []ingotv1.Refusal{ingotv1.Refusal_REFUSAL_FOREIGN_LINEAGE, ingotv1.Refusal_REFUSAL_OLD_EPOCH, ingotv1.Refusal_REFUSAL_HELD_BACK} {
 		gauge(refusedDesc, float64(refusing[kind]), kind.String())
 	}
-	var epoch uint64
-	if lead := l.hub.lead.Load(); lead != nil {
-		epoch = lead.epoch
-	}
-	gauge(epochDesc, float64(epoch))
+	gauge(epochDesc, float64(l.hub.epoch()))
 	items := map[ingotv1.Lane]int{}
 	if d := l.hub.desired.Load(); d != nil {
 		for _, orders := range d.nodes {

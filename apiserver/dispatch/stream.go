@@ -162,10 +162,6 @@ func checkHello(hello *ingotv1.Hello, caller identity.Caller) error {
 
 // open makes the lanes of what the speaker says it holds, and takes the node over.
 func (s *stream) open(hello *ingotv1.Hello) {
-	var epoch uint64
-	if lead := s.hub.lead.Load(); lead != nil {
-		epoch = lead.epoch
-	}
 	held := map[ingotv1.Lane]map[string]holding{}
 	for _, id := range allLanes {
 		held[id] = map[string]holding{}
@@ -176,7 +172,7 @@ func (s *stream) open(hello *ingotv1.Hello) {
 	s.lanes = map[ingotv1.Lane]*lane{}
 	for _, id := range allLanes {
 		s.lanes[id] = &lane{
-			id: id, held: held[id], alone: s.hub.alone, exact: epoch, adoption: hello.GetAdoption(),
+			id: id, held: held[id], adoption: hello.GetAdoption(),
 			explain: func(item string) (string, bool) { return s.hub.engine.removed.reason(hello.GetNode(), item) },
 		}
 	}
@@ -296,10 +292,7 @@ func (s *stream) flush(now time.Time) {
 
 // greet says who answers, at first and whenever the leadership changed. Nothing may be sent before it went out.
 func (s *stream) greet() bool {
-	var epoch uint64
-	if lead := s.hub.lead.Load(); lead != nil {
-		epoch = lead.epoch
-	}
+	epoch := s.hub.epoch()
 	if s.greeted && epoch == s.welcome {
 		return true
 	}

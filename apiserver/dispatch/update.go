@@ -112,12 +112,12 @@ type sequence struct {
 }
 
 // newSequence begins the full state o for a speaker that holds what held says. What it holds with the right digest
-// is only listed, provided that held is exact. Of what it shall drop, what can be explained is named; the rest it drops
-// for not being named, unless that would be too much.
-func newSequence(o *order, held map[string]holding, exact bool, explain func(string) (string, bool)) *sequence {
+// is only listed. Of what it shall drop, what can be explained is named; the rest it drops for not being named, unless
+// that would be too much.
+func newSequence(o *order, held map[string]holding, explain func(string) (string, bool)) *sequence {
 	s := &sequence{by: o, before: held, held: make(map[string]holding, len(o.items))}
 	for id, item := range o.items {
-		if h, ok := held[id]; exact && ok && h.digest == item.GetDigest() {
+		if h, ok := held[id]; ok && !h.hearsay && h.digest == item.GetDigest() {
 			s.kept = append(s.kept, id)
 			continue
 		}
