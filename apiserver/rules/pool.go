@@ -58,7 +58,7 @@ func checkAddresses(c *metallb.Configuration, pool *metallb.IPAddressPool, path 
 func entriesOfOthers(c *metallb.Configuration, pool *metallb.IPAddressPool) []entry {
 	var entries []entry
 	for _, other := range c.IPAddressPools {
-		if other.Name == pool.Name && other.Namespace == pool.Namespace {
+		if other.Name == pool.Name { // all are in the system namespace
 			continue
 		}
 		for _, text := range other.Spec.Addresses {

@@ -21,3 +21,8 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	)
 	return nil
 }
+
+// Resource is the group's resource of that name, plural or singular.
+func Resource(name string) schema.GroupResource {
+	return schema.GroupResource{Group: GroupName, Resource: name}
+}

@@ -1,0 +1,102 @@
+package openapi_test
+
+import (
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
+	"k8s.io/kube-openapi/pkg/builder3"
+	"k8s.io/kube-openapi/pkg/common"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta2"
+	"github.com/ingot-lb/ingot/apiserver/apis/openapi"
+)
+
+// models builds the schemas as the aggregated server does.
+func models(t *testing.T) map[string]*spec.Schema {
+	t.Helper()
+	schemas, err := builder3.BuildOpenAPIDefinitionsForResources(&common.OpenAPIV3Config{
+		GetDefinitions:    openapi.GetOpenAPIDefinitions,
+		GetDefinitionName: openapinamer.NewDefinitionNamer(install.Scheme).GetDefinitionName,
+	},
+		v1beta1.IPAddressPool{}.OpenAPIModelName(), v1beta1.L2Advertisement{}.OpenAPIModelName(),
+		v1beta1.BGPAdvertisement{}.OpenAPIModelName(), v1beta2.BGPPeer{}.OpenAPIModelName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schemas
+}
+
+// TestEveryFieldIsExplained: kubectl explain has something to say of each.
+func TestEveryFieldIsExplained(t *testing.T) {
+	checked := 0
+	for name, schema := range models(t) {
+		if !strings.HasPrefix(name, "io.metallb.") {
+			continue
+		}
+		if schema.Description == "" {
+			t.Errorf("%s has no description", name)
+		}
+		for field, property := range schema.Properties {
+			checked++
+			if property.Description == "" {
+				t.Errorf("%s.%s has no description", name, field)
+			}
+		}
+	}
+	if checked < 60 {
+		t.Errorf("only %d fields were found", checked)
+	}
+}
+
+// TestOwnershipOfFields: server-side apply owns lists and references as a whole, as with MetalLB's CRDs, and owns no
+// status that nobody wrote.
+func TestOwnershipOfFields(t *testing.T) {
+	converter, err := managedfields.NewTypeConverter(models(t), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	selectors := []metav1.LabelSelector{{MatchLabels: map[string]string{"a": "b"}}}
+	tests := []struct {
+		obj  runtime.Object
+		want *fieldpath.Set
+	}{
+		{&v1beta1.IPAddressPool{
+			TypeMeta: metav1.TypeMeta{APIVersion: "metallb.io/v1beta1", Kind: "IPAddressPool"},
+			Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"10.0.0.0/24"},
+				AllocateTo: &v1beta1.ServiceAllocation{Namespaces: []string{"a"}, ServiceSelectors: selectors}}},
+			fieldpath.NewSet(
+				fieldpath.MakePathOrDie("apiVersion"), fieldpath.MakePathOrDie("kind"), fieldpath.MakePathOrDie("metadata"),
+				fieldpath.MakePathOrDie("spec", "addresses"), fieldpath.MakePathOrDie("spec", "avoidBuggyIPs"),
+				fieldpath.MakePathOrDie("spec", "serviceAllocation", "namespaces"),
+				fieldpath.MakePathOrDie("spec", "serviceAllocation", "serviceSelectors"))},
+		{&v1beta2.BGPPeer{
+			TypeMeta: metav1.TypeMeta{APIVersion: "metallb.io/v1beta2", Kind: "BGPPeer"},
+			Spec:     v1beta2.BGPPeerSpec{MyASN: 1, NodeSelectors: selectors, PasswordSecret: v1beta2.SecretReference{Name: "a"}}},
+			fieldpath.NewSet(
+				fieldpath.MakePathOrDie("apiVersion"), fieldpath.MakePathOrDie("kind"), fieldpath.MakePathOrDie("metadata"),
+				fieldpath.MakePathOrDie("spec", "myASN"), fieldpath.MakePathOrDie("spec", "nodeSelectors"),
+				fieldpath.MakePathOrDie("spec", "passwordSecret"), fieldpath.MakePathOrDie("spec", "ebgpMultiHop"),
+				fieldpath.MakePathOrDie("spec", "dualStackAddressFamily"), fieldpath.MakePathOrDie("spec", "disableMP"))},
+	}
+	for _, tt := range tests {
+		typed, err := converter.ObjectToTyped(tt.obj)
+		if err != nil {
+			t.Fatalf("%T: %v", tt.obj, err)
+		}
+		got, err := typed.ToFieldSet()
+		if err != nil {
+			t.Fatalf("%T: %v", tt.obj, err)
+		}
+		if !got.Equals(tt.want) {
+			t.Errorf("%T owns\n%v\nwant\n%v", tt.obj, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package registry
+
+import (
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+)
+
+// kinds are the stored kinds. Columns are those of MetalLB's CRDs.
+var kinds = []kind{ipAddressPools, l2Advertisements, bgpAdvertisements, bgpPeers}
+
+var ipAddressPools = kind{
+	plural: "ipaddresspools", singular: "ipaddresspool", shortNames: []string{"ipp"}, versions: []string{"v1beta1"},
+	newObject: func() runtime.Object { return &metallb.IPAddressPool{} },
+	newList:   func() runtime.Object { return &metallb.IPAddressPoolList{} },
+	parts: partsOf(func(p *metallb.IPAddressPool) (*metallb.IPAddressPoolSpec, *metallb.IPAddressPoolStatus) {
+		return &p.Spec, &p.Status
+	}),
+	columns: []column{
+		{"Auto Assign", "boolean", 0, "Whether Services may draw from the pool without asking for it.",
+			cell(func(p *metallb.IPAddressPool) any {
+				if p.Spec.AutoAssign == nil {
+					return nil
+				}
+				return *p.Spec.AutoAssign
+			})},
+		{"Avoid Buggy IPs", "boolean", 0, "Whether IPv4 addresses that end in .0 or .255 stay unused.",
+			cell(func(p *metallb.IPAddressPool) any { return p.Spec.AvoidBuggyIPs })},
+		{"Addresses", "string", 0, "CIDRs and ranges of the pool.",
+			cell(func(p *metallb.IPAddressPool) any { return listCell(p.Spec.Addresses) })},
+	},
+}
+
+var l2Advertisements = kind{
+	plural: "l2advertisements", singular: "l2advertisement", shortNames: []string{"l2adv"}, versions: []string{"v1beta1"},
+	newObject: func() runtime.Object { return &metallb.L2Advertisement{} },
+	newList:   func() runtime.Object { return &metallb.L2AdvertisementList{} },
+	parts: partsOf(func(a *metallb.L2Advertisement) (*metallb.L2AdvertisementSpec, *metallb.L2AdvertisementStatus) {
+		return &a.Spec, &a.Status
+	}),
+	columns: []column{
+		{"IPAddressPools", "string", 0, "Names of the pools that are announced.",
+			cell(func(a *metallb.L2Advertisement) any { return listCell(a.Spec.IPAddressPools) })},
+		{"IPAddressPool Selectors", "string", 0, "Selectors of the pools that are announced.",
+			cell(func(a *metallb.L2Advertisement) any { return listCell(a.Spec.IPAddressPoolSelectors) })},
+		{"Interfaces", "string", 0, "Interfaces that addresses are announced on.",
+			cell(func(a *metallb.L2Advertisement) any { return listCell(a.Spec.Interfaces) })},
+		{"Node Selectors", "string", 10, "Selectors of the nodes that may announce.",
+			cell(func(a *metallb.L2Advertisement) any { return listCell(a.Spec.NodeSelectors) })},
+	},
+}
+
+var bgpAdvertisements = kind{
+	plural: "bgpadvertisements", singular: "bgpadvertisement", shortNames: []string{"bgpadv"}, versions: []string{"v1beta1"},
+	newObject: func() runtime.Object { return &metallb.BGPAdvertisement{} },
+	newList:   func() runtime.Object { return &metallb.BGPAdvertisementList{} },
+	parts: partsOf(func(a *metallb.BGPAdvertisement) (*metallb.BGPAdvertisementSpec, *metallb.BGPAdvertisementStatus) {
+		return &a.Spec, &a.Status
+	}),
+	columns: []column{
+		{"IPAddressPools", "string", 0, "Names of the pools that are announced.",
+			cell(func(a *metallb.BGPAdvertisement) any { return listCell(a.Spec.IPAddressPools) })},
+		{"IPAddressPool Selectors", "string", 0, "Selectors of the pools that are announced.",
+			cell(func(a *metallb.BGPAdvertisement) any { return listCell(a.Spec.IPAddressPoolSelectors) })},
+		{"Peers", "string", 0, "Names of the peers that are announced to.",
+			cell(func(a *metallb.BGPAdvertisement) any { return listCell(a.Spec.Peers) })},
+		{"Node Selectors", "string", 10, "Selectors of the nodes that announce.",
+			cell(func(a *metallb.BGPAdvertisement) any { return listCell(a.Spec.NodeSelectors) })},
+	},
+}
+
+var bgpPeers = kind{
+	plural: "bgppeers", singular: "bgppeer", shortNames: []string{"bgpp"}, versions: []string{"v1beta2"},
+	newObject: func() runtime.Object { return &metallb.BGPPeer{} },
+	newList:   func() runtime.Object { return &metallb.BGPPeerList{} },
+	parts: partsOf(func(p *metallb.BGPPeer) (*metallb.BGPPeerSpec, *metallb.BGPPeerStatus) {
+		return &p.Spec, &p.Status
+	}),
+	columns: []column{
+		{"Address", "string", 0, "Address of the peer.",
+			cell(func(p *metallb.BGPPeer) any { return textCell(p.Spec.Address) })},
+		{"ASN", "string", 0, "AS number of the peer.",
+			cell(func(p *metallb.BGPPeer) any {
+				if p.Spec.ASN == 0 {
+					return nil
+				}
+				return strconv.FormatInt(p.Spec.ASN, 10)
+			})},
+		{"BFD Profile", "string", 0, "BFDProfile of the session.",
+			cell(func(p *metallb.BGPPeer) any { return textCell(p.Spec.BFDProfile) })},
+		{"Multi Hops", "string", 0, "Whether the peer may be more than one hop away.",
+			cell(func(p *metallb.BGPPeer) any { return strconv.FormatBool(p.Spec.EBGPMultiHop) })},
+	},
+}

@@ -1,0 +1,148 @@
+package registry
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+)
+
+// noStorage is for tests that read and write nothing.
+var noStorage = generic.RESTOptions{
+	StorageConfig:  &storagebackend.ConfigForResource{},
+	ResourcePrefix: "test",
+	Decorator: func(*storagebackend.ConfigForResource, string, func(runtime.Object) (string, error), func() runtime.Object,
+		func() runtime.Object, storage.AttrFunc, storage.IndexerFuncs, *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
+		return nil, nil, nil
+	},
+}
+
+func TestNew(t *testing.T) {
+	served, err := New(install.Scheme, noStorage, namespace, func() *metallb.Configuration { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	type description struct {
+		Short      []string
+		Categories []string
+		Singular   string
+		Reset      string
+	}
+	got := map[string]description{}
+	for version, resources := range served {
+		for path, s := range resources {
+			var d description
+			if named, ok := s.(rest.ShortNamesProvider); ok {
+				d.Short = named.ShortNames()
+			}
+			if c, ok := s.(rest.CategoriesProvider); ok {
+				d.Categories = c.Categories()
+			}
+			if n, ok := s.(rest.SingularNameProvider); ok {
+				d.Singular = n.GetSingularName()
+			}
+			for v, set := range s.(rest.ResetFieldsStrategy).GetResetFields() {
+				d.Reset += string(v) + set.String()
+			}
+			got[version+" "+path] = d
+		}
+	}
+	ingot := []string{"ingot"}
+	want := map[string]description{
+		"v1beta1 ipaddresspools":           {[]string{"ipp"}, ingot, "ipaddresspool", "metallb.io/v1beta1.status"},
+		"v1beta1 l2advertisements":         {[]string{"l2adv"}, ingot, "l2advertisement", "metallb.io/v1beta1.status"},
+		"v1beta1 bgpadvertisements":        {[]string{"bgpadv"}, ingot, "bgpadvertisement", "metallb.io/v1beta1.status"},
+		"v1beta2 bgppeers":                 {[]string{"bgpp"}, ingot, "bgppeer", "metallb.io/v1beta2.status"},
+		"v1beta1 ipaddresspools/status":    {Reset: "metallb.io/v1beta1.spec"},
+		"v1beta1 l2advertisements/status":  {Reset: "metallb.io/v1beta1.spec"},
+		"v1beta1 bgpadvertisements/status": {Reset: "metallb.io/v1beta1.spec"},
+		"v1beta2 bgppeers/status":          {Reset: "metallb.io/v1beta2.spec"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("served (-want +got):\n%s", diff)
+	}
+}
+
+func TestTables(t *testing.T) {
+	web := pool("web", "10.0.0.0/24", "10.0.1.1-10.0.1.9")
+	web.Spec.AutoAssign = new(true)
+	selectors := []metav1.LabelSelector{{MatchLabels: map[string]string{"a": "b"}}}
+	tests := []struct {
+		kind    kind
+		obj     runtime.Object
+		columns []string // of kubectl get; with a * those of -o wide
+		cells   []any
+	}{
+		{ipAddressPools, web,
+			[]string{"Name", "Auto Assign", "Avoid Buggy IPs", "Addresses"},
+			[]any{"web", true, false, `["10.0.0.0/24","10.0.1.1-10.0.1.9"]`}},
+		{l2Advertisements, &metallb.L2Advertisement{ObjectMeta: metav1.ObjectMeta{Name: "adv"}},
+			[]string{"Name", "IPAddressPools", "IPAddressPool Selectors", "Interfaces", "Node Selectors*"},
+			[]any{"adv", nil, nil, nil, nil}},
+		{bgpAdvertisements, &metallb.BGPAdvertisement{ObjectMeta: metav1.ObjectMeta{Name: "adv"}, Spec: metallb.BGPAdvertisementSpec{
+			IPAddressPools: []string{"web"}, IPAddressPoolSelectors: selectors, Peers: []string{"tor"}, NodeSelectors: selectors}},
+			[]string{"Name", "IPAddressPools", "IPAddressPool Selectors", "Peers", "Node Selectors*"},
+			[]any{"adv", `["web"]`, `[{"matchLabels":{"a":"b"}}]`, `["tor"]`, `[{"matchLabels":{"a":"b"}}]`}},
+		{bgpPeers, &metallb.BGPPeer{ObjectMeta: metav1.ObjectMeta{Name: "tor"}, Spec: metallb.BGPPeerSpec{
+			Address: "10.0.0.1", ASN: 4200000000, BFDProfile: "fast", EBGPMultiHop: true}},
+			[]string{"Name", "Address", "ASN", "BFD Profile", "Multi Hops"},
+			[]any{"tor", "10.0.0.1", "4200000000", "fast", "true"}},
+		{bgpPeers, &metallb.BGPPeer{ObjectMeta: metav1.ObjectMeta{Name: "any"}, Spec: metallb.BGPPeerSpec{Interface: "eth0"}},
+			[]string{"Name", "Address", "ASN", "BFD Profile", "Multi Hops"},
+			[]any{"any", nil, nil, nil, "false"}},
+	}
+	for _, tt := range tests {
+		got, err := tableConvertor{tt.kind.columns}.ConvertToTable(context.Background(), tt.obj, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var columns []string
+		for _, c := range got.ColumnDefinitions {
+			name := c.Name
+			if c.Priority > 0 {
+				name += "*"
+			}
+			columns = append(columns, name)
+		}
+		if diff := cmp.Diff(tt.columns, columns); diff != "" {
+			t.Errorf("%s: columns (-want +got):\n%s", tt.kind.plural, diff)
+		}
+		if diff := cmp.Diff(tt.cells, got.Rows[0].Cells); diff != "" {
+			t.Errorf("%s: cells (-want +got):\n%s", tt.kind.plural, diff)
+		}
+	}
+}
+
+func TestTableOfAList(t *testing.T) {
+	more := int64(5)
+	list := &metallb.IPAddressPoolList{
+		ListMeta: metav1.ListMeta{ResourceVersion: "12", Continue: "next", RemainingItemCount: &more},
+		Items:    []metallb.IPAddressPool{*pool("a", "10.0.0.0/24"), *pool("b", "10.0.1.0/24")},
+	}
+	got, err := tableConvertor{ipAddressPools.columns}.ConvertToTable(context.Background(), list, &metav1.TableOptions{NoHeaders: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(list.ListMeta, got.ListMeta); diff != "" {
+		t.Errorf("list metadata (-want +got):\n%s", diff)
+	}
+	names := []any{}
+	for _, row := range got.Rows {
+		names = append(names, row.Cells[0])
+	}
+	if !slices.Equal(names, []any{"a", "b"}) || len(got.ColumnDefinitions) != 0 {
+		t.Errorf("rows %v with %d headers, want a and b with none", names, len(got.ColumnDefinitions))
+	}
+}
