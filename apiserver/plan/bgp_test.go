@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
@@ -155,6 +156,20 @@ func TestRoutes(t *testing.T) {
 			f.bgp("three", pref(300), lengths(24, 64))
 			f.service("web", "10.20.30.1")
 		}, want: everywhere("10.20.30.0/24 to tor1,tor2 pref 300 for web", "10.20.30.1/32 to tor1 pref 100 for web", "10.20.30.1/32 to tor2 pref 200 for web")},
+		{name: "different nodes do not conflict", arrange: func(f *fixture) {
+			f.bgp("one", pref(100), nodesNamed("node-a"))
+			f.bgp("two", pref(200), nodesNamed("node-b"))
+			f.service("web", "10.20.30.1")
+		}, want: map[string][]string{"node-a": {"10.20.30.1/32 to tor1,tor2 pref 100 for web"}, "node-b": {"10.20.30.1/32 to tor1,tor2 pref 200 for web"}}},
+		{name: "an address written twice, once as IPv6, is one", arrange: func(f *fixture) {
+			f.bgp("ad")
+			f.service("web", "10.20.30.1", "::ffff:10.20.30.1")
+		}, want: everywhere("10.20.30.1/32 to tor1,tor2 for web")},
+		{name: "an endpoint without addresses is none", arrange: func(f *fixture) {
+			f.bgp("ad")
+			f.service("web", "10.20.30.1")
+			f.EndpointSlices[types.NamespacedName{Namespace: "default", Name: "web"}][0].Endpoints[0].Addresses = nil
+		}, reasons: []string{"Service web bgp noEndpoints"}},
 		{name: "of two Services that share an address, the older one's preference counts", arrange: func(f *fixture) {
 			f.bgp("one", pref(100), forApp("one"))
 			f.bgp("two", pref(200), forApp("two"))

@@ -24,14 +24,6 @@ func (s bitset) empty() bool {
 	return true
 }
 
-func (s bitset) count() int {
-	n := 0
-	for _, w := range s {
-		n += bits.OnesCount64(w)
-	}
-	return n
-}
-
 // and, or and minus make new sets.
 func (s bitset) and(o bitset) bitset {
 	r := make(bitset, len(s))

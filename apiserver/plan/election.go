@@ -86,16 +86,16 @@ func (e *election) occupant(a netip.Addr, owner string) (string, bool) {
 // no longer than the grace.
 func (e *election) present(node int) bool { return e.facts[node].Connected || !e.facts[node].Lost }
 
-// choose decides who owns, among the eligible nodes. before lists the owners of the group's addresses until now.
+// choose decides who owns, among the eligible nodes, which are connected or own already. before lists the owners of
+// the group's addresses until now.
 //
-// The first of them that is eligible and present stays, unless a preference says that another one is better. Only
-// where none stays is there an election, among nodes whose speakers are connected. ok is false where nobody can
-// own; then the owner until now remains the owner of record, and goes on if it is eligible but for being lost.
+// The first of them that is eligible stays, unless a preference says that a connected node is better. Only where none
+// stays is there an election, among nodes whose speakers are connected. ok is false where nobody can own.
 func (e *election) choose(eligible bitset, before []string, scores []int, first netip.Addr) (owner string, ok bool) {
 	candidates := eligible.and(e.connected)
 	for _, name := range before {
 		i, known := e.nodes.index[name]
-		if !known || !eligible.has(i) || !e.present(i) {
+		if !known || !eligible.has(i) {
 			continue
 		}
 		if preferred(candidates, scores, i) {
@@ -105,11 +105,6 @@ func (e *election) choose(eligible bitset, before []string, scores []int, first 
 	}
 	if best := bestOf(e.nodes, candidates, scores, first); best >= 0 {
 		return e.nodes.name(best), true
-	}
-	for _, name := range before {
-		if i, known := e.nodes.index[name]; known && eligible.has(i) {
-			return name, true
-		}
 	}
 	return "", false
 }

@@ -256,6 +256,16 @@ func TestSharedAddressHasOneOwnerAndListsItsServices(t *testing.T) {
 	diff(t, "services", []string{"default/api 10.20.30.1", "default/web 10.20.30.1"}, names)
 }
 
+func TestLowestFirstAddressDecidesForAGroup(t *testing.T) {
+	f := newFixture("node-a", "node-b", "node-c")
+	f.pool("p", "10.20.30.0/24", "1000::/64")
+	f.l2("l2")
+	f.service("a", "1000::1") // alone it would go to node-a
+	f.service("b", "10.20.30.1", "1000::1")
+
+	diff(t, "owners", map[string]string{"10.20.30.1": "node-b", "1000::1": "node-b"}, layer2(t, Plan(f.Input)))
+}
+
 func TestAddressesThatComeToBeSharedGetOneOwnerAndMoveOnlyWhereTheyMust(t *testing.T) {
 	f := newFixture("node-a", "node-b", "node-c")
 	f.pool("p", "10.20.30.0/24")

@@ -93,21 +93,9 @@ func (t *layer2Table) decide(g *group) {
 		return
 	}
 	owners := t.ownersBefore(g)
-	within := t.election.connected
-	for _, name := range owners {
-		if i, ok := t.nodes.index[name]; ok && t.election.present(i) && !within.has(i) {
-			within = within.or(t.single(i))
-		}
-	}
-	eligible := g.eligible(within)
-	if eligible.empty() { // nobody can take it: whoever has it goes on if it may
-		all := newBitset(len(t.nodes.list))
-		for _, name := range owners {
-			if i, ok := t.nodes.index[name]; ok {
-				all.add(i)
-			}
-		}
-		eligible = g.eligible(all)
+	eligible := g.eligible(t.election.connected.or(t.positions(owners, t.election.present)))
+	if eligible.empty() { // nobody can take it: whoever has it goes on if it may, lost or not
+		eligible = g.eligible(t.positions(owners, func(int) bool { return true }))
 	}
 	owner, ok := t.election.choose(eligible, owners, g.scores(len(t.nodes.list)), g.first)
 	if !ok {
@@ -138,9 +126,14 @@ func (t *layer2Table) ownersBefore(g *group) []string {
 	return owners
 }
 
-func (t *layer2Table) single(node int) bitset {
+// positions is the set of those of the named nodes that exist and that keep says to keep.
+func (t *layer2Table) positions(names []string, keep func(node int) bool) bitset {
 	set := newBitset(len(t.nodes.list))
-	set.add(node)
+	for _, name := range names {
+		if i, ok := t.nodes.index[name]; ok && keep(i) {
+			set.add(i)
+		}
+	}
 	return set
 }
 

@@ -46,6 +46,11 @@ func TestSessions(t *testing.T) {
 			},
 		},
 		{
+			name: "an IPv4 address written as IPv6",
+			spec: metallb.BGPPeerSpec{MyASN: 1, ASN: 2, Address: "::ffff:10.0.0.1"},
+			want: &ingotv1.BgpSession{Peer: "tor", MyAsn: 1, PeerAsn: 2, Address: "10.0.0.1", Port: 179, Families: []ingotv1.Family{v4}},
+		},
+		{
 			name: "unnumbered",
 			spec: metallb.BGPPeerSpec{MyASN: 1, DynamicASN: metallb.InternalASN, Interface: "eth0"},
 			want: &ingotv1.BgpSession{Peer: "tor", MyAsn: 1, DynamicAsn: "internal", Interface: "eth0", Port: 179, Families: []ingotv1.Family{v4, v6}},
