@@ -42,3 +42,12 @@ func (a *Allocator) PoolNames() []string {
 	}
 	return names
 }
+
+// Holders counts the Services with an assignment by pool.
+func (a *Allocator) Holders() map[string]int {
+	n := map[string]int{}
+	for _, h := range a.holdings {
+		n[h.Pool]++
+	}
+	return n
+}

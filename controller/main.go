@@ -1,0 +1,129 @@
+// Command controller gives addresses out of IPAddressPools to Services of type LoadBalancer.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+
+	"github.com/ingot-lb/ingot/controller/service"
+	"github.com/ingot-lb/ingot/speaker/logging"
+)
+
+// version is set when linking.
+var version = "dev"
+
+// options are the flags.
+type options struct {
+	kubeconfig, namespace, class, metricsAddress, logLevel string
+	leaderElect                                            bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; empty: in-cluster")
+	flag.StringVar(&o.namespace, "namespace", envOr("METALLB_NAMESPACE", "metallb-system"), "the system namespace, where pools are (env METALLB_NAMESPACE)")
+	flag.StringVar(&o.class, "lb-class", "", "handle only Services of this loadBalancerClass; empty: those without one")
+	flag.StringVar(&o.metricsAddress, "metrics-address", ":7472", "where to serve /metrics, /healthz and /readyz, in plain HTTP; empty: nowhere")
+	flag.StringVar(&o.logLevel, "log-level", "info", "all, debug, info, warn, error or none")
+	flag.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the Lease metallb-controller, so that replicas may stand by")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "controller:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("unexpected argument %q", args[0])
+	}
+	level, err := logging.ParseLevel(o.logLevel)
+	if err != nil {
+		return err
+	}
+	var levelVar slog.LevelVar
+	levelVar.Set(level)
+	log := logging.New(os.Stdout, &levelVar)
+	klog.SetSlogLogger(log)
+	log.Info("MetalLB controller starting (Ingot "+version+")", "version", version, "goversion",
+		runtime.Compiler+" / "+runtime.Version()+" / "+runtime.GOARCH)
+
+	controller, election, err := build(o, log)
+	if err != nil {
+		return err
+	}
+	if o.metricsAddress != "" {
+		ready := func() error {
+			if o.leaderElect && election.Standby() {
+				return nil
+			}
+			return controller.Ready()
+		}
+		server, err := listen(ctx, o.metricsAddress, controller, ready)
+		if err != nil {
+			return err
+		}
+		defer server.stop()
+	}
+	if o.leaderElect {
+		err = election.Run(ctx, controller.Run)
+	} else {
+		err = controller.Run(ctx)
+	}
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	log.Info("controller stopped", "op", "shutdown")
+	return err
+}
+
+// build makes the parts.
+func build(o options, log *slog.Logger) (*service.Controller, *service.Election, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the cluster's address and our credentials: %w", err)
+	}
+	config.UserAgent = "ingot-controller/" + version
+	config.QPS = -1 // the server's priority and fairness decides, and every retry of ours backs off
+	hc, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("HTTP client: %w", err)
+	}
+	client, err := kubernetes.NewForConfigAndClient(config, hc)
+	if err != nil {
+		return nil, nil, fmt.Errorf("Kubernetes client: %w", err)
+	}
+	pools, err := service.NewPoolClient(config, hc)
+	if err != nil {
+		return nil, nil, fmt.Errorf("metallb.io client: %w", err)
+	}
+	// A Pod's name outlives its containers, so that a restarted one goes on with the lease it has.
+	identity, err := os.Hostname()
+	if err != nil {
+		return nil, nil, fmt.Errorf("our name for leader election: %w", err)
+	}
+	controller := service.New(service.Options{Client: client, Pools: pools, Namespace: o.namespace, Class: o.class, Log: log})
+	return controller, &service.Election{Client: client, Namespace: o.namespace, Identity: identity, Log: log}, nil
+}
+
+func envOr(name, fallback string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return fallback
+}

@@ -1,0 +1,288 @@
+// Package service gives addresses to Services of type LoadBalancer: it watches Services, namespaces and
+// IPAddressPools, decides with package ipam, and writes each decision to the Service's status, together with the
+// annotation that names the pool and events that say why.
+//
+// What it promises beyond MetalLB's behaviour (spec.md section 4): an address moves because of its Service, or
+// because its pool was seen to change, and for no other reason. Pools that are missing from a list, at the start or
+// after a connection was lost, take nothing away. Only what changes is written: a restart with everything settled
+// writes nothing, and a freed address causes only waiting Services to be looked at again.
+package service
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/workqueue"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
+)
+
+// Options say what a Controller works with.
+type Options struct {
+	Client kubernetes.Interface
+	// Pools is a client of group version metallb.io/v1beta1 (NewPoolClient).
+	Pools     rest.Interface
+	Namespace string // of the pools
+	Class     string // handle Services of this loadBalancerClass only; empty: those without
+	Log       *slog.Logger
+}
+
+const (
+	workers      = 8
+	eventWorkers = 4
+	writeTimeout = 10 * time.Second
+	// evictionGrace is how long an address that its pool gave up waits for another pool to take it up, so that a
+	// range can move between pools, and a pool can be renamed, by two writes.
+	evictionGrace = 2 * time.Second
+)
+
+// Controller is the shell: it listens, asks the desk, and writes.
+type Controller struct {
+	Options
+	counters counters
+
+	mu       sync.Mutex
+	services map[string]*corev1.Service
+	desk     *desk
+	book     *poolBook
+	// pending maps the Services that wait for an address to their place in the queue.
+	pending  map[string]uint64
+	arrivals uint64
+	synced   bool
+	queue    workqueue.TypedRateLimitingInterface[string]
+	events   *eventWriter
+
+	poolStatusDue chan struct{}
+}
+
+// New returns a controller that does nothing until Run.
+func New(o Options) *Controller {
+	c := &Controller{Options: o, poolStatusDue: make(chan struct{}, 1)}
+	c.reset()
+	return c
+}
+
+// applyPools is the queue's word for "the pools changed"; other items are keys of Services, which have a slash.
+const applyPools = "pools"
+
+func (c *Controller) reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.services = map[string]*corev1.Service{}
+	c.desk = newDesk(c.Class, c.Log)
+	c.book = newPoolBook()
+	c.pending = map[string]uint64{}
+	c.synced = false
+	c.events = newEventWriter(c.Client, c.Log)
+}
+
+// Run serves until ctx ends, from nothing: all state is read anew, so that it may be called once for every term of
+// leadership. It waits for the servers for as long as it takes.
+func (c *Controller) Run(ctx context.Context) error {
+	c.reset()
+	defer c.reset()
+	c.queue = workqueue.NewTypedRateLimitingQueue(newBackoff())
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer c.queue.ShutDown()
+	defer cancel()
+
+	services := newFeed(c.replaceServices, c.putService, c.removeService)
+	namespaces := newFeed(c.replaceNamespaces, c.putNamespace, c.removeNamespace)
+	pools := newFeed(c.replacePools, c.putPool, c.removePool)
+	core := c.Client.CoreV1().RESTClient()
+	wg.Go(func() { services.run(ctx, core, "services", "", &corev1.Service{}) })
+	wg.Go(func() { namespaces.run(ctx, core, "namespaces", "", &corev1.Namespace{}) })
+	wg.Go(func() { pools.run(ctx, c.Pools, "ipaddresspools", c.Namespace, &v1beta1.IPAddressPool{}) })
+	for _, synced := range []chan struct{}{pools.synced, namespaces.synced, services.synced} {
+		select {
+		case <-synced:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+
+	c.begin()
+	for range workers {
+		wg.Go(func() { c.work(ctx) })
+	}
+	for range eventWorkers {
+		wg.Go(func() { c.events.run(ctx) })
+	}
+	wg.Go(func() { c.keepPoolStatus(ctx) })
+	<-ctx.Done()
+	return nil
+}
+
+// begin takes over all assignments before anybody new is served: those with more addresses first (spec.md section
+// 4.9), then the older Service, so that of two that claim one address the same one keeps it every time.
+func (c *Controller) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refreshPools()
+	all := slices.SortedFunc(maps.Values(c.services), func(a, b *corev1.Service) int {
+		return cmp.Or(
+			cmp.Compare(len(b.Status.LoadBalancer.Ingress), len(a.Status.LoadBalancer.Ingress)),
+			a.CreationTimestamp.Time.Compare(b.CreationTimestamp.Time),
+			cmp.Compare(keyOf(a), keyOf(b)))
+	})
+	for _, svc := range all {
+		c.desk.reserve(svc)
+	}
+	c.synced = true
+	for _, svc := range all {
+		c.queue.Add(keyOf(svc))
+	}
+	c.Log.Info("took over assignments", "event", "stateSynced", "services", len(all), "pools", len(c.book.parsed))
+	c.duePoolStatus()
+}
+
+func (c *Controller) work(ctx context.Context) {
+	for {
+		key, shutdown := c.queue.Get()
+		if shutdown {
+			return
+		}
+		c.counters.updates.Add(1)
+		if err := c.process(ctx, key); err == nil {
+			c.queue.Forget(key)
+		} else if ctx.Err() == nil {
+			c.counters.errors.Add(1)
+			c.Log.Warn("will try again", "op", "updateService", "service", key, "error", err)
+			c.queue.AddRateLimited(key)
+		}
+		c.queue.Done(key)
+	}
+}
+
+// process brings one Service to what is decided now.
+func (c *Controller) process(ctx context.Context, key string) error {
+	c.mu.Lock()
+	c.refreshPools()
+	svc := c.services[key]
+	if svc == nil {
+		c.mu.Unlock()
+		return nil
+	}
+	out := c.desk.decide(svc)
+	c.note(key, out)
+	events := c.events
+	c.mu.Unlock()
+
+	next, changed := withOutcome(svc, out)
+	if old, ok := deprecatedAnnotation(svc); ok && changed {
+		out.notes = append(out.notes, note{corev1.EventTypeWarning, "deprecatedAnnotation", "Service uses deprecated annotation " + old})
+	}
+	for _, n := range out.notes {
+		events.add(svc, n)
+	}
+	if !changed {
+		return nil
+	}
+	written, err := c.write(ctx, next)
+	if err != nil || written == nil {
+		return err
+	}
+	c.Log.Info("updated service object", "event", "serviceUpdated", "service", key)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.services[key] == svc { // nothing newer was heard meanwhile
+		c.services[key] = written
+	}
+	return nil
+}
+
+// note keeps the books after a decision. The caller holds mu.
+func (c *Controller) note(key string, out outcome) {
+	_, waits := c.pending[key]
+	switch {
+	case !out.pending:
+		delete(c.pending, key)
+	case !waits:
+		c.arrivals++
+		c.pending[key] = c.arrivals
+	}
+	if out.roomMade {
+		c.retryPending()
+	}
+	c.duePoolStatus()
+}
+
+// retryPending looks again at those who wait, and at nobody else, in the order in which they came.
+// The caller holds mu.
+func (c *Controller) retryPending() {
+	if !c.synced {
+		return
+	}
+	keys := slices.SortedFunc(maps.Keys(c.pending), func(a, b string) int { return cmp.Compare(c.pending[a], c.pending[b]) })
+	for _, key := range keys {
+		c.queue.Add(key)
+	}
+}
+
+// refreshPools gives the allocator the pools as they are now. The caller holds mu.
+func (c *Controller) refreshPools() {
+	if len(c.book.changed) == 0 {
+		return
+	}
+	pools, seen := c.book.take()
+	for name := range seen {
+		if err := c.book.unusable[name]; err != nil {
+			c.Log.Error("failed to parse the configuration, going on with the last usable one", "op", "setPools", "error", err)
+		}
+	}
+	lost, renamed := c.desk.ips.SetPools(pools)
+	for _, key := range renamed {
+		c.queue.Add(key)
+	}
+	doomed := map[string]bool{}
+	for _, l := range lost {
+		if seen[l.Assignment.Pool] {
+			doomed[l.Key] = true
+			continue
+		}
+		c.Log.Warn("keeping an address that no pool allows any longer: its pool was not seen to change", "event", "assignmentKept",
+			"service", l.Key, "ip", texts(l.Assignment.Addrs), "pool", l.Assignment.Pool, "error", l.Err)
+	}
+	if len(doomed) > 0 {
+		time.AfterFunc(evictionGrace, func() { c.evict(doomed) })
+	}
+	c.retryPending()
+	c.duePoolStatus()
+}
+
+// evict lets the Services lose addresses that no pool has taken up meanwhile.
+func (c *Controller) evict(doomed map[string]bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.synced {
+		return // another term, which starts from nothing
+	}
+	for _, key := range slices.Sorted(maps.Keys(doomed)) {
+		held, holds := c.desk.ips.Holding(key)
+		if rec := c.desk.records[key]; holds && held.Kept && rec != nil {
+			rec.evict = true
+			c.queue.Add(key)
+		}
+	}
+}
+
+// Ready is nil while the controller is at work.
+func (c *Controller) Ready() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.synced {
+		return fmt.Errorf("services and pools have not been read yet")
+	}
+	return nil
+}
