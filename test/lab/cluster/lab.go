@@ -1,0 +1,189 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/ingot-lb/ingot/test/lab/kubelet"
+	"github.com/ingot-lb/ingot/test/lab/network"
+	"github.com/ingot-lb/ingot/test/lab/part"
+	"github.com/ingot-lb/ingot/test/lab/pki"
+	"github.com/ingot-lb/ingot/test/lab/process"
+	"github.com/ingot-lb/ingot/test/lab/topology"
+)
+
+// Lab is a lab that is coming up or is up. Everything but the parts' states is fixed once it is up.
+type Lab struct {
+	Options
+
+	log      *slog.Logger
+	progress *progress
+	reaper   *process.Reaper
+	host     hostPIDs
+	topology *topology.Topology
+	network  *network.Network
+	pki      *pki.PKI
+	config   *rest.Config
+	client   kubernetes.Interface
+	kubelet  *kubelet.Kubelet
+	parts    []*Part
+	env      []string
+}
+
+func (l *Lab) add(p *Part) {
+	p.log = LogFile(l.Dir, p.name.String())
+	p.reaper = l.reaper
+	p.turn = make(chan struct{}, 1)
+	p.processes = make([]*process.Process, len(p.command))
+	for i := range p.command {
+		p.command[i].Env = l.env
+	}
+	l.parts = append(l.parts, p)
+}
+
+// part finds a part by its name. The error names the parts there are.
+func (l *Lab) part(s string) (*Part, error) {
+	name, err := part.Parse(s)
+	if err != nil {
+		return nil, err
+	}
+	var have []string
+	for _, p := range l.parts {
+		if p.name == name {
+			return p, nil
+		}
+		have = append(have, p.name.String())
+	}
+	return nil, part.NotHere(name, have)
+}
+
+// up builds the lab and returns when every part is ready. hostPort is where the kube-apiserver is reached from the
+// host. What works in the background goes on until ctx ends.
+func (l *Lab) up(ctx context.Context, hostPort string) error {
+	if err := l.checkPrograms(); err != nil {
+		return err
+	}
+	err := l.progress.step(ctx, "networks", func(context.Context) (err error) {
+		l.network, err = network.Build(l.topology)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = l.progress.step(ctx, "certificates", func(context.Context) error {
+		return errors.Join(l.credentials(hostPort), l.connect())
+	})
+	if err != nil {
+		return err
+	}
+	l.kubelet = kubelet.New(l.client, l.log)
+	if err := errors.Join(l.kubernetesParts(), l.routerPart(), l.webParts(), l.ingotParts()); err != nil {
+		return err
+	}
+	g, starting := errgroup.WithContext(ctx)
+	g.Go(func() error { return l.start(starting, part.FRR) })
+	g.Go(func() error { return l.startKubernetes(ctx, starting) })
+	return g.Wait()
+}
+
+// startKubernetes brings up the control plane, then side by side all that depends on it.
+func (l *Lab) startKubernetes(ctx, starting context.Context) error {
+	for _, kind := range []string{part.Etcd, part.KubeAPIServer} {
+		if err := l.start(starting, kind); err != nil {
+			return err
+		}
+	}
+	go func() {
+		if err := l.kubelet.Run(ctx); err != nil {
+			l.log.Error("the kubelet ended", "error", err)
+		}
+	}()
+	g, starting := errgroup.WithContext(starting)
+	g.Go(func() error { return l.start(starting, part.ControllerManager) })
+	g.Go(func() error {
+		if err := l.progress.step(starting, "nodes", l.registerNodes); err != nil {
+			return err
+		}
+		return l.start(starting, part.KubeProxy)
+	})
+	g.Go(func() error { return l.start(starting, part.Web) })
+	g.Go(func() error { return l.startIngot(ctx, starting) })
+	return g.Wait()
+}
+
+func (l *Lab) registerNodes(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for i, name := range l.topology.Nodes() {
+		g.Go(func() error {
+			return kubelet.Register(ctx, l.client, kubelet.Node{
+				Name: name, Addresses: l.topology.Addresses(name, topology.Mgmt), PodCIDRs: topology.PodCIDRs(i + 1),
+			})
+		})
+	}
+	return g.Wait()
+}
+
+// start starts all parts of a kind at once; a lab may have none.
+func (l *Lab) start(ctx context.Context, kind string) error {
+	var parts []*Part
+	for _, p := range l.parts {
+		if p.name.Kind == kind {
+			parts = append(parts, p)
+		}
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	title := kind
+	if len(parts) > 1 {
+		title = fmt.Sprintf("%s × %d", kind, len(parts))
+	}
+	return l.progress.step(ctx, title, func(ctx context.Context) error {
+		g, ctx := errgroup.WithContext(ctx)
+		for _, p := range parts {
+			g.Go(func() error { return p.Start(ctx) })
+		}
+		return g.Wait()
+	})
+}
+
+// down asks every process to end and waits for a while. What is still there then goes with this process.
+func (l *Lab) down() {
+	const patience = 4 * time.Second
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	var waiting []*process.Process
+	for _, p := range l.parts {
+		for _, process := range p.live() {
+			if err := errors.Join(process.Signal(syscall.SIGTERM), process.Signal(syscall.SIGCONT)); err != nil {
+				l.log.Warn("ending", "part", p.name.String(), "error", err)
+			}
+			waiting = append(waiting, process)
+		}
+	}
+	for _, process := range waiting {
+		select {
+		case <-process.Done():
+		case <-deadline.C:
+			l.log.Warn("some processes did not end when asked to", "waited", patience.String())
+			return
+		}
+	}
+}
+
+// environment is what every program of the lab gets.
+func environment(bin string) []string {
+	return []string{
+		"PATH=" + bin + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:" + frrLibexec,
+		"HOME=/root", "LANG=C.UTF-8", "TZ=" + os.Getenv("TZ"),
+	}
+}
