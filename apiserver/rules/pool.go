@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -22,69 +23,53 @@ func checkPool(c *metallb.Configuration, pool *metallb.IPAddressPool, spec *fiel
 	return errs, nil
 }
 
-// entry is one item of a pool's addresses.
-type entry struct {
-	addrrange.Range
-	text  string // as the user wrote it
-	owner string // who has it, for messages
-}
-
-// checkAddresses applies P1 to P5 and X1. Each item is reported once, for the first thing that is wrong with it.
+// checkAddresses applies P1 to P5 and X1. Each item is reported once, for the first thing that is wrong with it. What
+// it costs grows with the number of items checked times its logarithm, and with the number of items of other pools.
 func checkAddresses(c *metallb.Configuration, pool *metallb.IPAddressPool, path *field.Path) field.ErrorList {
-	if len(pool.Spec.Addresses) == 0 {
+	items := pool.Spec.Addresses
+	if len(items) == 0 {
 		return field.ErrorList{field.Required(path, "pool has no prefixes defined: give at least one CIDR or range")}
 	}
-	var errs field.ErrorList
-	var own []entry
-	others := entriesOfOthers(c, pool)
-	for i, text := range pool.Spec.Addresses {
-		at := path.Index(i)
+	problems := make([]*field.Error, len(items))
+	var own disjoint
+	for i, text := range items {
 		r, err := addrrange.Parse(text)
 		if err != nil {
-			errs = append(errs, field.Invalid(at, text, err.Error()))
+			problems[i] = field.Invalid(path.Index(i), text, err.Error())
 			continue
 		}
-		if e, found := overlapping(r, own); found {
-			errs = append(errs, overlapError(at, text, r, e))
-		} else if e, found := overlapping(r, others); found {
-			errs = append(errs, overlapError(at, text, r, e))
+		if earlier := own.overlapping(r); len(earlier) > 0 {
+			e := earlier[0]
+			problems[i] = overlapError(path.Index(i), text, r, items[e.index], e.Range, "this pool")
+			continue
 		}
-		own = append(own, entry{r, text, "this pool"})
+		own = own.with(member{r, i})
 	}
-	return errs
-}
-
-// entriesOfOthers lists the addresses of all pools but the one that pool is a version of.
-func entriesOfOthers(c *metallb.Configuration, pool *metallb.IPAddressPool) []entry {
-	var entries []entry
 	for _, other := range c.IPAddressPools {
-		if other.Name == pool.Name { // all are in the system namespace
+		if other.Name == pool.Name { // the version before; all pools are in the system namespace
 			continue
 		}
 		for _, text := range other.Spec.Addresses {
-			// What does not parse overlaps nothing. It is not this object's fault, and stored objects do parse.
-			if r, err := addrrange.Parse(text); err == nil {
-				entries = append(entries, entry{r, text, fmt.Sprintf("IPAddressPool %q", other.Name)})
+			r, err := addrrange.Parse(text)
+			if err != nil { // overlaps nothing; stored objects do parse
+				continue
+			}
+			for _, m := range own.overlapping(r) {
+				if problems[m.index] == nil {
+					problems[m.index] = overlapError(path.Index(m.index), items[m.index], m.Range, text, r,
+						fmt.Sprintf("IPAddressPool %q", other.Name))
+				}
 			}
 		}
 	}
-	return entries
+	return slices.DeleteFunc(problems, func(e *field.Error) bool { return e == nil })
 }
 
-func overlapping(r addrrange.Range, entries []entry) (entry, bool) {
-	for _, e := range entries {
-		if r.Overlaps(e.Range) {
-			return e, true
-		}
-	}
-	return entry{}, false
-}
-
-// overlapError names the other entry, its owner and the shared addresses, in words that scripts written for MetalLB
+// overlapError names the other item, its owner and the shared addresses, in words that scripts written for MetalLB
 // look for.
-func overlapError(at *field.Path, text string, r addrrange.Range, e entry) *field.Error {
-	shared, _ := r.Intersect(e.Range)
-	other := strings.TrimSpace(e.text)
+func overlapError(at *field.Path, text string, r addrrange.Range, otherText string, other addrrange.Range, owner string) *field.Error {
+	shared, _ := r.Intersect(other)
+	otherText = strings.TrimSpace(otherText)
 	return field.Invalid(at, text, fmt.Sprintf("overlaps %s of %s (%s overlaps with already defined CIDR %s)",
-		other, e.owner, shared, other))
+		otherText, owner, shared, otherText))
 }
