@@ -77,12 +77,15 @@ func Encode(s Snapshot) ([]byte, error) {
 			}
 		}
 	}
-	sum := sha256.Sum256(body.Bytes())
-	var out bytes.Buffer
-	out.Grow(len(magic) + 2 + hex.EncodedLen(len(sum)) + body.Len())
-	fmt.Fprintf(&out, "%s\n%s\n", magic, hex.EncodeToString(sum[:]))
-	out.Write(body.Bytes())
-	return out.Bytes(), nil
+	return sealed(body.Bytes()), nil
+}
+
+// sealed puts the format's name and the checksum before body.
+func sealed(body []byte) []byte {
+	sum := sha256.Sum256(body)
+	out := make([]byte, 0, len(magic)+2+hex.EncodedLen(len(sum))+len(body))
+	out = fmt.Appendf(out, "%s\n%x\n", magic, sum)
+	return append(out, body...)
 }
 
 // Decode reads what Encode wrote. Anything else is an error that says what is wrong, and never shows content: the
