@@ -175,19 +175,19 @@ func password(spec *metallb.BGPPeerSpec, secrets map[string]*corev1.Secret) (str
 	}
 	secret, ok := secrets[name]
 	if !ok || secret == nil {
-		return "", fmt.Errorf("Secret %q does not exist in the system namespace", name)
+		return "", fmt.Errorf("passwordSecret %q does not exist in the system namespace", name)
 	}
 	if secret.Type != corev1.SecretTypeBasicAuth {
-		return "", fmt.Errorf("Secret %q is of type %q; it must be of type %q", name, secret.Type, corev1.SecretTypeBasicAuth)
+		return "", fmt.Errorf("passwordSecret %q is of type %q; it must be of type %q", name, secret.Type, corev1.SecretTypeBasicAuth)
 	}
 	value, ok := secret.Data[corev1.BasicAuthPasswordKey]
 	switch {
 	case !ok:
-		return "", fmt.Errorf("Secret %q has no key %q", name, corev1.BasicAuthPasswordKey)
+		return "", fmt.Errorf("passwordSecret %q has no key %q", name, corev1.BasicAuthPasswordKey)
 	case len(value) == 0:
-		return "", fmt.Errorf("the password in Secret %q is empty", name)
+		return "", fmt.Errorf("the password in passwordSecret %q is empty", name)
 	case !utf8.Valid(value):
-		return "", fmt.Errorf("the password in Secret %q is not valid UTF-8", name)
+		return "", fmt.Errorf("the password in passwordSecret %q is not valid UTF-8", name)
 	}
 	return string(value), nil
 }

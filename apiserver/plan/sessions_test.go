@@ -98,11 +98,11 @@ func TestWithoutItsSecretAPeerHasNoSessionAndNoRoutes(t *testing.T) {
 		secret *corev1.Secret
 		says   string
 	}{
-		{"missing", nil, `Secret "bgp" does not exist in the system namespace`},
-		{"another type", secret(corev1.SecretTypeOpaque, "password", "s3cret"), `Secret "bgp" is of type "Opaque"; it must be of type "kubernetes.io/basic-auth"`},
-		{"another key", secret(corev1.SecretTypeBasicAuth, "username", "s3cret"), `Secret "bgp" has no key "password"`},
-		{"empty", secret(corev1.SecretTypeBasicAuth, "password", ""), `the password in Secret "bgp" is empty`},
-		{"not text", secret(corev1.SecretTypeBasicAuth, "password", "s3cret\xff"), `the password in Secret "bgp" is not valid UTF-8`},
+		{"missing", nil, `passwordSecret "bgp" does not exist in the system namespace`},
+		{"another type", secret(corev1.SecretTypeOpaque, "password", "s3cret"), `passwordSecret "bgp" is of type "Opaque"; it must be of type "kubernetes.io/basic-auth"`},
+		{"another key", secret(corev1.SecretTypeBasicAuth, "username", "s3cret"), `passwordSecret "bgp" has no key "password"`},
+		{"empty", secret(corev1.SecretTypeBasicAuth, "password", ""), `the password in passwordSecret "bgp" is empty`},
+		{"not text", secret(corev1.SecretTypeBasicAuth, "password", "s3cret\xff"), `the password in passwordSecret "bgp" is not valid UTF-8`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
