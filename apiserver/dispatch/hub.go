@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/ingot-lb/ingot/apiserver/dispatch/cluster"
 	"github.com/ingot-lb/ingot/apiserver/dispatch/events"
@@ -70,11 +71,19 @@ const minDigestKey = 16
 
 // New returns a hub. It does nothing until Run.
 func New(o Options) (*Hub, error) {
+	if o.Client == nil {
+		return nil, errors.New("dispatch: a client is required")
+	}
+	return newHub(o, o.Client.Discovery().RESTClient())
+}
+
+// newHub reads the cluster's issuer keys through issuer.
+func newHub(o Options, issuer rest.Interface) (*Hub, error) {
 	switch {
 	case o.Replica == "" || o.Namespace == "":
 		return nil, errors.New("dispatch: the replica's name and the system namespace are required")
-	case o.Client == nil || o.Store == nil || o.Listener == nil || o.TLS == nil || o.DataDir == "":
-		return nil, errors.New("dispatch: a client, a store, a listener, a TLS configuration and a data directory are required")
+	case o.Store == nil || o.Listener == nil || o.TLS == nil || o.DataDir == "":
+		return nil, errors.New("dispatch: a store, a listener, a TLS configuration and a data directory are required")
 	case len(o.DigestKey) < minDigestKey:
 		return nil, fmt.Errorf("dispatch: the digest key has %d bytes, at least %d are required", len(o.DigestKey), minDigestKey)
 	}
@@ -97,7 +106,7 @@ func New(o Options) (*Hub, error) {
 	if h.cluster, err = cluster.New(o.Client, o.Namespace, h.engine.kick); err != nil {
 		return nil, fmt.Errorf("dispatch: %w", err)
 	}
-	h.keys = identity.NewKeys(o.Client.Discovery().RESTClient(), filepath.Join(o.DataDir, "issuer-keys.json"), log)
+	h.keys = identity.NewKeys(issuer, filepath.Join(o.DataDir, "issuer-keys.json"), log)
 	tokens := identity.NewAuthenticator(o.Client.AuthenticationV1().TokenReviews(), o.Namespace, h.keys, log)
 	h.server = newServer(h, o.TLS, tokens)
 	return h, nil
