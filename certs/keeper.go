@@ -7,6 +7,8 @@ package certs
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -37,6 +39,8 @@ type Options struct {
 	// Names are DNS names of the serving certificate; the first is its common name. ServiceNames helps.
 	Names []string
 	IPs   []net.IP
+	// Failed, which may be nil, hears why Open is not done yet.
+	Failed func(error)
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -81,7 +85,11 @@ func Open(ctx context.Context, o Options) (*Keeper, error) {
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
-	ca, err := k.firstAuthority(ctx)
+	failed := o.Failed
+	if failed == nil {
+		failed = func(error) {}
+	}
+	ca, err := k.firstAuthority(ctx, failed)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +99,7 @@ func Open(ctx context.Context, o Options) (*Keeper, error) {
 	return k, nil
 }
 
-func (k *Keeper) firstAuthority(ctx context.Context) (*authority, error) {
+func (k *Keeper) firstAuthority(ctx context.Context, failed func(error)) (*authority, error) {
 	local, err := k.copy.read()
 	if err != nil {
 		k.log.Warn("local copy of the CA is not usable", "event", "caCopyUnusable", "error", err)
@@ -105,6 +113,7 @@ func (k *Keeper) firstAuthority(ctx context.Context) (*authority, error) {
 			k.log.Warn("Secret with the CA cannot be read; going on with the local copy", "event", "caFromCopy", "error", err)
 			return local, nil
 		}
+		failed(err)
 		k.log.Warn("Secret with the CA cannot be read", "event", "caUnavailable", "error", err)
 		if err := sleep(ctx, backoff(attempt)); err != nil {
 			return nil, fmt.Errorf("load the CA: %w", err)
@@ -180,4 +189,15 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Derive returns a key of 32 bytes for the named purpose, the same on every replica and after every restart as
+// long as the CA is the same. It is made from the CA's key and tells nothing about it.
+func (k *Keeper) Derive(purpose string) ([]byte, error) {
+	ca, _ := k.current()
+	secret, err := hkdf.Key(sha256.New, ca.keyPEM, nil, "ingot "+purpose, 32)
+	if err != nil {
+		return nil, fmt.Errorf("derive a key for %s: %w", purpose, err)
+	}
+	return secret, nil
 }

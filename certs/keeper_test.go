@@ -271,3 +271,22 @@ func eventually(t *testing.T, what string, cond func() bool) {
 		}
 	}
 }
+
+func TestDerivedKeysAreSharedByReplicasAndDifferByPurpose(t *testing.T) {
+	h := newHost()
+	derive := func(k *Keeper, purpose string) []byte {
+		key, err := k.Derive(purpose)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	a, b := openKeeper(t, h, t.TempDir()), openKeeper(t, h, t.TempDir())
+
+	if !bytes.Equal(derive(a, "digests"), derive(b, "digests")) {
+		t.Error("two replicas derive two keys")
+	}
+	if bytes.Equal(derive(a, "digests"), derive(a, "something else")) {
+		t.Error("two purposes share a key")
+	}
+}

@@ -35,6 +35,10 @@ func (r *restOptions) GetRESTOptions(resource schema.GroupResource, example runt
 	if resource.Group != groupName {
 		return generic.RESTOptions{}, fmt.Errorf("%s is not of group %s", resource, groupName)
 	}
+	options := generic.RESTOptions{ResourcePrefix: resourcePrefix(resource.Resource)}
+	if example == nil {
+		return options, nil // only where the resource is stored is asked
+	}
 	kinds, _, err := r.store.scheme.ObjectKinds(example)
 	if err != nil {
 		return generic.RESTOptions{}, fmt.Errorf("kind of %s: %w", resource, err)
@@ -43,15 +47,13 @@ func (r *restOptions) GetRESTOptions(resource schema.GroupResource, example runt
 	config := storagebackend.NewDefaultConfig(storagePrefix, r.store.codec)
 	config.EncodeVersioner = r.store.storageVersion
 	config.StorageObjectCountTracker = r.tracker
-	return generic.RESTOptions{
-		StorageConfig:             config.ForResource(resource),
-		Decorator:                 r.store.decorator(kind),
-		EnableGarbageCollection:   true,
-		DeleteCollectionWorkers:   1,
-		ResourcePrefix:            resourcePrefix(resource.Resource),
-		CountMetricPollPeriod:     time.Minute,
-		StorageObjectCountTracker: r.tracker,
-	}, nil
+	options.StorageConfig = config.ForResource(resource)
+	options.Decorator = r.store.decorator(kind)
+	options.EnableGarbageCollection = true
+	options.DeleteCollectionWorkers = 1
+	options.CountMetricPollPeriod = time.Minute
+	options.StorageObjectCountTracker = r.tracker
+	return options, nil
 }
 
 // decorator is registry.StorageWithCacher with our client in place of the factory's.

@@ -1,0 +1,149 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+)
+
+// Adopter gives the operator's word.
+type Adopter interface {
+	// Adopt makes speakers obey this store that obey one of the lineages it returns; extra are added to those that
+	// are known.
+	Adopt(ctx context.Context, extra []string) ([]string, error)
+}
+
+// AdoptRequest is what "apiserver adopt" asks of the running process.
+type AdoptRequest struct {
+	// Lineages are superseded in addition to those that connected speakers obey.
+	Lineages []string `json:"lineages,omitempty"`
+}
+
+// AdoptResponse says what was adopted.
+type AdoptResponse struct {
+	// Lineage is the one that speakers are to obey from now on.
+	Lineage string `json:"lineage"`
+	// Supersedes are the lineages that it replaces.
+	Supersedes []string `json:"supersedes"`
+}
+
+type adminError struct {
+	Error string `json:"error"`
+}
+
+// admin answers on the admin socket. Whoever can open the socket may say the word.
+type admin struct {
+	adopter atomic.Pointer[adopter]
+}
+
+// adopter is set once both are known.
+type adopter struct {
+	Adopter
+	lineage string
+}
+
+func (a *admin) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/adopt", func(w http.ResponseWriter, r *http.Request) {
+		var request AdoptRequest
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&request); err != nil {
+			reply(w, http.StatusBadRequest, adminError{fmt.Sprintf("request: %v", err)})
+			return
+		}
+		who := a.adopter.Load()
+		if who == nil {
+			reply(w, http.StatusServiceUnavailable, adminError{"the apiserver is still starting; /readyz on its metrics address says what it waits for"})
+			return
+		}
+		superseded, err := who.Adopt(r.Context(), request.Lineages)
+		if err != nil {
+			reply(w, http.StatusInternalServerError, adminError{err.Error()})
+			return
+		}
+		reply(w, http.StatusOK, AdoptResponse{Lineage: who.lineage, Supersedes: superseded})
+	})
+	return mux
+}
+
+func reply(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body) // the client is gone otherwise
+}
+
+// listenPrivate listens on a unix socket that nobody but our user could open at any moment: it is made in a
+// directory of its own and then moved to its place, over what a dead process left there.
+func listenPrivate(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("directory of the admin socket: %w", err)
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(path), ".s")
+	if err != nil {
+		return nil, fmt.Errorf("admin socket: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: filepath.Join(tmp, "s")})
+	if err != nil {
+		return nil, fmt.Errorf("admin socket: %w", err)
+	}
+	l.SetUnlinkOnClose(false)
+	err = os.Chmod(filepath.Join(tmp, "s"), 0o600)
+	if err == nil {
+		err = os.Rename(filepath.Join(tmp, "s"), path)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("admin socket: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// Adopt asks the process behind a socket to say the word.
+func Adopt(ctx context.Context, socket string, request AdoptRequest) (AdoptResponse, error) {
+	var answer AdoptResponse
+	body, err := json.Marshal(request)
+	if err != nil {
+		return answer, fmt.Errorf("encode the request: %w", err)
+	}
+	client := http.Client{
+		Timeout: 30 * time.Second,
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", socket)
+			},
+		},
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://apiserver/v1/adopt", bytes.NewReader(body))
+	if err != nil {
+		return answer, fmt.Errorf("request: %w", err)
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		return answer, fmt.Errorf("ask the apiserver at %s: %w", socket, err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return answer, fmt.Errorf("read the answer: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		var failure adminError
+		if json.Unmarshal(data, &failure) == nil && failure.Error != "" {
+			return answer, errors.New(failure.Error)
+		}
+		return answer, fmt.Errorf("the apiserver answered %s", resp.Status)
+	}
+	if err := json.Unmarshal(data, &answer); err != nil {
+		return answer, fmt.Errorf("read the answer: %w", err)
+	}
+	return answer, nil
+}

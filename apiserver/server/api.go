@@ -1,0 +1,30 @@
+package server
+
+import (
+	"fmt"
+
+	genericserver "k8s.io/apiserver/pkg/server"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/apiserver/registry"
+)
+
+// New returns the server with the group installed. It serves when it is run.
+func (c CompletedConfig) New() (*genericserver.GenericAPIServer, error) {
+	server, err := c.generic.New("ingot-apiserver", genericserver.NewEmptyDelegate())
+	if err != nil {
+		return nil, fmt.Errorf("aggregated server: %w", err)
+	}
+	storage, err := registry.New(install.Scheme, c.generic.RESTOptionsGetter, c.namespace, c.store.Current)
+	if err != nil {
+		return nil, fmt.Errorf("storage: %w", err)
+	}
+	group := genericserver.NewDefaultAPIGroupInfo(metallb.GroupName, install.Scheme, install.ParameterCodec, install.Codecs)
+	group.NegotiatedSerializer = install.WithoutProtobuf(install.Codecs)
+	group.VersionedResourcesStorageMap = storage
+	if err := server.InstallAPIGroup(&group); err != nil {
+		return nil, fmt.Errorf("install %s: %w", metallb.GroupName, err)
+	}
+	return server, nil
+}

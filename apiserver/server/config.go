@@ -1,0 +1,79 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
+	genericserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	"k8s.io/apiserver/pkg/server/healthz"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/apiserver/pkg/util/compatibility"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/apiserver/apis/openapi"
+	"github.com/ingot-lb/ingot/apiserver/store"
+)
+
+// Config is what the aggregated API is made of.
+type Config struct {
+	Store     *store.Store
+	Namespace string
+	// Listener takes the API's connections; the server closes it.
+	Listener net.Listener
+	Cert     dynamiccertificates.CertKeyContentProvider
+	// Checks are added to /readyz.
+	Checks []healthz.HealthChecker
+	// Host adds what the host cluster decides: who callers are, what they may do, what is admitted. It must not
+	// return before it has.
+	Host func(context.Context, *genericserver.RecommendedConfig) error
+}
+
+// CompletedConfig is a Config that has everything.
+type CompletedConfig struct {
+	store     *store.Store
+	namespace string
+	generic   genericserver.CompletedConfig
+}
+
+// shutdownDelay is how long the API still answers after /readyz turned red, for those who have not seen it yet.
+const shutdownDelay = 500 * time.Millisecond
+
+// watchGrace is how long watches have to end by themselves on shutdown.
+const watchGrace = 2 * time.Second
+
+// Complete fills in the rest. It returns when the host cluster has said what it has to, or ctx ends.
+func (c *Config) Complete(ctx context.Context) (CompletedConfig, error) {
+	config := genericserver.NewRecommendedConfig(install.Codecs)
+	config.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
+	config.RESTOptionsGetter = c.Store.RESTOptionsGetter(config.StorageObjectCountTracker)
+	config.ShutdownDelayDuration = shutdownDelay
+	config.ShutdownWatchTerminationGracePeriod = watchGrace
+
+	namer := openapinamer.NewDefinitionNamer(install.Scheme)
+	config.OpenAPIConfig = genericserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer)
+	config.OpenAPIConfig.Info.Title = "Ingot"
+	config.OpenAPIV3Config = genericserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
+	config.OpenAPIV3Config.Info.Title = "Ingot"
+
+	serving := genericoptions.NewSecureServingOptions().WithLoopback()
+	serving.Listener = c.Listener
+	serving.ServerCert.GeneratedCert = c.Cert
+	serving.ServerCert.CertDirectory = ""
+	serving.MinTLSVersion = "VersionTLS12"
+	// The kube-apiserver proxies many users, and their watches, over one connection.
+	serving.HTTP2MaxStreamsPerConnection = 1000
+	if err := serving.ApplyToConfig(&config.Config); err != nil {
+		return CompletedConfig{}, fmt.Errorf("serving options: %w", err)
+	}
+	// The kube-apiserver's connection does not come back to another replica by itself.
+	config.GoawayChance = 0.001
+	if err := c.Host(ctx, config); err != nil {
+		return CompletedConfig{}, err
+	}
+	config.AddReadyzChecks(c.Checks...)
+	return CompletedConfig{store: c.Store, namespace: c.Namespace, generic: config.Complete()}, nil
+}

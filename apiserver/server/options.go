@@ -1,0 +1,122 @@
+// Package server is the aggregated API server as a process: its flags, the order in which its parts come up, and
+// what it says about itself.
+//
+// Parts come up as soon as what they need is there, and nothing ends the process because the host cluster is
+// away: the store opens first, then the certificates, the stream to the speakers, the aggregated API, and last the
+// APIServices that lead to it. What is still missing is told by /readyz on the metrics address.
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/spf13/pflag"
+
+	"github.com/ingot-lb/ingot/speaker/logging"
+)
+
+// Options are what flags say; docs/architecture.md describes them for users.
+type Options struct {
+	Kubeconfig        string
+	Namespace         string
+	BindAddress       net.IP
+	SecurePort        int
+	DispatchAddress   string
+	MetricsAddress    string
+	DataDir           string
+	EtcdServers       []string
+	EtcdCAFile        string
+	EtcdCertFile      string
+	EtcdKeyFile       string
+	AdminSocket       string
+	ID                string
+	ServiceName       string
+	LoadBalancerClass string
+	LogLevel          string
+}
+
+// DefaultAdminSocket is where "adopt" finds the process.
+const DefaultAdminSocket = "/run/ingot-apiserver/admin.sock"
+
+// NewOptions returns the defaults, which the environment may change.
+func NewOptions() *Options {
+	o := &Options{
+		Namespace:       "metallb-system",
+		BindAddress:     net.IPv4zero,
+		SecurePort:      10443,
+		DispatchAddress: ":7473",
+		MetricsAddress:  ":7472",
+		DataDir:         "/var/lib/ingot",
+		AdminSocket:     DefaultAdminSocket,
+		ServiceName:     "apiserver",
+		LogLevel:        "info",
+	}
+	if ns := os.Getenv("METALLB_NAMESPACE"); ns != "" {
+		o.Namespace = ns
+	}
+	if host, err := os.Hostname(); err == nil {
+		o.ID = host // otherwise --id is required, which Validate says
+	}
+	return o
+}
+
+// AddFlags adds a flag for each option.
+func (o *Options) AddFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "file that says how to reach the host cluster; empty: the Pod's own")
+	fs.StringVar(&o.Namespace, "namespace", o.Namespace, "system namespace (environment METALLB_NAMESPACE)")
+	fs.IPVar(&o.BindAddress, "bind-address", o.BindAddress, "address of the aggregated API")
+	fs.IntVar(&o.SecurePort, "secure-port", o.SecurePort, "port of the aggregated API")
+	fs.StringVar(&o.DispatchAddress, "dispatch-address", o.DispatchAddress, "address of the stream to the speakers")
+	fs.StringVar(&o.MetricsAddress, "metrics-address", o.MetricsAddress, "address of plain HTTP /metrics, /healthz and /readyz; empty: off")
+	fs.StringVar(&o.DataDir, "data-dir", o.DataDir, "directory of the embedded etcd, and of copies for times without the host cluster")
+	fs.StringSliceVar(&o.EtcdServers, "etcd-servers", o.EtcdServers, "URLs of an etcd to use instead of the embedded one")
+	fs.StringVar(&o.EtcdCAFile, "etcd-cafile", o.EtcdCAFile, "CA of --etcd-servers")
+	fs.StringVar(&o.EtcdCertFile, "etcd-certfile", o.EtcdCertFile, "client certificate for --etcd-servers")
+	fs.StringVar(&o.EtcdKeyFile, "etcd-keyfile", o.EtcdKeyFile, "key of --etcd-certfile")
+	fs.StringVar(&o.AdminSocket, "admin-socket", o.AdminSocket, "unix socket that \"adopt\" talks to")
+	fs.StringVar(&o.ID, "id", o.ID, "name of this replica")
+	fs.StringVar(&o.ServiceName, "service-name", o.ServiceName, "Service that APIServices point at and certificates name")
+	fs.StringVar(&o.LoadBalancerClass, "lb-class", o.LoadBalancerClass, "announce only Services of this loadBalancerClass")
+	fs.StringVar(&o.LogLevel, "log-level", o.LogLevel, "all, debug, info, warn, error or none")
+}
+
+// Validate reports everything that is wrong, naming the flags.
+func (o *Options) Validate() error {
+	var errs []error
+	need := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	need(o.Namespace != "", "--namespace is required")
+	need(o.ID != "", "--id is required: the host has no name")
+	need(o.ServiceName != "", "--service-name is required")
+	need(o.DataDir != "", "--data-dir is required")
+	need(filepath.IsAbs(o.AdminSocket), "--admin-socket %q is not an absolute path", o.AdminSocket)
+	need(o.SecurePort > 0 && o.SecurePort < 1<<16, "--secure-port %d is not a port", o.SecurePort)
+	need((o.EtcdCertFile == "") == (o.EtcdKeyFile == ""), "--etcd-certfile and --etcd-keyfile need each other")
+	need(len(o.EtcdServers) > 0 || o.EtcdCAFile == "" && o.EtcdCertFile == "", "--etcd-cafile and --etcd-certfile are for --etcd-servers")
+	for _, server := range o.EtcdServers {
+		u, err := url.Parse(server)
+		need(err == nil && (u.Scheme == "http" || u.Scheme == "https" || u.Scheme == "unix"), "--etcd-servers: %q is not a URL of etcd", server)
+	}
+	for flag, address := range map[string]string{"dispatch-address": o.DispatchAddress, "metrics-address": o.MetricsAddress} {
+		if flag == "metrics-address" && address == "" {
+			continue
+		}
+		_, port, err := net.SplitHostPort(address)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		need(err == nil, "--%s %q is not host:port", flag, address)
+	}
+	if _, err := logging.ParseLevel(o.LogLevel); err != nil {
+		errs = append(errs, fmt.Errorf("--log-level: %w", err))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,229 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/apiserver/dispatch"
+	dispatchstorage "github.com/ingot-lb/ingot/apiserver/dispatch/storage"
+	"github.com/ingot-lb/ingot/apiserver/store"
+	"github.com/ingot-lb/ingot/certs"
+)
+
+// The parts of the process, as /readyz names them, in the order in which they come up.
+const (
+	partStore        = "store"
+	partCertificates = "certificates"
+	partDispatch     = "dispatch"
+	partAPI          = "api"
+	partAPIServices  = "apiservices"
+)
+
+// process is the apiserver while it runs.
+type process struct {
+	options   *Options
+	log       *slog.Logger
+	readiness *readiness
+	monitor   *monitor
+	admin     *admin
+	group     *errgroup.Group
+
+	host   *rest.Config
+	kube   kubernetes.Interface
+	store  *store.Store
+	keeper *certs.Keeper
+}
+
+// Run runs the apiserver until ctx ends, which gives nil, or until something fails that waiting does not mend.
+func Run(ctx context.Context, o *Options, log *slog.Logger) error {
+	group, ctx := errgroup.WithContext(ctx)
+	p := &process{
+		options:   o,
+		log:       log,
+		readiness: newReadiness([]string{partStore, partCertificates, partDispatch, partAPI}, []string{partAPIServices}),
+		admin:     &admin{},
+		group:     group,
+	}
+	p.monitor = &monitor{readiness: p.readiness, log: log}
+
+	err := p.start(ctx)
+	if err != nil {
+		group.Go(func() error { return err }) // ends what has started
+	}
+	err = group.Wait()
+	if p.store != nil {
+		err = errors.Join(err, p.store.Close()) // last: everyone uses it
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// start brings up one part after the other. What waits for the host cluster goes on in the background.
+func (p *process) start(ctx context.Context) error {
+	if p.options.MetricsAddress != "" {
+		l, err := net.Listen("tcp", p.options.MetricsAddress)
+		if err != nil {
+			return fmt.Errorf("--metrics-address: %w", err)
+		}
+		p.group.Go(func() error { return serveHTTP(ctx, l, p.monitor.handler()) })
+	}
+	var err error
+	if p.host, err = hostConfig(p.options.Kubeconfig); err != nil {
+		return err
+	}
+	// Every speaker that connects needs a TokenReview, and the host cluster has its own fairness: no limit here.
+	p.host.QPS = -1
+	if p.kube, err = kubernetes.NewForConfig(p.host); err != nil {
+		return fmt.Errorf("client of the host cluster: %w", err)
+	}
+	if err := p.openStore(ctx); err != nil {
+		return err
+	}
+	socket, err := listenPrivate(p.options.AdminSocket)
+	if err != nil {
+		return err
+	}
+	p.group.Go(func() error { return serveHTTP(ctx, socket, p.admin.handler()) })
+	p.group.Go(func() error { return p.afterStore(ctx) })
+	return nil
+}
+
+func (p *process) openStore(ctx context.Context) error {
+	began := time.Now()
+	s, err := store.Open(ctx, store.Options{
+		DataDir:        p.options.DataDir,
+		Servers:        p.options.EtcdServers,
+		CAFile:         p.options.EtcdCAFile,
+		CertFile:       p.options.EtcdCertFile,
+		KeyFile:        p.options.EtcdKeyFile,
+		Scheme:         install.Scheme,
+		Codec:          install.StorageCodec(),
+		StorageVersion: install.StorageVersion(install.Scheme),
+		Check:          checkRules,
+		Log:            p.log,
+	})
+	if err != nil {
+		return err
+	}
+	p.store = s
+	p.log.Info("store opened", "event", "storeOpened", "lineage", s.Lineage(), "embedded", s.Embedded(),
+		"seconds", time.Since(began).Seconds())
+	p.readiness.set(partStore, func() error { return s.Health(ctx) })
+	p.group.Go(func() error { return p.watchStore(ctx) })
+	return nil
+}
+
+// watchStore ends the process when the etcd behind it was exchanged: lineage, caches and epochs are void then.
+func (p *process) watchStore(ctx context.Context) error {
+	for {
+		if err := sleep(ctx, 5*time.Second); err != nil {
+			return err
+		}
+		if err := p.store.Health(ctx); errors.Is(err, store.ErrReplaced) {
+			return err
+		}
+	}
+}
+
+// afterStore waits for certificates, which everything that listens needs, and starts the stream and the API.
+func (p *process) afterStore(ctx context.Context) error {
+	var err error
+	p.keeper, err = certs.Open(ctx, certs.Options{
+		Client:    p.kube,
+		Namespace: p.options.Namespace,
+		Dir:       filepath.Join(p.options.DataDir, "certs"),
+		Names:     certs.ServiceNames(p.options.ServiceName, p.options.Namespace),
+		IPs:       ownAddresses(),
+		Log:       p.log,
+		Failed:    func(err error) { p.readiness.fail(partCertificates, err) },
+	})
+	if err != nil {
+		return err
+	}
+	p.readiness.fail(partCertificates, nil)
+	p.group.Go(func() error { return p.keeper.Run(ctx) })
+	if err := p.startDispatch(ctx); err != nil {
+		return err
+	}
+	return p.serveAPI(ctx)
+}
+
+func (p *process) startDispatch(ctx context.Context) error {
+	digestKey, err := p.keeper.Derive("item digests")
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", p.options.DispatchAddress)
+	if err != nil {
+		return fmt.Errorf("--dispatch-address: %w", err)
+	}
+	hub, err := dispatch.New(dispatch.Options{
+		Replica:           p.options.ID,
+		Namespace:         p.options.Namespace,
+		LoadBalancerClass: p.options.LoadBalancerClass,
+		Client:            p.kube,
+		Store:             dispatchstorage.New(p.store),
+		Alone:             p.store.Embedded(),
+		DigestKey:         digestKey,
+		Listener:          l,
+		TLS:               &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: p.keeper.GetCertificate},
+		DataDir:           p.options.DataDir,
+		Log:               p.log,
+	})
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	p.monitor.hub.Store(hub.Registry())
+	p.admin.adopter.Store(&adopter{Adopter: hub, lineage: p.store.Lineage()})
+	p.readiness.set(partDispatch, hub.Ready)
+	p.group.Go(func() error { return hub.Run(ctx) })
+	return nil
+}
+
+// serveAPI serves the aggregated API until ctx ends.
+func (p *process) serveAPI(ctx context.Context) error {
+	l, err := net.Listen("tcp", net.JoinHostPort(p.options.BindAddress.String(), strconv.Itoa(p.options.SecurePort)))
+	if err != nil {
+		return fmt.Errorf("--secure-port: %w", err)
+	}
+	host := &hostCluster{
+		kubeconfig: p.options.Kubeconfig,
+		log:        p.log,
+		failed:     func(err error) { p.readiness.fail(partAPI, err) },
+	}
+	config := &Config{
+		Store:     p.store,
+		Namespace: p.options.Namespace,
+		Listener:  l,
+		Cert:      servingCert{p.keeper},
+		Checks:    []healthz.HealthChecker{p.healthCheck(partStore)},
+		Host:      host.apply,
+	}
+	completed, err := config.Complete(ctx)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	server, err := completed.New()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	prepared := server.PrepareRun()
+	p.readiness.set(partAPI, func() error { return askReadyz(ctx, server.Handler) })
+	p.group.Go(func() error { return p.keepAPIServices(ctx) })
+	return prepared.RunWithContext(ctx)
+}
