@@ -178,7 +178,6 @@ func (p *process) startDispatch(ctx context.Context) error {
 		LoadBalancerClass: p.options.LoadBalancerClass,
 		Client:            p.kube,
 		Store:             dispatchstorage.New(p.store),
-		Alone:             p.store.Embedded(),
 		DigestKey:         digestKey,
 		Listener:          l,
 		TLS:               &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: p.keeper.GetCertificate},

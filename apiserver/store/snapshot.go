@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -41,7 +42,7 @@ func (s *Store) Snapshot(ctx context.Context) (*metallb.Configuration, int64, er
 // Current returns what Snapshot returns, or when etcd does not answer soon the last configuration known. It is
 // for early words to users, which the guarded write has the last one on.
 func (s *Store) Current() *metallb.Configuration {
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if c, _, err := s.Snapshot(ctx); err == nil {
 		return c
