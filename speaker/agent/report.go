@@ -141,7 +141,8 @@ func (c *core) tell(from *stream, lane ingotv1.Lane, recorded []string, ack *ing
 		if s != from {
 			results = append(ack.GetResults()[:len(ack.GetResults()):len(ack.GetResults())], others...)
 		}
-		if s.welcomed && len(results) > 0 {
+		// Also to those who have not said welcome yet: their hello is older than this.
+		if len(results) > 0 {
 			s.out.add(&ingotv1.Report{Results: results})
 		}
 	}
