@@ -45,9 +45,27 @@ type line struct {
 }
 
 // Encode writes s in the format of the file.
-func Encode(s Snapshot) ([]byte, error) {
-	var body bytes.Buffer
-	enc := json.NewEncoder(&body)
+func Encode(s Snapshot) ([]byte, error) { return newEncoder().encode(s) }
+
+// encoder remembers the lines of items, which do not change but are replaced: so that a change of one Service costs
+// what it changes, and not what the node announces.
+type encoder struct {
+	lines map[*ingotv1.Item]encoded
+	// size of the last result, which the next one will not be far from.
+	size int
+}
+
+// encoded is the line of one item, and what it was made of beside the item.
+type encoded struct {
+	status ingotv1.ItemResult_Status
+	reason string
+	good   *ingotv1.Item
+	line   []byte
+}
+
+func newEncoder() *encoder { return &encoder{lines: map[*ingotv1.Item]encoded{}} }
+
+func (e *encoder) encode(s Snapshot) ([]byte, error) {
 	h := header{
 		Node: s.Node, BootID: s.BootID,
 		Lineage: s.State.Lineage, Epoch: s.State.Epoch, Revision: s.State.Revision, Adoption: s.State.Adoption,
@@ -57,27 +75,46 @@ func Encode(s Snapshot) ([]byte, error) {
 		h.Items += len(sl.Items)
 		h.Adoptions[lane] = sl.Adoption
 	}
-	if err := enc.Encode(h); err != nil {
+	first, err := json.Marshal(h)
+	if err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
+	var body bytes.Buffer
+	body.Grow(e.size + e.size/8)
+	body.Write(append(first, '\n'))
+	current := make(map[*ingotv1.Item]encoded, h.Items)
 	for _, lane := range desired.Lanes {
 		for _, held := range s.State.Lanes[lane].Items {
-			l := line{Lane: lane, Status: held.Status, Reason: held.Reason}
-			var err error
-			if l.Item, err = proto.Marshal(held.Item); err != nil {
-				return nil, fmt.Errorf("item %q: %w", held.Item.GetId(), err)
-			}
-			if held.Good != nil {
-				if l.Good, err = proto.Marshal(held.Good); err != nil {
+			l, ok := e.lines[held.Item]
+			if !ok || l.status != held.Status || l.reason != held.Reason || l.good != held.Good {
+				if l, err = encodeItem(lane, held); err != nil {
 					return nil, fmt.Errorf("item %q: %w", held.Item.GetId(), err)
 				}
 			}
-			if err := enc.Encode(l); err != nil {
-				return nil, fmt.Errorf("item %q: %w", held.Item.GetId(), err)
-			}
+			current[held.Item] = l
+			body.Write(l.line)
 		}
 	}
+	e.lines, e.size = current, body.Len()
 	return sealed(body.Bytes()), nil
+}
+
+func encodeItem(lane ingotv1.Lane, held desired.Held) (encoded, error) {
+	l := line{Lane: lane, Status: held.Status, Reason: held.Reason}
+	var err error
+	if l.Item, err = proto.Marshal(held.Item); err != nil {
+		return encoded{}, err
+	}
+	if held.Good != nil {
+		if l.Good, err = proto.Marshal(held.Good); err != nil {
+			return encoded{}, err
+		}
+	}
+	text, err := json.Marshal(l)
+	if err != nil {
+		return encoded{}, err
+	}
+	return encoded{status: held.Status, reason: held.Reason, good: held.Good, line: append(text, '\n')}, nil
 }
 
 // sealed puts the format's name and the checksum before body.

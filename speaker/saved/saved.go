@@ -29,14 +29,15 @@ type Snapshot struct {
 	Addresses map[string][]string
 }
 
-// Store is the place of one node's state.
+// Store is the place of one node's state. It is not safe for concurrent use.
 type Store struct {
 	dir, node, bootID string
+	encoder           *encoder
 }
 
 // NewStore returns the store in dir of node, booted as bootID.
 func NewStore(dir, node, bootID string) *Store {
-	return &Store{dir: dir, node: node, bootID: bootID}
+	return &Store{dir: dir, node: node, bootID: bootID, encoder: newEncoder()}
 }
 
 // Path is where the state is kept.
@@ -69,7 +70,7 @@ func (s *Store) Load() (Snapshot, bool, error) {
 // Save replaces the state kept. The file is written beside and renamed, so that there is always a whole one; it is
 // not synced, since a tmpfs has nothing to sync to.
 func (s *Store) Save(state desired.Saved, addresses map[string][]string) error {
-	data, err := Encode(Snapshot{Node: s.node, BootID: s.bootID, State: state, Addresses: addresses})
+	data, err := s.encoder.encode(Snapshot{Node: s.node, BootID: s.bootID, State: state, Addresses: addresses})
 	if err != nil {
 		return fmt.Errorf("saving the state: %w", err)
 	}

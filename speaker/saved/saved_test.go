@@ -73,6 +73,33 @@ func TestSavedIsLoaded(t *testing.T) {
 	}
 }
 
+func TestEverySaveIsOfWhatIsHeldThen(t *testing.T) {
+	store := NewStore(t.TempDir(), "node1", "boot1")
+	want := snapshot()
+	lane := want.State.Lanes[ingotv1.Lane_LANE_ROUTING]
+	change := []func(){
+		func() {},
+		func() { lane.Items[0].Status = ingotv1.ItemResult_STATUS_PENDING },
+		func() { lane.Items[0].Reason = "another" },
+		func() { lane.Items[0].Good = nil },
+		func() { lane.Items[0].Item = &ingotv1.Item{Id: "bgp-session/tor", Digest: "d9"} },
+		func() { want.State.Lanes[ingotv1.Lane_LANE_ROUTING] = desired.SavedLane{} },
+	}
+	for i, do := range change {
+		do()
+		if err := store.Save(want.State, want.Addresses); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := store.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, comparing); diff != "" {
+			t.Errorf("after change %d (-want +got):\n%s", i, diff)
+		}
+	}
+}
+
 func TestNothingSavedIsNoError(t *testing.T) {
 	if _, ok, err := NewStore(t.TempDir(), "node1", "boot1").Load(); ok || err != nil {
 		t.Errorf("Load: %v, %v", ok, err)

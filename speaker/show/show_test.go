@@ -1,0 +1,107 @@
+package show
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+var now = time.Unix(1_000_000, 0)
+
+// speaker answers as a small node would.
+type speaker struct {
+	ingotv1.UnimplementedSpeakerServiceServer
+}
+
+func (speaker) GetState(context.Context, *ingotv1.GetStateRequest) (*ingotv1.GetStateResponse, error) {
+	return &ingotv1.GetStateResponse{
+		Node: "node1", Version: "v1", Started: timestamppb.New(now.Add(-time.Hour)), Lineage: "L", Epoch: 5, Revision: 9,
+		Items: map[string]uint32{"bgp_session": 1, "bgp_route": 2},
+		Streams: []*ingotv1.StreamState{
+			{Endpoint: "192.0.2.1:7473", Connected: true, Leading: true, Replica: "a", Since: timestamppb.New(now.Add(-time.Minute)), Lineage: "L"},
+			{Endpoint: "192.0.2.2:7473", Since: timestamppb.New(now), LastError: "connection refused"},
+		},
+	}, nil
+}
+
+func (speaker) ListSessions(context.Context, *ingotv1.ListSessionsRequest) (*ingotv1.ListSessionsResponse, error) {
+	return &ingotv1.ListSessionsResponse{Sessions: []*ingotv1.SessionReport{
+		{Peer: "tor1", Address: "192.0.2.3", State: "Established", SinceMs: now.Add(-90 * time.Second).UnixMilli(), Advertised: 2},
+		{Peer: "tor2", Address: "192.0.2.4", State: "Active", LastError: "hold timer expired"},
+	}}, nil
+}
+
+func (speaker) ListAnnouncements(context.Context, *ingotv1.ListAnnouncementsRequest) (*ingotv1.ListAnnouncementsResponse, error) {
+	return &ingotv1.ListAnnouncementsResponse{Announcements: []*ingotv1.Announcement{
+		{Protocol: "bgp", Target: "198.51.100.1/32", Status: ingotv1.ItemResult_STATUS_APPLIED, Peers: []string{"tor1", "tor2"},
+			Services: []*ingotv1.ServiceRef{{Namespace: "default", Name: "web"}}},
+		{Protocol: "layer2", Target: "192.0.2.9", Status: ingotv1.ItemResult_STATUS_PENDING, Reason: "no interface"},
+	}}, nil
+}
+
+func TestTables(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	ingotv1.RegisterSpeakerServiceServer(server, speaker{})
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	defer func() {
+		server.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	c, err := Dial(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.now = func() time.Time { return now }
+
+	var got bytes.Buffer
+	for _, print := range []func(context.Context, *bytes.Buffer) error{
+		func(ctx context.Context, b *bytes.Buffer) error { return c.State(ctx, b) },
+		func(ctx context.Context, b *bytes.Buffer) error { return c.Sessions(ctx, b) },
+		func(ctx context.Context, b *bytes.Buffer) error { return c.Announcements(ctx, b) },
+	} {
+		if err := print(t.Context(), &got); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := `Node:               node1
+Version:            v1
+Running for:        1h0m0s
+Lineage:            L
+Epoch:              5
+Revision:           9
+Items bgp_route:    2
+Items bgp_session:  1
+Refusing:           -
+
+ENDPOINT        REPLICA  CONNECTED  LEADING  FOR   LINEAGE  LAST ERROR
+192.0.2.1:7473  a        yes        yes      1m0s  L        -
+192.0.2.2:7473  -        no         no       0s    -        connection refused
+PEER  ADDRESS    VRF  STATE        FOR    ADVERTISED  LAST ERROR
+tor1  192.0.2.3  -    Established  1m30s  2           -
+tor2  192.0.2.4  -    Active       -      0           hold timer expired
+PROTOCOL  TARGET           STATUS   SERVICES     TO         REASON
+bgp       198.51.100.1/32  applied  default/web  tor1,tor2  -
+layer2    192.0.2.9        pending  -            -          no interface
+`
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Errorf("printed (-want +got):\n%s", diff)
+	}
+}
