@@ -1,0 +1,26 @@
+package l2
+
+import (
+	"log/slog"
+	"os"
+	"regexp"
+	"testing"
+
+	"github.com/ingot-lb/ingot/speaker/logging"
+	"github.com/ingot-lb/ingot/test/netns"
+)
+
+// excludeEnv is an expression of interfaces that the announcer process leaves alone, beside lo.
+const excludeEnv = "INGOT_TEST_EXCLUDE"
+
+func TestMain(m *testing.M) {
+	netns.Main(m, func() netns.Announcer {
+		level := new(slog.LevelVar)
+		level.Set(slog.LevelDebug)
+		exclude := []*regexp.Regexp{regexp.MustCompile("^lo$")}
+		if e := os.Getenv(excludeEnv); e != "" {
+			exclude = append(exclude, regexp.MustCompile(e))
+		}
+		return New(Options{Log: logging.New(os.Stderr, level), Exclude: exclude})
+	})
+}

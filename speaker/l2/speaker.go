@@ -1,0 +1,284 @@
+package l2
+
+import (
+	"container/heap"
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/speaker/l2/ownership"
+)
+
+// Options configure a Speaker.
+type Options struct {
+	Log *slog.Logger
+	// Exclude are expressions for names of interfaces that are left alone; they match anywhere in the name.
+	Exclude []*regexp.Regexp
+	// Registerer receives MetalLB's metallb_layer2_… metrics; nil for none.
+	Registerer prometheus.Registerer
+}
+
+// Speaker answers for the layer-2 addresses that this node owns. It is one of the agent's announcers.
+type Speaker struct {
+	log     *slog.Logger
+	exclude []*regexp.Regexp
+	metrics *metrics
+	askers  askers
+	changed chan struct{}
+	wake    chan struct{} // the schedule's head changed
+	relink  chan struct{} // a responder broke
+
+	// applying serializes what changes mu's fields; it is taken first.
+	applying sync.Mutex
+
+	// mu is held for reading while an answer is decided and sent, so that none leaves after Apply withdrew it.
+	mu         sync.RWMutex
+	ended      bool
+	links      []link
+	linked     bool // links were listed
+	responders map[string]*responder
+	owned      map[netip.Addr]*owned
+	schedule   schedule
+	items      []*ingotv1.Item // last applied, layer 2 only
+	refused    map[string]string
+	told       map[string]*ingotv1.ItemResult
+}
+
+// owned is an address that this node was ordered to own.
+type owned struct {
+	address    netip.Addr
+	interfaces []string
+	claim      *ownership.Claim
+	next       time.Time
+	counters
+}
+
+// New returns a speaker that owns nothing.
+func New(o Options) *Speaker {
+	return &Speaker{
+		log:        o.Log,
+		exclude:    o.Exclude,
+		metrics:    newMetrics(o.Registerer),
+		changed:    make(chan struct{}, 1),
+		wake:       make(chan struct{}, 1),
+		relink:     make(chan struct{}, 1),
+		responders: make(map[string]*responder),
+		owned:      make(map[netip.Addr]*owned),
+		refused:    make(map[string]string),
+		told:       make(map[string]*ingotv1.ItemResult),
+	}
+}
+
+// Changed fires, coalesced, when a link, an address or a result changed.
+func (s *Speaker) Changed() <-chan struct{} { return s.changed }
+
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// jitter spreads a duration by a tenth to either side.
+func jitter(d time.Duration) time.Duration { return d*9/10 + rand.N(d/5+1) }
+
+// Run follows the links and keeps the schedule until ctx ends. Then nothing is answered any more.
+func (s *Speaker) Run(ctx context.Context) error {
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		watchLinks(ctx, s.log, func() { signal(s.relink) })
+	}()
+	defer func() {
+		<-watched
+		s.end()
+	}()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var retry time.Time // when to look at links again after a failure
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.relink:
+			retry = s.refresh()
+		case <-s.wake:
+		case <-timer.C:
+			if !retry.IsZero() && !time.Now().Before(retry) {
+				retry = s.refresh()
+			}
+		}
+		next := s.tick()
+		if next.IsZero() || !retry.IsZero() && retry.Before(next) {
+			next = retry
+		}
+		if next.IsZero() {
+			timer.Stop()
+			continue
+		}
+		timer.Reset(time.Until(next))
+	}
+}
+
+// end closes the responders.
+func (s *Speaker) end() {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	for name, r := range s.responders {
+		r.close()
+		delete(s.responders, name)
+	}
+}
+
+// refresh brings responders and claims in line with the links that there are. It returns when to try again, if
+// something failed.
+func (s *Speaker) refresh() (retry time.Time) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if err := s.relist(); err != nil {
+		s.log.Error("cannot follow the node's links", "op", "listLinks", "error", err)
+		retry = time.Now().Add(jitter(time.Second))
+	}
+	s.mu.Lock()
+	var out []transmission
+	for _, o := range s.owned {
+		out = s.step(out, o, ownership.Links{Names: s.linksFor(o.interfaces)})
+	}
+	s.mu.Unlock()
+	s.transmit(out)
+	signal(s.changed)
+	return retry
+}
+
+// tick does what is due, and returns when it wants to be called again.
+func (s *Speaker) tick() time.Time {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	s.mu.Lock()
+	var out []transmission
+	now := time.Now()
+	for len(s.schedule) > 0 && !s.schedule[0].at.After(now) {
+		due := heap.Pop(&s.schedule).(deadline)
+		if o := s.owned[due.address]; o != nil && o.next.Equal(due.at) {
+			out = s.step(out, o, ownership.Tick{})
+		}
+	}
+	var next time.Time
+	if len(s.schedule) > 0 {
+		next = s.schedule[0].at
+	}
+	s.mu.Unlock()
+	s.transmit(out)
+	return next
+}
+
+// step feeds an event to a claim, schedules what follows and adds what is to be sent to out. s.mu is held.
+func (s *Speaker) step(out []transmission, o *owned, ev ownership.Event) []transmission {
+	a := o.claim.Step(time.Now(), ev)
+	if !a.Next.Equal(o.next) {
+		o.next = a.Next
+		if !a.Next.IsZero() {
+			heap.Push(&s.schedule, deadline{a.Next, o.address})
+			signal(s.wake)
+		}
+	}
+	if a.Changed {
+		s.log.Info("layer-2 address", "event", "layer2"+phaseEvents[o.claim.Phase()], "ip", o.address.String(),
+			"term", o.claim.Term(), "interfaces", o.claim.Interfaces(), "reason", o.claim.Reason())
+		signal(s.changed)
+	}
+	for _, name := range a.Probe {
+		out = append(out, transmission{o, name, true})
+	}
+	for _, name := range a.Announce {
+		out = append(out, transmission{o, name, false})
+	}
+	return out
+}
+
+// phaseEvents end the name of the event that is logged when a claim changed.
+var phaseEvents = map[ownership.Phase]string{
+	ownership.Idle: "Released", ownership.Waiting: "Waiting", ownership.Probing: "Probing",
+	ownership.Blocked: "Blocked", ownership.Answering: "Answering",
+}
+
+// transmission is a probe or a round of announcements to send.
+type transmission struct {
+	owned *owned
+	link  string
+	probe bool
+}
+
+// transmit sends what steps asked for, unless it was withdrawn meanwhile.
+func (s *Speaker) transmit(out []transmission) {
+	for _, t := range out {
+		s.mu.RLock()
+		s.transmitOne(t)
+		s.mu.RUnlock()
+	}
+}
+
+func (s *Speaker) transmitOne(t transmission) {
+	r := s.responders[t.link]
+	if r == nil {
+		return
+	}
+	if t.probe {
+		f, err := probe(r.link.mac, t.owned.address)
+		if err == nil {
+			err = r.send(f)
+		}
+		if err != nil {
+			r.log.Warn("cannot probe", "op", "probe", "ip", t.owned.address.String(), "error", err)
+		}
+		return
+	}
+	if !t.owned.claim.Answers(t.link) {
+		return
+	}
+	frames, err := announcements(r.link.mac, t.owned.address)
+	for _, f := range frames {
+		if err == nil {
+			if err = r.send(f); err == nil {
+				t.owned.gratuitous.Inc()
+			}
+		}
+	}
+	if err != nil {
+		r.log.Warn("cannot announce", "op", "gratuitousAnnounce", "ip", t.owned.address.String(), "error", err)
+	}
+}
+
+// deadline is when a claim wants to be ticked.
+type deadline struct {
+	at      time.Time
+	address netip.Addr
+}
+
+// schedule is a heap of deadlines, the next first. Those that a claim gave up stay until they are due.
+type schedule []deadline
+
+func (h schedule) Len() int           { return len(h) }
+func (h schedule) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+func (h schedule) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push is for package heap.
+func (h *schedule) Push(x any) { *h = append(*h, x.(deadline)) }
+
+// Pop is for package heap.
+func (h *schedule) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return last
+}
