@@ -17,15 +17,18 @@ const checkInterval = 2 * time.Minute
 
 // Run keeps Secret, ConfigMap, local copy and serving certificate right until ctx ends, and returns ctx's error.
 func (k *Keeper) Run(ctx context.Context) error {
+	last := ""
 	for attempt := 0; ; attempt++ {
 		err := k.cycle(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+			attempt, last = 0, ""
+		case err.Error() != last:
+			last = err.Error()
 			k.log.Warn("certificates cannot be kept", "event", "certificatesNotKept", "error", err)
-		} else {
-			attempt = 0
 		}
 		if err := sleep(ctx, backoff(attempt)); err != nil {
 			return err

@@ -102,11 +102,14 @@ func (a *apiServices) run(ctx context.Context) {
 
 // keep makes one APIService right whenever it may not be.
 func (a *apiServices) keep(ctx context.Context, gv schema.GroupVersion, priority int32, changed <-chan struct{}) {
+	last := ""
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		err := a.cycle(ctx, gv, priority, changed)
-		if err == nil {
-			attempt = 0
-		} else if ctx.Err() == nil {
+		switch {
+		case err == nil:
+			attempt, last = 0, ""
+		case ctx.Err() == nil && err.Error() != last:
+			last = err.Error()
 			a.note(gv, err)
 			a.log.Warn("APIService cannot be kept", "event", "apiServiceNotKept", "apiservice", nameOf(gv), "error", err)
 		}

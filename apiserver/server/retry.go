@@ -13,9 +13,10 @@ const (
 	lastPause = 3 * time.Second
 )
 
-// persist calls f until it succeeds or ctx ends, whose error it then returns. Between failures, which are logged
-// and passed to failed, it waits a random time that grows.
+// persist calls f until it succeeds or ctx ends, whose error it then returns. Between failures, which are passed to
+// failed and logged when they are others than before, it waits a random time that grows.
 func persist(ctx context.Context, log *slog.Logger, what string, failed func(error), f func(context.Context) error) error {
+	last := ""
 	for attempt := 0; ; attempt++ {
 		err := f(ctx)
 		if err == nil {
@@ -25,7 +26,10 @@ func persist(ctx context.Context, log *slog.Logger, what string, failed func(err
 			return ctx.Err()
 		}
 		failed(err)
-		log.Warn("not possible yet", "event", "retry", "what", what, "attempt", attempt+1, "error", err)
+		if err.Error() != last {
+			last = err.Error()
+			log.Warn("not possible yet", "event", "retry", "what", what, "error", err)
+		}
 		if err := sleep(ctx, rand.N(min(firstPause<<min(attempt, 8), lastPause))+1); err != nil {
 			return err
 		}

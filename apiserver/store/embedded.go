@@ -18,6 +18,7 @@ import (
 // embeddedEtcd is a one-member etcd in this process that only this process can reach.
 type embeddedEtcd struct {
 	etcd     *embed.Etcd
+	fate     *startFate
 	endpoint string
 	lock     *os.File
 	// socketDir is removed at the end, when the socket could not be put into the data directory.
@@ -30,8 +31,8 @@ const quotaBytes = 2 << 30
 // maxSocketPath is what Linux permits as the name of a unix socket, with some air.
 const maxSocketPath = 100
 
-// startEmbedded starts etcd on dir. It listens on a unix socket in a directory of mode 0700 and nowhere else, so
-// that no port of a host network reaches the configuration.
+// startEmbedded starts etcd on dir. It listens on a unix socket in a directory that only our user may enter and
+// nowhere else, so that no port of a host network reaches the configuration.
 func startEmbedded(ctx context.Context, dir string, noFsync bool, log *slog.Logger) (_ *embeddedEtcd, err error) {
 	if dir == "" {
 		return nil, errors.New("a data directory is needed to embed etcd")
@@ -58,8 +59,8 @@ func startEmbedded(ctx context.Context, dir string, noFsync bool, log *slog.Logg
 	}
 	e.endpoint = "unix://" + socket
 
-	fate := newStartFate()
-	if e.etcd, err = fate.start(ctx, embeddedConfig(filepath.Join(dir, "etcd"), socket, noFsync, fate.logger(log))); err != nil {
+	e.fate = newStartFate()
+	if e.etcd, err = e.fate.start(ctx, embeddedConfig(filepath.Join(dir, "etcd"), socket, noFsync, e.fate.logger(log))); err != nil {
 		return nil, fmt.Errorf("etcd does not start on %s; if it is damaged, restore it from a backup, or move it "+
 			"away to begin with an empty configuration and then run \"apiserver adopt\": %w", dir, err)
 	}
@@ -112,10 +113,14 @@ func lockDir(dir string) (*os.File, error) {
 }
 
 func (e *embeddedEtcd) socketPath(dir string) (string, error) {
-	if p := filepath.Join(dir, "etcd.sock"); len(p) <= maxSocketPath {
+	run := filepath.Join(dir, "run")
+	if p := filepath.Join(run, "etcd.sock"); len(p) <= maxSocketPath {
+		if err := os.MkdirAll(run, 0o700); err != nil {
+			return "", fmt.Errorf("directory for etcd's socket: %w", err)
+		}
 		return p, nil
 	}
-	tmp, err := os.MkdirTemp("", "ingot-etcd-")
+	tmp, err := os.MkdirTemp("", "ingot-etcd-") // mode 0700
 	if err != nil {
 		return "", fmt.Errorf("directory for etcd's socket: %w", err)
 	}
@@ -126,6 +131,7 @@ func (e *embeddedEtcd) socketPath(dir string) (string, error) {
 func (e *embeddedEtcd) close() error {
 	var errs []error
 	if e.etcd != nil {
+		e.fate.ending.Store(true)
 		e.etcd.Close()
 	}
 	if e.socketDir != "" {

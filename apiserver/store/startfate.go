@@ -17,13 +17,14 @@ import (
 type startFate struct {
 	failed chan error // holds the first failure
 	over   atomic.Bool
+	ending atomic.Bool // from then on, nothing is worth a line
 }
 
 func newStartFate() *startFate { return &startFate{failed: make(chan error, 1)} }
 
 // logger returns etcd's logger, which is quiet below "error".
 func (f *startFate) logger(log *slog.Logger) *zap.Logger {
-	return zap.New(&slogCore{log: log, level: zap.ErrorLevel}, zap.WithPanicHook(f), zap.WithFatalHook(f))
+	return zap.New(&slogCore{log: log, level: zap.ErrorLevel, quiet: &f.ending}, zap.WithPanicHook(f), zap.WithFatalHook(f))
 }
 
 // OnWrite implements zapcore.CheckWriteHook: it is called in place of panic and exit. Once etcd has started, it

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 
 	"go.uber.org/zap/zapcore"
 )
@@ -13,13 +14,17 @@ type slogCore struct {
 	log    *slog.Logger
 	level  zapcore.Level
 	fields []zapcore.Field
+	// quiet, which may be nil, silences it: etcd calls its orderly end an error.
+	quiet *atomic.Bool
 }
 
-func (c *slogCore) Enabled(l zapcore.Level) bool { return l >= c.level }
+func (c *slogCore) Enabled(l zapcore.Level) bool {
+	return l >= c.level && (c.quiet == nil || !c.quiet.Load())
+}
 
 func (c *slogCore) With(fields []zapcore.Field) zapcore.Core {
 	all := append(append([]zapcore.Field{}, c.fields...), fields...)
-	return &slogCore{log: c.log, level: c.level, fields: all}
+	return &slogCore{log: c.log, level: c.level, fields: all, quiet: c.quiet}
 }
 
 func (c *slogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
