@@ -115,6 +115,8 @@ func (l *Lab) kubernetesParts() error {
 			"--requestheader-group-headers=X-Remote-Group", "--requestheader-username-headers=X-Remote-User",
 			"--proxy-client-cert-file=" + l.pki.Path("front-proxy-client.crt"),
 			"--proxy-client-key-file=" + l.pki.Path("front-proxy-client.key"), "--enable-aggregator-routing=true",
+			// Without it, watches hold up the end for a minute.
+			"--shutdown-watch-termination-grace-period=1s",
 		}}},
 	})
 	kubeconfig := l.pki.Path("kube-controller-manager.kubeconfig")

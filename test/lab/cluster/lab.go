@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/ingot-lb/ingot/test/lab/control"
 	"github.com/ingot-lb/ingot/test/lab/kubelet"
 	"github.com/ingot-lb/ingot/test/lab/network"
 	"github.com/ingot-lb/ingot/test/lab/part"
@@ -36,18 +37,34 @@ type Lab struct {
 	client   kubernetes.Interface
 	kubelet  *kubelet.Kubelet
 	parts    []*Part
+	tokens   []*token
 	env      []string
 }
 
 func (l *Lab) add(p *Part) {
 	p.log = LogFile(l.Dir, p.name.String())
 	p.reaper = l.reaper
+	p.running = l.running
 	p.turn = make(chan struct{}, 1)
 	p.processes = make([]*process.Process, len(p.command))
 	for i := range p.command {
 		p.command[i].Env = l.env
 	}
 	l.parts = append(l.parts, p)
+}
+
+// running says whether a part of the kind runs, or there is none in this lab.
+func (l *Lab) running(kind string) bool {
+	none := true
+	for _, p := range l.parts {
+		if p.name.Kind == kind {
+			if state, _ := p.State(); state == control.Running {
+				return true
+			}
+			none = false
+		}
+	}
+	return none
 }
 
 // part finds a part by its name. The error names the parts there are.
@@ -154,6 +171,15 @@ func (l *Lab) start(ctx context.Context, kind string) error {
 		}
 		return g.Wait()
 	})
+}
+
+// sideBySide starts all parts of some kinds at once.
+func (l *Lab) sideBySide(ctx context.Context, kinds ...string) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, kind := range kinds {
+		g.Go(func() error { return l.start(ctx, kind) })
+	}
+	return g.Wait()
 }
 
 // down asks every process to end and waits for a while. What is still there then goes with this process.

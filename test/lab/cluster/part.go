@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,8 +37,14 @@ type Part struct {
 	pod     *kubelet.Pod      // nil for what is no Pod
 
 	prepare func(context.Context) error // before each start; may be nil
-	probe   func(context.Context) error // nil: it serves
+	probe   func(context.Context) error // returns nil if the part is ready
 	changed func()                      // called when a process started or ended; may be nil
+
+	// A part is not ready while one that it needs is away. It then counts as started when alive returns nil; running
+	// says whether any part of a kind runs. A part without alive waits for what it needs.
+	needs   []string
+	alive   func(context.Context) error
+	running func(kind string) bool
 
 	turn chan struct{} // held during an operation
 
@@ -138,7 +145,7 @@ func (p *Part) await(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		err := p.Ready(ctx)
-		if err == nil {
+		if err == nil || p.lacks() && p.answersAlive(ctx) {
 			return nil
 		}
 		if state, reason := p.State(); state == control.Dead {
@@ -150,6 +157,17 @@ func (p *Part) await(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// lacks says whether the part can be alive without being ready, because it needs something that is away.
+func (p *Part) lacks() bool {
+	return p.alive != nil && slices.ContainsFunc(p.needs, func(kind string) bool { return !p.running(kind) })
+}
+
+func (p *Part) answersAlive(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	return p.alive(ctx) == nil
 }
 
 // Ready asks the part whether it serves.

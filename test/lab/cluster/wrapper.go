@@ -56,7 +56,7 @@ func (l *Lab) run() error {
 	if l.host, err = openHostPIDs(); err != nil {
 		return err
 	}
-	if err := mounts(); err != nil {
+	if err := errors.Join(mounts(), os.Chdir("/")); err != nil {
 		return err
 	}
 	inherited := os.NewFile(ListenerFD, "listener")
