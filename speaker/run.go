@@ -19,6 +19,7 @@ import (
 	"github.com/ingot-lb/ingot/speaker/agent"
 	"github.com/ingot-lb/ingot/speaker/bgp"
 	"github.com/ingot-lb/ingot/speaker/introspect"
+	"github.com/ingot-lb/ingot/speaker/l2"
 	"github.com/ingot-lb/ingot/speaker/logging"
 	"github.com/ingot-lb/ingot/speaker/saved"
 )
@@ -40,7 +41,7 @@ func run(ctx context.Context, f flags) error {
 	if f.nodeName == "" {
 		return errors.New("--node-name or METALLB_NODE_NAME is required")
 	}
-	_, err = compile(f.excludeInterfaces)
+	exclude, err := compile(f.excludeInterfaces)
 	if err != nil {
 		return fmt.Errorf("--exclude-interfaces: %w", err)
 	}
@@ -64,6 +65,7 @@ func run(ctx context.Context, f flags) error {
 		ServerName: f.dispatchServerName,
 		TokenFile:  f.tokenFile,
 		Announcers: map[ingotv1.Lane]agent.Announcer{
+			ingotv1.Lane_LANE_LAYER2:  l2.New(l2.Options{Log: log, Exclude: exclude, Registerer: registry}),
 			ingotv1.Lane_LANE_ROUTING: bgp.New(bgp.Options{Node: f.nodeName, Log: log, Registerer: registry}),
 		},
 		Registerer: registry,
