@@ -1,0 +1,379 @@
+package service
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
+	"github.com/ingot-lb/ingot/deploy"
+	"github.com/ingot-lb/ingot/test/kubeapi"
+)
+
+const system = "metallb-system"
+
+// api is the one server that the tests of this package share.
+var api *kubeapi.Server
+
+func TestMain(m *testing.M) { os.Exit(withAPI(m)) }
+
+func withAPI(m *testing.M) int {
+	fail := func(err error) int {
+		fmt.Fprintln(os.Stderr, "a kube-apiserver for the tests:", err)
+		return 1
+	}
+	dir, err := os.MkdirTemp("", "kubeapi")
+	if err != nil {
+		return fail(err)
+	}
+	defer os.RemoveAll(dir)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	if api, err = kubeapi.Start(ctx, dir); err != nil {
+		return fail(err)
+	}
+	defer api.Stop()
+	if err := install(ctx); err != nil {
+		return fail(err)
+	}
+	return m.Run()
+}
+
+// install puts in what deploy/ ships of namespace and permissions, and the stand-in for the aggregated API.
+func install(ctx context.Context) error {
+	client, err := kubernetes.NewForConfig(api.Admin())
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"namespace.yaml", "controller-rbac.yaml"} {
+		content, err := fs.ReadFile(deploy.Base(), name)
+		if err != nil {
+			return err
+		}
+		for document := range strings.SplitSeq(string(content), "\n---\n") {
+			obj, _, err := scheme.Codecs.UniversalDeserializer().Decode([]byte(document), nil, nil)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			switch o := obj.(type) {
+			case *corev1.Namespace:
+				_, err = client.CoreV1().Namespaces().Create(ctx, o, metav1.CreateOptions{})
+			case *corev1.ServiceAccount:
+				_, err = client.CoreV1().ServiceAccounts(o.Namespace).Create(ctx, o, metav1.CreateOptions{})
+			case *rbacv1.ClusterRole:
+				_, err = client.RbacV1().ClusterRoles().Create(ctx, o, metav1.CreateOptions{})
+			case *rbacv1.ClusterRoleBinding:
+				_, err = client.RbacV1().ClusterRoleBindings().Create(ctx, o, metav1.CreateOptions{})
+			case *rbacv1.Role:
+				_, err = client.RbacV1().Roles(o.Namespace).Create(ctx, o, metav1.CreateOptions{})
+			case *rbacv1.RoleBinding:
+				_, err = client.RbacV1().RoleBindings(o.Namespace).Create(ctx, o, metav1.CreateOptions{})
+			default:
+				err = fmt.Errorf("unexpected %T", obj)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	crd, err := os.ReadFile("testdata/ipaddresspool-crd.yaml")
+	if err != nil {
+		return err
+	}
+	if crd, err = yaml.YAMLToJSON(crd); err != nil {
+		return err
+	}
+	raw := client.Discovery().RESTClient()
+	err = raw.Post().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions").Body(crd).
+		SetHeader("Content-Type", "application/json").Do(ctx).Error()
+	for err == nil || ctx.Err() == nil { // until the new resource is served
+		if _, err = raw.Get().AbsPath("/apis/metallb.io/v1beta1/ipaddresspools").DoRaw(ctx); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return err
+}
+
+// cluster is what a test works with.
+type cluster struct {
+	*testing.T
+	ctx    context.Context
+	client kubernetes.Interface
+	pools  rest.Interface
+	front  *front
+}
+
+// newCluster is an empty one: no Services, pools or events.
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	client, err := kubernetes.NewForConfig(api.Admin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	hc, err := rest.HTTPClientFor(api.Admin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pools, err := NewPoolClient(api.Admin(), hc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{T: t, ctx: ctx, client: client, pools: pools, front: newFront(t)}
+	if err := pools.Delete().Namespace(system).Resource("ipaddresspools").Do(ctx).Error(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.CoreV1().Events("default").DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for name := range c.services() {
+		if name != "kubernetes" {
+			c.deleteService(name)
+		}
+	}
+	return c
+}
+
+// front stands where the aggregation layer stands: between the controller and the API of pools.
+type front struct {
+	*httptest.Server
+	lost atomic.Bool
+}
+
+// newFront passes everything on until lost is set: then there are no pools, as with a store that lost its data.
+func newFront(t *testing.T) *front {
+	t.Helper()
+	target, err := url.Parse(api.Admin().Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	proxy.FlushInterval = -1
+	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+	f := &front{}
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case !f.lost.Load():
+			proxy.ServeHTTP(w, r)
+		case r.URL.Query().Get("watch") == "":
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `{"apiVersion":"metallb.io/v1beta1","kind":"IPAddressPoolList","metadata":{"resourceVersion":"1"},"items":[]}`)
+		case r.URL.Query().Get("sendInitialEvents") == "" && r.URL.Query().Get("resourceVersion") != "1":
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusGone)
+			fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}`)
+		case r.URL.Query().Get("sendInitialEvents") == "":
+			w.WriteHeader(http.StatusOK)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		default: // as by a server that has no streaming lists
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`)
+		}
+	}))
+	t.Cleanup(func() { f.CloseClientConnections(); f.Close() })
+	return f
+}
+
+func (f *front) loseStore() { f.lost.Store(true); f.CloseClientConnections() }
+func (f *front) restore()   { f.lost.Store(false); f.CloseClientConnections() }
+
+// start runs a controller with the ServiceAccount that is shipped. stop ends it and waits.
+func (c *cluster) start() (ctl *Controller, stop func()) {
+	c.Helper()
+	config := api.Config("controller")
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		c.Fatal(err)
+	}
+	viaFront := rest.CopyConfig(config)
+	viaFront.Host, viaFront.TLSClientConfig = c.front.URL, rest.TLSClientConfig{}
+	hc, err := rest.HTTPClientFor(viaFront)
+	if err != nil {
+		c.Fatal(err)
+	}
+	pools, err := NewPoolClient(viaFront, hc)
+	if err != nil {
+		c.Fatal(err)
+	}
+	ctl = New(Options{Client: client, Pools: pools, Namespace: system, Log: silent()})
+	ctx, cancel := context.WithCancel(c.ctx)
+	done := make(chan error, 1)
+	go func() { done <- ctl.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			c.Errorf("Run: %v", err)
+		}
+	}
+	c.Cleanup(stop)
+	c.await("the controller to be ready", func() bool { return ctl.Ready() == nil })
+	return ctl, stop
+}
+
+// await waits for what polls true.
+func (c *cluster) await(what string, is func() bool) {
+	c.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(40 * time.Second)
+	for !is() {
+		select {
+		case <-deadline:
+			c.Fatalf("waited in vain for %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func (c *cluster) putPool(name string, addresses ...string) {
+	c.Helper()
+	p := &v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: system}, Spec: v1beta1.IPAddressPoolSpec{Addresses: addresses}}
+	var old v1beta1.IPAddressPool
+	if err := c.pools.Get().Namespace(system).Resource("ipaddresspools").Name(name).Do(c.ctx).Into(&old); err == nil {
+		old.Spec = p.Spec
+		if err := c.pools.Put().Namespace(system).Resource("ipaddresspools").Name(name).Body(&old).Do(c.ctx).Error(); err != nil {
+			c.Fatal(err)
+		}
+		return
+	}
+	if err := c.pools.Post().Namespace(system).Resource("ipaddresspools").Body(p).Do(c.ctx).Error(); err != nil {
+		c.Fatal(err)
+	}
+}
+
+func (c *cluster) deletePool(name string) {
+	c.Helper()
+	if err := c.pools.Delete().Namespace(system).Resource("ipaddresspools").Name(name).Do(c.ctx).Error(); err != nil {
+		c.Fatal(err)
+	}
+}
+
+func (c *cluster) poolStatus(name string) v1beta1.IPAddressPoolStatus {
+	c.Helper()
+	var p v1beta1.IPAddressPool
+	if err := c.pools.Get().Namespace(system).Resource("ipaddresspools").Name(name).Do(c.ctx).Into(&p); err != nil {
+		c.Fatal(err)
+	}
+	return p.Status
+}
+
+func (c *cluster) createService(name string, changes ...change) {
+	c.Helper()
+	svc := newService(name, changes...)
+	svc.Spec.ClusterIPs, svc.Spec.IPFamilies = nil, nil
+	if _, err := c.client.CoreV1().Services("default").Create(c.ctx, svc, metav1.CreateOptions{}); err != nil {
+		c.Fatal(err)
+	}
+}
+
+func (c *cluster) deleteService(name string) {
+	c.Helper()
+	if err := c.client.CoreV1().Services("default").Delete(c.ctx, name, metav1.DeleteOptions{}); err != nil {
+		c.Fatal(err)
+	}
+}
+
+func (c *cluster) service(name string) *corev1.Service {
+	c.Helper()
+	svc, err := c.client.CoreV1().Services("default").Get(c.ctx, name, metav1.GetOptions{})
+	if err != nil {
+		c.Fatal(err)
+	}
+	return svc
+}
+
+func (c *cluster) services() map[string]corev1.Service {
+	c.Helper()
+	list, err := c.client.CoreV1().Services("default").List(c.ctx, metav1.ListOptions{})
+	if err != nil {
+		c.Fatal(err)
+	}
+	all := map[string]corev1.Service{}
+	for _, svc := range list.Items {
+		all[svc.Name] = svc
+	}
+	return all
+}
+
+// awaitIP waits until the Service shows exactly ip; "" for none.
+func (c *cluster) awaitIP(name, ip string) *corev1.Service {
+	c.Helper()
+	var svc *corev1.Service
+	c.await(fmt.Sprintf("Service %s to have %q", name, ip), func() bool {
+		svc = c.service(name)
+		return strings.Join(texts(ingressAddrs(svc)), ",") == ip
+	})
+	return svc
+}
+
+// events are reason and message of the Service's events, sorted.
+func (c *cluster) events(name string) []string {
+	c.Helper()
+	list, err := c.client.CoreV1().Events("default").List(c.ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" + name})
+	if err != nil {
+		c.Fatal(err)
+	}
+	found := map[string]int{}
+	for _, e := range list.Items {
+		if e.Source.Component != component || e.InvolvedObject.Kind != "Service" || e.InvolvedObject.UID == "" {
+			c.Errorf("event %+v", e)
+		}
+		found[e.Type+" "+e.Reason+": "+e.Message]++
+	}
+	var out []string
+	for _, text := range slices.Sorted(maps.Keys(found)) {
+		for range found[text] {
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+// awaitEvents waits until the Service has exactly these.
+func (c *cluster) awaitEvents(name string, want ...string) {
+	c.Helper()
+	slices.Sort(want)
+	var got []string
+	defer func() {
+		if c.Failed() {
+			c.Logf("events of %s: %q", name, got)
+		}
+	}()
+	c.await("events of Service "+name, func() bool {
+		got = c.events(name)
+		return slices.Equal(got, want)
+	})
+}

@@ -1,0 +1,238 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
+)
+
+// TestServiceLifecycle: an address comes with annotation and event, and goes back when the Service goes.
+func TestServiceLifecycle(t *testing.T) {
+	c := newCluster(t)
+	c.putPool("web", "192.0.2.10-192.0.2.11", "2001:db8::/64")
+	ctl, _ := c.start()
+
+	c.createService("one")
+	one := c.awaitIP("one", "192.0.2.10")
+	if one.Annotations[allocatedFrom] != "web" {
+		t.Errorf("annotations %v", one.Annotations)
+	}
+	c.awaitEvents("one", `Normal IPAllocated: Assigned IP ["192.0.2.10"]`)
+	c.createService("two")
+	c.awaitIP("two", "192.0.2.11")
+
+	c.createService("three")
+	c.awaitEvents("three", `Warning AllocationFailed: Failed to allocate IP for "default/three": no available IPs`)
+	c.await("the counters of the pool", func() bool {
+		return cmp.Equal(c.poolStatus("web"), v1beta1.IPAddressPoolStatus{AssignedIPv4: 2, AvailableIPv6: 1<<63 - 1})
+	})
+	metrics := `
+# HELP metallb_allocator_ipv4_addresses_in_use_total Number of IPv4 addresses in use per pool
+# TYPE metallb_allocator_ipv4_addresses_in_use_total gauge
+metallb_allocator_ipv4_addresses_in_use_total{pool="web"} 2
+# HELP metallb_allocator_services_allocated_total Number of services allocated per pool
+# TYPE metallb_allocator_services_allocated_total gauge
+metallb_allocator_services_allocated_total{pool="web"} 2
+# HELP metallb_k8s_client_config_loaded_bool 1 if the MetalLB configuration was successfully loaded at least once
+# TYPE metallb_k8s_client_config_loaded_bool gauge
+metallb_k8s_client_config_loaded_bool 1
+`
+	if err := testutil.CollectAndCompare(prometheus.Collector(ctl), strings.NewReader(metrics), "metallb_allocator_ipv4_addresses_in_use_total",
+		"metallb_allocator_services_allocated_total", "metallb_k8s_client_config_loaded_bool"); err != nil {
+		t.Error(err)
+	}
+
+	settled := c.service("two").ResourceVersion
+	c.deleteService("one")
+	c.awaitIP("three", "192.0.2.10")
+	c.awaitEvents("three", `Normal IPAllocated: Assigned IP ["192.0.2.10"]`,
+		`Warning AllocationFailed: Failed to allocate IP for "default/three": no available IPs`)
+	if now := c.service("two").ResourceVersion; now != settled {
+		t.Error("a settled Service was written when another was deleted")
+	}
+
+	three := c.service("three")
+	three.Spec.Type = corev1.ServiceTypeClusterIP
+	if _, err := c.client.CoreV1().Services("default").Update(c.ctx, three, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.awaitIP("three", "")
+	c.await("the annotation to go", func() bool { return c.service("three").Annotations[allocatedFrom] == "" })
+	c.await("the counters of the pool", func() bool { return c.poolStatus("web").AssignedIPv4 == 1 })
+}
+
+// TestRestartWritesNothing: assignments are taken over as they are, and only who waits is served.
+func TestRestartWritesNothing(t *testing.T) {
+	c := newCluster(t)
+	const n = 100
+	c.putPool("web", fmt.Sprintf("192.0.2.1-192.0.2.%d", n))
+	_, stop := c.start()
+	for i := range n {
+		c.createService(fmt.Sprintf("s%d", i))
+	}
+	c.await("all to have addresses", func() bool {
+		for name, svc := range c.services() {
+			if name != "kubernetes" && len(svc.Status.LoadBalancer.Ingress) == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	stop()
+	before := c.services()
+	c.deleteService("s7")
+	freed := before["s7"].Status.LoadBalancer.Ingress[0].IP
+	delete(before, "s7")
+	c.createService("new")
+
+	c.start()
+	c.awaitIP("new", freed)
+
+	after := c.services()
+	for name, svc := range before {
+		if after[name].ResourceVersion != svc.ResourceVersion {
+			t.Errorf("Service %s was written", name)
+		}
+	}
+}
+
+// TestLostStoreMovesNothing: pools that are missing from a list take nothing away, and what they had stays taken.
+func TestLostStoreMovesNothing(t *testing.T) {
+	c := newCluster(t)
+	c.putPool("web", "192.0.2.10-192.0.2.20")
+	ctl, stop := c.start()
+	c.createService("one")
+	settled := c.awaitIP("one", "192.0.2.10").ResourceVersion
+
+	c.front.loseStore()
+	c.await("the controller to see no pools", func() bool { names, _ := ctl.poolCounts(); return len(names) == 0 })
+	stop()
+	c.start() // nor does a restart change it
+	c.createService("two")
+	c.front.restore()
+	c.awaitIP("two", "192.0.2.11")
+
+	if now := c.service("one").ResourceVersion; now != settled {
+		t.Error("the Service was written")
+	}
+	c.awaitEvents("one", `Normal IPAllocated: Assigned IP ["192.0.2.10"]`)
+}
+
+// TestPoolShrinkNeverMovesOtherServices: what is seen to lose its place moves, and nobody else does.
+func TestPoolShrinkNeverMovesOtherServices(t *testing.T) {
+	c := newCluster(t)
+	c.putPool("web", "192.0.2.10-192.0.2.11")
+	c.start()
+	c.createService("one")
+	c.awaitIP("one", "192.0.2.10")
+	c.createService("two")
+	settled := c.awaitIP("two", "192.0.2.11").ResourceVersion
+
+	c.putPool("web", "192.0.2.11-192.0.2.12")
+
+	c.awaitIP("one", "192.0.2.12")
+	c.awaitEvents("one", `Normal IPAllocated: Assigned IP ["192.0.2.10"]`,
+		`Normal ClearAssignment: current IP for "default/one" not allowed by config, will attempt for new IP assignment: ["192.0.2.10"] is not allowed in config`,
+		`Normal IPAllocated: Assigned IP ["192.0.2.12"]`)
+	if now := c.service("two").ResourceVersion; now != settled {
+		t.Error("the other Service was written")
+	}
+
+	c.deletePool("web")
+	c.awaitIP("one", "")
+	c.awaitIP("two", "")
+}
+
+// TestRangeMovesBetweenPools: two writes move it, and the address stays although it is of no pool in between.
+func TestRangeMovesBetweenPools(t *testing.T) {
+	c := newCluster(t)
+	c.putPool("old", "192.0.2.10-192.0.2.20")
+	c.start()
+	c.createService("one")
+	c.awaitIP("one", "192.0.2.10")
+
+	c.deletePool("old")
+	c.putPool("renamed", "192.0.2.10-192.0.2.20")
+
+	c.await("the annotation to follow", func() bool { return c.service("one").Annotations[allocatedFrom] == "renamed" })
+	c.awaitIP("one", "192.0.2.10")
+	c.awaitEvents("one", `Normal IPAllocated: Assigned IP ["192.0.2.10"]`)
+}
+
+// TestKubeAPIServerAway: nothing but waiting, and nothing is written when it returns.
+func TestKubeAPIServerAway(t *testing.T) {
+	c := newCluster(t)
+	c.putPool("web", "192.0.2.10-192.0.2.20")
+	c.start()
+	c.createService("one")
+	settled := c.awaitIP("one", "192.0.2.10").ResourceVersion
+
+	api.StopAPI()
+	ctx, cancel := context.WithTimeout(c.ctx, time.Minute)
+	defer cancel()
+	if err := api.StartAPI(ctx); err != nil {
+		t.Fatal(err)
+	}
+
+	c.createService("two")
+	c.awaitIP("two", "192.0.2.11")
+	if now := c.service("one").ResourceVersion; now != settled {
+		t.Error("the Service was written")
+	}
+}
+
+// TestElection: one works, the other takes over when the first stops.
+func TestElection(t *testing.T) {
+	c := newCluster(t)
+	client, err := kubernetes.NewForConfig(api.Config("controller"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	working := make(chan string, 2)
+	run := func(identity string) (*Election, func()) {
+		e := &Election{Client: client, Namespace: system, Identity: identity, Log: silent()}
+		ctx, cancel := context.WithCancel(c.ctx)
+		done := make(chan error, 1)
+		go func() {
+			done <- e.Run(ctx, func(ctx context.Context) error {
+				working <- identity
+				<-ctx.Done()
+				return nil
+			})
+		}()
+		return e, func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("%s: %v", identity, err)
+			}
+		}
+	}
+
+	_, stopA := run("a")
+	if got := <-working; got != "a" {
+		t.Fatalf("%s works", got)
+	}
+	b, stopB := run("b")
+	c.await("b to stand by", b.Standby)
+
+	start := time.Now()
+	stopA()
+	if got := <-working; got != "b" {
+		t.Fatalf("%s works", got)
+	}
+	if took := time.Since(start); took > 4*time.Second {
+		t.Errorf("b took over after %v: the lease was not released", took)
+	}
+	stopB()
+}

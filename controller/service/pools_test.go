@@ -1,0 +1,89 @@
+package service
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
+)
+
+// TestWhatCountsAsSeen: only what was seen happening may cost a Service its address.
+func TestWhatCountsAsSeen(t *testing.T) {
+	shrunk := func(generation int64, uid string) *v1beta1.IPAddressPool {
+		p := pool("a", "10.0.0.0/25")
+		p.Generation, p.UID = generation, "uid-1"
+		if uid != "" {
+			p.UID = "other"
+		}
+		return p
+	}
+	tests := []struct {
+		name string
+		do   func(*poolBook)
+		want map[string]bool
+	}{
+		{"nothing", func(b *poolBook) { b.put(pool("a", "10.0.0.0/24"), true) }, map[string]bool{}},
+		{"modified", func(b *poolBook) { b.put(shrunk(2, ""), true) }, map[string]bool{"a": true}},
+		{"deleted", func(b *poolBook) { b.remove("a", true) }, map[string]bool{"a": true}},
+		{"missing from a list", func(b *poolBook) { b.replace(nil) }, map[string]bool{"a": false}},
+		{"later state in a list", func(b *poolBook) { b.replace([]*v1beta1.IPAddressPool{shrunk(2, "")}) }, map[string]bool{"a": true}},
+		{"state of a restored store", func(b *poolBook) { b.replace([]*v1beta1.IPAddressPool{shrunk(1, "")}) }, map[string]bool{"a": false}},
+		{"another object of the name", func(b *poolBook) { b.replace([]*v1beta1.IPAddressPool{shrunk(2, "other")}) }, map[string]bool{"a": false}},
+		{"missing from a list, then added smaller", func(b *poolBook) { b.replace(nil); b.put(shrunk(1, "other"), true) }, map[string]bool{"a": false}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newPoolBook()
+			b.put(pool("a", "10.0.0.0/24"), true)
+			b.take()
+			tt.do(b)
+			_, seen := b.take()
+			if diff := cmp.Diff(tt.want, seen); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNamespaceSelectors(t *testing.T) {
+	p := pool("a", "10.0.0.0/24")
+	p.Spec.AllocateTo = &v1beta1.ServiceAllocation{Namespaces: []string{"named"},
+		NamespaceSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"team": "web"}}}}
+	b := newPoolBook()
+	b.put(p, true)
+	b.putNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "web", Labels: map[string]string{"team": "web"}}}, true)
+	b.putNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "db", Labels: map[string]string{"team": "db"}}}, true)
+	pools, _ := b.take()
+	if diff := cmp.Diff(map[string]bool{"named": true, "web": true}, pools[0].Pin.Namespaces); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+
+	b.removeNamespace("web", true)
+	pools, seen := b.take()
+	if diff := cmp.Diff(map[string]bool{"named": true}, pools[0].Pin.Namespaces); diff != "" || !seen["a"] {
+		t.Errorf("seen %v; -want +got:\n%s", seen, diff)
+	}
+}
+
+// TestUnusablePoolStaysAsItWas: the API refuses such objects, but an older or a newer API may not.
+func TestUnusablePoolStaysAsItWas(t *testing.T) {
+	b := newPoolBook()
+	b.put(pool("a", "10.0.0.0/24"), true)
+	before, _ := b.take()
+	b.put(pool("a", "nonsense"), true)
+	after, _ := b.take()
+	if diff := cmp.Diff(before[0].Ranges[0].String(), after[0].Ranges[0].String()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if b.unusable["a"] == nil {
+		t.Error("no reason kept")
+	}
+	b.put(pool("a", "10.1.0.0/24"), true)
+	b.take()
+	if b.unusable["a"] != nil {
+		t.Error("reason kept although the pool is good again")
+	}
+}
