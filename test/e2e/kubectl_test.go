@@ -130,7 +130,7 @@ func TestMalformedObjectsAreRefused(t *testing.T) {
 		{"B7 address", peer(`{myASN: 1, peerASN: 2, peerAddress: nowhere}`), []string{"spec.peerAddress", "nowhere"}},
 		{"B7 router ID", peer(`{myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, routerID: x}`), []string{"spec.routerID", `"x"`}},
 		{"router ID not IPv4", peer(`{myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, routerID: "fd00::1"}`), []string{"spec.routerID", "fd00::1"}},
-		{"B7 source", peer(`{myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, sourceAddress: y}`), []string{"spec.sourceAddress", `"y"`}},
+		{"B7 source", peer(`{myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, sourceAddress: here}`), []string{"spec.sourceAddress", `"here"`}},
 		{"B8", peer(`{myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, holdTime: 2s}`), []string{"spec.holdTime", "2s"}},
 		{"B9", peer(`{myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, holdTime: 9s, keepaliveTime: 10s}`), []string{"spec.keepaliveTime", "10s"}},
 		{"seeds: keepalive needs hold", peer(`{myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, keepaliveTime: 10s}`), []string{"spec.keepaliveTime", "10s"}},
