@@ -104,7 +104,7 @@ func build(o options, log *slog.Logger) (*service.Controller, *service.Election,
 	if err != nil {
 		return nil, nil, fmt.Errorf("HTTP client: %w", err)
 	}
-	client, err := kubernetes.NewForConfigAndClient(config, hc)
+	client, err := kubernetes.NewForConfigAndClient(service.Compact(config), hc)
 	if err != nil {
 		return nil, nil, fmt.Errorf("Kubernetes client: %w", err)
 	}

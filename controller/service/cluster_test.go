@@ -120,7 +120,7 @@ func install(ctx context.Context) error {
 
 // cluster is what a test works with.
 type cluster struct {
-	*testing.T
+	testing.TB
 	ctx    context.Context
 	client kubernetes.Interface
 	pools  rest.Interface
@@ -128,7 +128,7 @@ type cluster struct {
 }
 
 // newCluster is an empty one: no Services, pools or events.
-func newCluster(t *testing.T) *cluster {
+func newCluster(t testing.TB) *cluster {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
@@ -144,7 +144,7 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{T: t, ctx: ctx, client: client, pools: pools, front: newFront(t)}
+	c := &cluster{TB: t, ctx: ctx, client: client, pools: pools, front: newFront(t)}
 	if err := pools.Delete().Namespace(system).Resource("ipaddresspools").Do(ctx).Error(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ type front struct {
 }
 
 // newFront passes everything on until lost is set: then there are no pools, as with a store that lost its data.
-func newFront(t *testing.T) *front {
+func newFront(t testing.TB) *front {
 	t.Helper()
 	target, err := url.Parse(api.Admin().Host)
 	if err != nil {
@@ -209,7 +209,7 @@ func (f *front) restore()   { f.lost.Store(false); f.CloseClientConnections() }
 func (c *cluster) start() (ctl *Controller, stop func()) {
 	c.Helper()
 	config := api.Config("controller")
-	client, err := kubernetes.NewForConfig(config)
+	client, err := kubernetes.NewForConfig(Compact(config))
 	if err != nil {
 		c.Fatal(err)
 	}
