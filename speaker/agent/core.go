@@ -66,6 +66,10 @@ func (c *core) restore(ctx context.Context, state *desired.State, addresses map[
 		c.settle(lane, ids, nil)
 	}
 	st := state.Standing()
+	if st.Lineage == "" {
+		c.log.Info("the centre was never heard; announcing nothing until it is")
+		return
+	}
 	c.log.Info("announcing again what was announced before", "event", "stateRestored", "items", items,
 		"lineage", st.Lineage, "epoch", st.Epoch, "revision", st.Revision)
 }

@@ -54,9 +54,18 @@ func Unix(path string) Open {
 		if err := errors.Join(os.Chmod(filepath.Join(dir, "s"), 0o600), os.Rename(filepath.Join(dir, "s"), path)); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
-		return l, nil
+		return at{l, path}, nil
 	}
 }
+
+// at is a listener that was moved to path.
+type at struct {
+	net.Listener
+	path string
+}
+
+// Addr returns where clients find the listener.
+func (a at) Addr() net.Addr { return &net.UnixAddr{Name: a.path, Net: "unix"} }
 
 // Keep opens a listener and hands it to serve, again and again until ctx ends. serve returns when ctx ends or the
 // listener fails, and has closed it then. name is for the log.

@@ -49,6 +49,9 @@ func TestSocketTakesThePlaceOfAnOldOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if l.Addr().String() != path {
+			t.Errorf("address %v, want %s", l.Addr(), path)
+		}
 		accepted := make(chan error, 1)
 		go func() {
 			c, err := l.Accept()
