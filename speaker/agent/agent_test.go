@@ -267,6 +267,43 @@ func TestReportsFullThenChangesThenFullWhenSomethingVanishes(t *testing.T) {
 	}
 }
 
+func TestWhatVanishesIsToldByAFullReport(t *testing.T) {
+	session := func(peer, address string) *ingotv1.SessionReport { return &ingotv1.SessionReport{Peer: peer, Address: address} }
+	before := &ingotv1.Report{
+		Sessions: []*ingotv1.SessionReport{session("tor1", "192.0.2.1")},
+		Layer2:   []*ingotv1.Layer2Report{{Address: "192.0.2.9"}},
+		Links:    []*ingotv1.LinkReport{{Name: "eth0"}, {Name: "eth1"}},
+	}
+	tests := []struct {
+		name     string
+		now      *ingotv1.Report
+		delta    *ingotv1.Report
+		vanished bool
+	}{
+		{"nothing", before, &ingotv1.Report{}, false},
+		{"a session", &ingotv1.Report{Layer2: before.Layer2, Links: before.Links}, &ingotv1.Report{}, true},
+		{"an address", &ingotv1.Report{Sessions: before.Sessions, Links: before.Links}, &ingotv1.Report{}, true},
+		{"a link", &ingotv1.Report{Sessions: before.Sessions, Layer2: before.Layer2, Links: before.Links[:1]}, &ingotv1.Report{}, true},
+		{"a session's address", &ingotv1.Report{Sessions: []*ingotv1.SessionReport{session("tor1", "192.0.2.2")}, Layer2: before.Layer2, Links: before.Links},
+			&ingotv1.Report{Sessions: []*ingotv1.SessionReport{session("tor1", "192.0.2.2")}}, true},
+		{"nothing, a link came", &ingotv1.Report{Sessions: before.Sessions, Layer2: before.Layer2, Links: append(before.Links[:2:2], &ingotv1.LinkReport{Name: "eth2"})},
+			&ingotv1.Report{Links: append(before.Links[:2:2], &ingotv1.LinkReport{Name: "eth2"})}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var o observations
+			o.replace(before, &ingotv1.Report{})
+			delta := &ingotv1.Report{}
+			if got := o.replace(tt.now, delta); got != tt.vanished {
+				t.Errorf("vanished %v, want %v", got, tt.vanished)
+			}
+			if diff := cmp.Diff(tt.delta, delta, protocmp.Transform()); diff != "" {
+				t.Errorf("delta (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestWrongTokenIsSaidOnceAndMendedByTheNextOne(t *testing.T) {
 	a := newAuthority(t)
 	c := startCentre(t, a, "")

@@ -61,6 +61,10 @@ func (r *runner) run(ctx context.Context, a *Agent) {
 // delay is how long to wait before the next attempt: full jitter, and slowly where asking again cannot help soon.
 func (a *Agent) delay(attempt int, err error) time.Duration {
 	t := a.opts.timing
+	var drain *drained
+	if attempt == 0 && errors.As(err, &drain) {
+		return rand.N(t.firstDelay)
+	}
 	limit := t.maxDelay
 	switch status.Code(err) {
 	case codes.Unauthenticated, codes.PermissionDenied, codes.FailedPrecondition:

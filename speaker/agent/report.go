@@ -18,7 +18,7 @@ const quiet = 10 * time.Millisecond
 type observations struct {
 	sessions map[string]*ingotv1.SessionReport
 	layer2   map[string]*ingotv1.Layer2Report
-	links    *ingotv1.Report
+	links    map[string]*ingotv1.LinkReport
 }
 
 // reportChanges reports to every replica what changes, gathered over the coalescing time, and now and then all.
@@ -152,7 +152,7 @@ func (c *core) tell(from *stream, lane ingotv1.Lane, recorded []string, ack *ing
 func (o *observations) replace(full, delta *ingotv1.Report) (vanished bool) {
 	sessions := map[string]*ingotv1.SessionReport{}
 	for _, r := range full.GetSessions() {
-		key := r.GetVrf() + "/" + r.GetPeer()
+		key := r.GetVrf() + "/" + r.GetPeer() + "/" + r.GetAddress()
 		sessions[key] = r
 		if !proto.Equal(r, o.sessions[key]) {
 			delta.Sessions = append(delta.Sessions, r)
@@ -165,19 +165,27 @@ func (o *observations) replace(full, delta *ingotv1.Report) (vanished bool) {
 			delta.Layer2 = append(delta.Layer2, r)
 		}
 	}
-	for key := range o.sessions {
-		vanished = vanished || sessions[key] == nil
+	links, changed := map[string]*ingotv1.LinkReport{}, false
+	for _, r := range full.GetLinks() {
+		links[r.GetName()] = r
+		changed = changed || !proto.Equal(r, o.links[r.GetName()])
 	}
-	for key := range o.layer2 {
-		vanished = vanished || layer2[key] == nil
-	}
-	links := &ingotv1.Report{Links: full.GetLinks()}
-	if !proto.Equal(links, o.links) && (o.links != nil || len(links.GetLinks()) > 0) {
+	if changed {
 		delta.Links = full.GetLinks()
-		vanished = vanished || len(full.GetLinks()) == 0
 	}
+	vanished = lost(o.sessions, sessions) || lost(o.layer2, layer2) || lost(o.links, links)
 	o.sessions, o.layer2, o.links = sessions, layer2, links
 	return vanished
+}
+
+// lost says whether something in before is not in now.
+func lost[V any](before, now map[string]V) bool {
+	for key := range before {
+		if _, still := now[key]; !still {
+			return true
+		}
+	}
+	return false
 }
 
 // mergeResults returns older with what newer says of the same items, and of others.
