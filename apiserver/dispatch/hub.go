@@ -34,8 +34,7 @@ type Options struct {
 	Client kubernetes.Interface
 	// Store keeps configuration, leadership, adoption and decisions.
 	Store Store
-	// DigestKey keys the digests of items: secret, random, and the same over restarts and replicas. The store keeps
-	// one (store.Store.DigestKey).
+	// DigestKey keys the digests of items: secret, random, and the same over restarts and replicas.
 	DigestKey []byte
 	// Listener accepts the speakers' connections; Run closes it.
 	Listener net.Listener

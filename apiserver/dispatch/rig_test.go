@@ -161,7 +161,9 @@ func configuration() *metallb.Configuration {
 	}
 }
 
-func nodeNamed(name string) runtime.Object { return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}} }
+func nodeNamed(name string) runtime.Object {
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
+}
 
 func slice(service string) *discoveryv1.EndpointSlice {
 	return &discoveryv1.EndpointSlice{

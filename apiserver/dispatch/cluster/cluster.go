@@ -157,13 +157,9 @@ func sameButVersion(before, after any) bool {
 	if reflect.TypeOf(before) != reflect.TypeOf(after) {
 		return false
 	}
-	b, errB := meta.Accessor(before)
-	a, errA := meta.Accessor(after)
-	if errA != nil || errB != nil {
+	b, err := meta.Accessor(before)
+	if err != nil {
 		return false
-	}
-	if b.GetResourceVersion() == a.GetResourceVersion() {
-		return true
 	}
 	copied, ok := shallowCopy(after, b.GetResourceVersion())
 	return ok && equality.Semantic.DeepEqual(before, copied)
