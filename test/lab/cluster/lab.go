@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"syscall"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,6 +22,9 @@ import (
 	"github.com/ingot-lb/ingot/test/lab/process"
 	"github.com/ingot-lb/ingot/test/lab/topology"
 )
+
+// patience is how long all processes together may take to end when the lab goes down.
+const patience = 8 * time.Second
 
 // Lab is a lab that is coming up or is up. Everything but the parts' states is fixed once it is up.
 type Lab struct {
@@ -182,27 +186,33 @@ func (l *Lab) sideBySide(ctx context.Context, kinds ...string) error {
 	return g.Wait()
 }
 
+// last are the kinds that others need for ending well. They end after all others, in this order.
+var last = []string{part.KubeAPIServer, part.Etcd, part.IngotEtcd}
+
 // down asks every process to end and waits for a while. What is still there then goes with this process.
 func (l *Lab) down() {
-	const patience = 4 * time.Second
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	var waiting []*process.Process
-	for _, p := range l.parts {
-		for _, process := range p.live() {
-			if err := errors.Join(process.Signal(syscall.SIGTERM), process.Signal(syscall.SIGCONT)); err != nil {
-				l.log.Warn("ending", "part", p.name.String(), "error", err)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var waves [][]*Part
+	for _, kind := range append([]string{""}, last...) {
+		var wave []*Part
+		for _, p := range l.parts {
+			if p.name.Kind == kind || kind == "" && !slices.Contains(last, p.name.Kind) {
+				wave = append(wave, p)
 			}
-			waiting = append(waiting, process)
 		}
+		waves = append(waves, wave)
 	}
-	for _, process := range waiting {
-		select {
-		case <-process.Done():
-		case <-deadline.C:
-			l.log.Warn("some processes did not end when asked to", "waited", patience.String())
-			return
+	for _, wave := range waves {
+		var ends sync.WaitGroup
+		for _, p := range wave {
+			ends.Go(func() {
+				if err := p.Stop(ctx); err != nil {
+					l.log.Warn("a part did not end when asked to, and is killed", "part", p.name.String(), "error", err)
+				}
+			})
 		}
+		ends.Wait()
 	}
 }
 

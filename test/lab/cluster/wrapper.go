@@ -68,7 +68,9 @@ func (l *Lab) run() error {
 	l.reaper = process.NewReaper()
 	go l.reaper.Run(context.WithoutCancel(ctx))
 	defer l.down()
-	if err := l.up(ctx, listener.Addr().String()); err != nil {
+	working, rest := context.WithCancel(ctx)
+	defer rest() // before down, so that the kubelet does not watch it
+	if err := l.up(working, listener.Addr().String()); err != nil {
 		return err
 	}
 	socket, err := control.Listen(l.Dir)

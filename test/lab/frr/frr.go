@@ -33,6 +33,7 @@ router bgp %d
  no bgp ebgp-requires-policy
  no bgp network import-check
  bgp bestpath as-path multipath-relax
+ bgp listen limit 500
 `, RouterASN, routerID)
 	for _, prefix := range lan {
 		group := Group(prefix.Addr())

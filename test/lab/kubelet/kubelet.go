@@ -38,6 +38,7 @@ type tracked struct {
 	Pod
 	uid     types.UID
 	created time.Time
+	before  int // starts of the container before there was this Pod
 	written *observation
 }
 
@@ -64,7 +65,9 @@ func (k *Kubelet) Ensure(ctx context.Context, p Pod) error {
 			return false, nil
 		}
 		k.mu.Lock()
-		k.pods[p.Key()] = &tracked{Pod: p, uid: object.UID, created: object.CreationTimestamp.Time}
+		k.pods[p.Key()] = &tracked{
+			Pod: p, uid: object.UID, created: object.CreationTimestamp.Time, before: p.Container.Starts(),
+		}
 		k.mu.Unlock()
 		k.Kick()
 		return true, nil
@@ -131,6 +134,9 @@ func (k *Kubelet) observe(ctx context.Context) {
 				return
 			}
 			if err := k.write(ctx, p, now); err != nil {
+				if ctx.Err() != nil {
+					return
+				}
 				k.log.Warn("pod status", "pod", p.Key().String(), "error", err)
 				return
 			}
@@ -144,7 +150,7 @@ func (p *tracked) observe(ctx context.Context) observation {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	alive := p.Container.Alive()
-	return observation{alive: alive, ready: alive && p.Container.Ready(ctx) == nil, starts: p.Container.Starts()}
+	return observation{alive: alive, ready: alive && p.Container.Ready(ctx) == nil, starts: p.Container.Starts() - p.before}
 }
 
 func (k *Kubelet) write(ctx context.Context, p *tracked, o observation) error {

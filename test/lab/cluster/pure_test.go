@@ -1,0 +1,142 @@
+package cluster
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ingot-lb/ingot/deploy"
+)
+
+func TestOptionsSayWhatIsAccepted(t *testing.T) {
+	good := Options{Dir: "/home/u/lab", Router: "frr", Without: []string{"speaker"}}
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+	for want, change := range map[string]func(*Options){
+		"frr or none":                           func(o *Options) { o.Router = "bird" },
+		"any of apiserver, controller, speaker": func(o *Options) { o.Without = []string{"etcd"} },
+		"a /run of its own":                     func(o *Options) { o.Dir = "/run/lab" },
+		"a /var/tmp of its own":                 func(o *Options) { o.Dir = "/var/tmp" },
+	} {
+		o := good
+		change(&o)
+		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Validate(%+v) = %v, want an error with %q", o, err, want)
+		}
+	}
+}
+
+func TestMissingProgramIsNamed(t *testing.T) {
+	o := Options{Bin: t.TempDir(), Without: []string{"apiserver", "controller", "speaker"}}
+	err := o.checkPrograms()
+	if err == nil || !strings.Contains(err.Error(), filepath.Join(o.Bin, "etcd")+": run make build") {
+		t.Errorf("checkPrograms() = %v", err)
+	}
+}
+
+func TestClaimKeepsOthersOut(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "lab[1]")
+	lock, err := Claim(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Claim(dir); err == nil || !strings.Contains(err.Error(), "a lab runs in "+dir+" already") {
+		t.Errorf("second Claim = %v", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	// What a dead lab left goes, what is not a lab's stays.
+	for _, name := range []string{"kubeconfig", "apiserver-1", "mine"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock, err = Claim(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if diff := cmp.Diff([]string{"lab.lock", "mine"}, names); diff != "" {
+		t.Errorf("left in the directory (-want +got):\n%s", diff)
+	}
+}
+
+func TestClaimRefusesADirectoryThatIsNotALabs(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "etcd")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Claim(dir); err == nil || !strings.Contains(err.Error(), "is not a lab's") {
+		t.Errorf("Claim = %v", err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestInnermostPID(t *testing.T) {
+	for status, want := range map[string]int{
+		"Name:\tx\nPid:\t812\nNSpid:\t812\t7\n":  7,
+		"Name:\tx\nNSpid:\t812\nNSsid:\t9\t10\n": 812,
+		"Name:\tx\nNSpid:\n":                     0,
+		"Name:\tx\n":                             0,
+	} {
+		if got, ok := innermost(status); got != want || ok != (want > 0) {
+			t.Errorf("innermost(%q) = %d, %v, want %d", status, got, ok, want)
+		}
+	}
+}
+
+func TestKubeProxyIsSyncedOnlyWithBothFamilies(t *testing.T) {
+	const name = "kubeproxy_sync_proxy_rules_last_timestamp_seconds"
+	v4, v6 := name+`{ip_family="IPv4"} 1.7e+09`+"\n", name+`{ip_family="IPv6"} 1.7e+09`+"\n"
+	if err := wroteRules("# HELP x\n" + v4 + v6); err != nil {
+		t.Error(err)
+	}
+	for _, metrics := range []string{"", v4, v6, v4 + name + `{ip_family="IPv6"} 0` + "\n"} {
+		if err := wroteRules(metrics); err == nil {
+			t.Errorf("synced by %q", metrics)
+		}
+	}
+}
+
+// The lab runs with what users install, save the workloads, and our programs' accounts are among it.
+func TestManifestsOfTheLab(t *testing.T) {
+	objects, err := manifests(deploy.Base())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, o := range objects {
+		names = append(names, o.GetKind()+"/"+o.GetName())
+	}
+	if len(names) == 0 || names[0] != "Namespace/"+namespace {
+		t.Fatalf("the namespace does not come first: %v", names)
+	}
+	for _, want := range []string{"ServiceAccount/apiserver", "ServiceAccount/controller", "ServiceAccount/speaker", "Service/apiserver"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("no %s among %v", want, names)
+		}
+	}
+	for _, name := range names {
+		if kind, _, _ := strings.Cut(name, "/"); kind == "Deployment" || kind == "DaemonSet" {
+			t.Errorf("%s would have Pods that nobody runs", name)
+		}
+	}
+}
