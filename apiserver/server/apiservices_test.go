@@ -1,0 +1,134 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset/fake"
+)
+
+var (
+	v1beta1 = schema.GroupVersion{Group: "metallb.io", Version: "v1beta1"}
+	v1beta2 = schema.GroupVersion{Group: "metallb.io", Version: "v1beta2"}
+)
+
+// keepServices keeps the APIServices of a cluster with these objects until the end of the test. The bundle may be
+// changed through what it returns.
+func keepServices(t *testing.T, objects ...runtime.Object) (a *apiServices, bundle *atomic.Pointer[string], changed chan<- struct{}) {
+	t.Helper()
+	bundle = &atomic.Pointer[string]{}
+	first := "first CA"
+	bundle.Store(&first)
+	signal := make(chan struct{})
+	a = &apiServices{
+		client:        fake.NewSimpleClientset(objects...).ApiregistrationV1().APIServices(),
+		namespace:     namespace,
+		service:       "apiserver",
+		versions:      []schema.GroupVersion{v1beta2, v1beta1},
+		bundle:        func() []byte { return []byte(*bundle.Load()) },
+		bundleChanged: signal,
+		beforeCreate:  func(context.Context) {},
+		log:           slog.New(slog.DiscardHandler),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		a.run(ctx)
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	return a, bundle, signal
+}
+
+// inPlace says how an APIService differs from what is wanted.
+func inPlace(ctx context.Context, a *apiServices, gv schema.GroupVersion, priority int32, bundle string) error {
+	got, err := a.client.Get(ctx, nameOf(gv), metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	port := int32(443)
+	want := apiregistrationv1.APIServiceSpec{
+		Service:              &apiregistrationv1.ServiceReference{Namespace: namespace, Name: "apiserver", Port: &port},
+		Group:                gv.Group,
+		Version:              gv.Version,
+		CABundle:             []byte(bundle),
+		GroupPriorityMinimum: 1000,
+		VersionPriority:      priority,
+	}
+	if diff := cmp.Diff(want, got.Spec); diff != "" {
+		return errors.New("(-want +got):\n" + diff)
+	}
+	if _, automanaged := got.Labels[automanagedLabel]; automanaged {
+		return errors.New("is labelled as managed by the kube-apiserver, which would overwrite it")
+	}
+	return nil
+}
+
+func TestAPIServicesAreCreatedAndKeptRight(t *testing.T) {
+	a, bundle, changed := keepServices(t)
+	both := func(bundle string) func() error {
+		return func() error {
+			return errors.Join(inPlace(t.Context(), a, v1beta2, 100, bundle), inPlace(t.Context(), a, v1beta1, 90, bundle))
+		}
+	}
+	eventually(t, "created", both("first CA"))
+	eventually(t, "ready", a.ready)
+
+	if err := a.client.Delete(t.Context(), nameOf(v1beta2), metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "deleted by someone", both("first CA"))
+
+	drifted, err := a.client.Get(t.Context(), nameOf(v1beta1), metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	drifted.Spec.Service.Namespace = "elsewhere"
+	drifted.Labels = map[string]string{automanagedLabel: "onstart"}
+	if _, err := a.client.Update(t.Context(), drifted, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "changed by someone", both("first CA"))
+
+	second := "second CA"
+	bundle.Store(&second)
+	changed <- struct{}{}
+	eventually(t, "new CA", both("second CA"))
+}
+
+// TestAPIServicesOfDefinitionsAreLeftAlone protects a MetalLB that still runs: its watches would see every object
+// vanish.
+func TestAPIServicesOfDefinitionsAreLeftAlone(t *testing.T) {
+	theirs := &apiregistrationv1.APIService{
+		ObjectMeta: metav1.ObjectMeta{Name: nameOf(v1beta1), Labels: map[string]string{automanagedLabel: "true"}},
+		Spec:       apiregistrationv1.APIServiceSpec{Group: v1beta1.Group, Version: v1beta1.Version, VersionPriority: 100},
+	}
+	a, _, _ := keepServices(t, theirs.DeepCopy())
+	eventually(t, "the other version", func() error { return inPlace(t.Context(), a, v1beta2, 100, "first CA") })
+
+	eventually(t, "reason", func() error {
+		if err := a.ready(); err == nil || !strings.Contains(err.Error(), "CustomResourceDefinitions") {
+			return errors.Join(errors.New("not told"), err)
+		}
+		return nil
+	})
+	got, err := a.client.Get(t.Context(), nameOf(v1beta1), metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(theirs.Spec, got.Spec); diff != "" {
+		t.Errorf("APIService (-want +got):\n%s", diff)
+	}
+}
