@@ -6,16 +6,11 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
@@ -200,216 +195,6 @@ func TestOnlyTheLeaderIsObeyedAndAllAreTold(t *testing.T) {
 	}
 }
 
-func TestHeartbeatsAreEchoedAtOnce(t *testing.T) {
-	a := newAuthority(t)
-	c := startCentre(t, a, "")
-	newRig(t, a, c.address).start()
-	s := c.next().lead("L", 5)
-	for seq := range uint64(3) {
-		s.send(&ingotv1.ConnectResponse{Message: &ingotv1.ConnectResponse_Heartbeat{Heartbeat: &ingotv1.Heartbeat{Seq: 10 + seq}}})
-		got := s.hear("the echo", func(m *ingotv1.ConnectRequest) bool { return m.GetHeartbeat() != nil }).GetHeartbeat()
-		if want := (&ingotv1.Heartbeat{Seq: 1 + seq, Echo: 10 + seq}); cmp.Diff(want, got, protocmp.Transform()) != "" {
-			t.Errorf("echo %v, want %v", got, want)
-		}
-	}
-}
-
-func TestSilentStreamIsDialledAgain(t *testing.T) {
-	a := newAuthority(t)
-	c := startCentre(t, a, "")
-	r := newRig(t, a, c.address)
-	r.opts.timing.silence = 300 * time.Millisecond
-	r.start()
-	s := c.next()
-	s.welcome(&ingotv1.Welcome{Replica: "replica-1", Lineage: "L", HeartbeatIntervalMs: 10})
-	s.ended()
-	if c.next() == nil || r.log.count(errSilent.Error()) != 1 {
-		t.Error("the log does not say why")
-	}
-
-	// One that promises no heartbeats may be silent.
-	quiet := c.next()
-	quiet.welcome(&ingotv1.Welcome{Replica: "replica-1", Lineage: "L"})
-	select {
-	case <-quiet.gone:
-		t.Error("left a stream that promised no heartbeats")
-	case <-time.After(2 * r.opts.timing.silence):
-	}
-}
-
-func TestReportsFullThenChangesThenFullWhenSomethingVanishes(t *testing.T) {
-	a := newAuthority(t)
-	c := startCentre(t, a, "")
-	r := newRig(t, a, c.address).start()
-	tor1 := &ingotv1.SessionReport{Peer: "tor1", State: "Active"}
-	tor2 := &ingotv1.SessionReport{Peer: "tor2", State: "Established"}
-	r.routes.observe([]*ingotv1.SessionReport{tor1, tor2})
-	s := c.next().lead("L", 5)
-	report := func() *ingotv1.Report {
-		return s.hear("a report", func(m *ingotv1.ConnectRequest) bool { return m.GetReport() != nil }).GetReport()
-	}
-	if diff := cmp.Diff(&ingotv1.Report{Full: true, Sessions: []*ingotv1.SessionReport{tor1, tor2}}, report(), protocmp.Transform()); diff != "" {
-		t.Fatalf("first report (-want +got):\n%s", diff)
-	}
-	s.full(route("r1", "1"))
-
-	up := &ingotv1.SessionReport{Peer: "tor1", State: "Established"}
-	late := &ingotv1.ItemResult{Id: "r1", Digest: "1", Status: ingotv1.ItemResult_STATUS_PENDING, Reason: "no interface"}
-	r.routes.observe([]*ingotv1.SessionReport{up, tor2}, late)
-	if diff := cmp.Diff(&ingotv1.Report{Sessions: []*ingotv1.SessionReport{up}, Results: []*ingotv1.ItemResult{late}}, report(), protocmp.Transform()); diff != "" {
-		t.Errorf("change (-want +got):\n%s", diff)
-	}
-
-	r.routes.observe([]*ingotv1.SessionReport{up})
-	want := &ingotv1.Report{Full: true, Sessions: []*ingotv1.SessionReport{up}, Results: []*ingotv1.ItemResult{late}}
-	if diff := cmp.Diff(want, report(), protocmp.Transform()); diff != "" {
-		t.Errorf("after one vanished (-want +got):\n%s", diff)
-	}
-}
-
-func TestWhatVanishesIsToldByAFullReport(t *testing.T) {
-	session := func(peer, address string) *ingotv1.SessionReport { return &ingotv1.SessionReport{Peer: peer, Address: address} }
-	before := &ingotv1.Report{
-		Sessions: []*ingotv1.SessionReport{session("tor1", "192.0.2.1")},
-		Layer2:   []*ingotv1.Layer2Report{{Address: "192.0.2.9"}},
-		Links:    []*ingotv1.LinkReport{{Name: "eth0"}, {Name: "eth1"}},
-	}
-	tests := []struct {
-		name     string
-		now      *ingotv1.Report
-		delta    *ingotv1.Report
-		vanished bool
-	}{
-		{"nothing", before, &ingotv1.Report{}, false},
-		{"a session", &ingotv1.Report{Layer2: before.Layer2, Links: before.Links}, &ingotv1.Report{}, true},
-		{"an address", &ingotv1.Report{Sessions: before.Sessions, Links: before.Links}, &ingotv1.Report{}, true},
-		{"a link", &ingotv1.Report{Sessions: before.Sessions, Layer2: before.Layer2, Links: before.Links[:1]}, &ingotv1.Report{}, true},
-		{"a session's address", &ingotv1.Report{Sessions: []*ingotv1.SessionReport{session("tor1", "192.0.2.2")}, Layer2: before.Layer2, Links: before.Links},
-			&ingotv1.Report{Sessions: []*ingotv1.SessionReport{session("tor1", "192.0.2.2")}}, true},
-		{"nothing, a link came", &ingotv1.Report{Sessions: before.Sessions, Layer2: before.Layer2, Links: append(before.Links[:2:2], &ingotv1.LinkReport{Name: "eth2"})},
-			&ingotv1.Report{Links: append(before.Links[:2:2], &ingotv1.LinkReport{Name: "eth2"})}, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			var o observations
-			o.replace(before, &ingotv1.Report{})
-			delta := &ingotv1.Report{}
-			if got := o.replace(tt.now, delta); got != tt.vanished {
-				t.Errorf("vanished %v, want %v", got, tt.vanished)
-			}
-			if diff := cmp.Diff(tt.delta, delta, protocmp.Transform()); diff != "" {
-				t.Errorf("delta (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestWrongTokenIsSaidOnceAndMendedByTheNextOne(t *testing.T) {
-	a := newAuthority(t)
-	c := startCentre(t, a, "")
-	r := newRig(t, a, c.address)
-	check(t, os.WriteFile(r.opts.TokenFile, []byte("wrong"), 0o600))
-	r.start()
-	eventually(t, "several attempts", func() bool {
-		n, err := testutil.GatherAndCount(r.registry, "grpc_client_started_total")
-		return err == nil && n > 0 && started(t, r) > 3
-	})
-	if got := r.log.count("does not admit this speaker"); got != 1 {
-		t.Errorf("%d log lines about the token, want 1", got)
-	}
-	if st := r.agent.State(); len(st.GetStreams()) != 1 || !strings.Contains(st.GetStreams()[0].GetLastError(), "not the right one") {
-		t.Errorf("the state does not say why: %v", st)
-	}
-	if r.log.count("wrong\"") > 0 {
-		t.Error("the token is in the log")
-	}
-
-	check(t, os.WriteFile(r.opts.TokenFile, []byte(goodToken), 0o600))
-	c.next()
-}
-
-func TestCentreWithoutOurCertificateIsNotTrusted(t *testing.T) {
-	ours, theirs := newAuthority(t), newAuthority(t)
-	c := startCentre(t, theirs, "")
-	r := newRig(t, ours, c.address).start()
-	eventually(t, "the reason", func() bool { return r.log.count("x509") > 0 })
-
-	// The CA is read for each connection.
-	pem, err := os.ReadFile(theirs.caFile)
-	check(t, err)
-	check(t, os.WriteFile(ours.caFile, pem, 0o600))
-	c.next()
-}
-
-func TestCAMayComeIntoBeingLater(t *testing.T) {
-	a := newAuthority(t)
-	c := startCentre(t, a, "")
-	pem, err := os.ReadFile(a.caFile)
-	check(t, err)
-	check(t, os.Remove(a.caFile))
-	r := newRig(t, a, c.address).start()
-	eventually(t, "the reason", func() bool { return r.log.count("the centre's CA") == 1 })
-	check(t, os.WriteFile(a.caFile, pem, 0o600))
-	c.next()
-}
-
-func TestDrainConnectsAgain(t *testing.T) {
-	a := newAuthority(t)
-	c := startCentre(t, a, "")
-	newRig(t, a, c.address).start()
-	s := c.next().lead("L", 5)
-	s.send(&ingotv1.ConnectResponse{Message: &ingotv1.ConnectResponse_Drain{Drain: &ingotv1.Drain{Reason: "restart"}}})
-	s.ended()
-	c.next()
-}
-
-// Two names for one replica: the second stream supersedes the first, which must not supersede it in turn.
-func TestTwoAddressesOfOneReplicaSettleOnOneStream(t *testing.T) {
-	a := newAuthority(t)
-	one, two := startCentre(t, a, ""), startCentre(t, a, "")
-	r := newRig(t, a, one.address, two.address).start()
-	s1, s2 := one.next().lead("L", 5), two.next().lead("L", 5)
-	eventually(t, "both are known", func() bool {
-		return !slices.ContainsFunc(r.agent.State().GetStreams(), func(s *ingotv1.StreamState) bool { return !s.GetConnected() })
-	})
-	s1.end <- status.Error(codes.Aborted, "superseded")
-	s1.ended()
-	select {
-	case <-one.streams:
-		t.Error("came back although the other stream stands")
-	case <-time.After(10 * r.opts.timing.maxDelay):
-	}
-	s2.end <- status.Error(codes.Unavailable, "gone")
-	two.next()
-}
-
-func TestNamesAreFollowed(t *testing.T) {
-	a := newAuthority(t)
-	c := startCentre(t, a, "")
-	_, port, _ := strings.Cut(c.address, ":")
-	r := newRig(t, a, "centre.example:"+port)
-	addresses := make(chan []string, 1)
-	addresses <- []string{"127.0.0.1", "127.0.0.2"}
-	r.opts.resolve = func(context.Context, string) ([]string, error) {
-		list := <-addresses
-		addresses <- list
-		return list, nil
-	}
-	r.start()
-	c.next().lead("L", 5)
-	endpoints := func() []string {
-		var out []string
-		for _, s := range r.agent.State().GetStreams() {
-			out = append(out, s.GetEndpoint())
-		}
-		return out
-	}
-	eventually(t, "both addresses", func() bool { return cmp.Equal(endpoints(), []string{"127.0.0.1:" + port, "127.0.0.2:" + port}) })
-	<-addresses
-	addresses <- []string{"127.0.0.1"}
-	eventually(t, "the second is gone", func() bool { return cmp.Equal(endpoints(), []string{"127.0.0.1:" + port}) })
-}
-
 func TestAnnouncedMetricAndLogFollowTheItems(t *testing.T) {
 	a := newAuthority(t)
 	c := startCentre(t, a, "")
@@ -458,26 +243,6 @@ func TestStoppingLeavesNoGoroutine(t *testing.T) {
 	eventually(t, "as many goroutines as before", func() bool { return runtime.NumGoroutine() <= before })
 }
 
-func TestDelayIsJitteredAndBounded(t *testing.T) {
-	a := &Agent{}
-	a.opts.timing.setDefaults()
-	denied := status.Error(codes.PermissionDenied, "")
-	for attempt := range 40 {
-		for _, tt := range []struct {
-			err   error
-			limit time.Duration
-		}{{errClosed, 10 * time.Second}, {denied, 30 * time.Second}} {
-			got := a.delay(attempt, tt.err)
-			if got < 200*time.Millisecond || got > tt.limit {
-				t.Errorf("attempt %d after %v: %v", attempt, tt.err, got)
-			}
-		}
-	}
-	if a.delay(0, errClosed) > 400*time.Millisecond {
-		t.Error("the first attempt waits too long")
-	}
-}
-
 func TestNewRefusesWhatCannotWork(t *testing.T) {
 	for name, opts := range map[string]Options{
 		"no node":      {Endpoints: []string{"a:1"}},
@@ -492,73 +257,9 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	}
 }
 
-func TestOutboxMergesWhatWaits(t *testing.T) {
-	o := newOutbox()
-	result := func(id string, s ingotv1.ItemResult_Status) *ingotv1.ItemResult {
-		return &ingotv1.ItemResult{Id: id, Status: s}
-	}
-	full := &ingotv1.Report{Full: true, Sessions: []*ingotv1.SessionReport{{Peer: "a"}, {Peer: "b"}}}
-	o.report(&ingotv1.Report{Sessions: full.Sessions[:1], Results: []*ingotv1.ItemResult{result("x", 3)}}, full)
-	o.report(&ingotv1.Report{Sessions: full.Sessions[1:], Results: []*ingotv1.ItemResult{result("y", 1)}}, full)
-	o.add(&ingotv1.Report{Results: []*ingotv1.ItemResult{result("x", 1)}})
-	o.ack(&ingotv1.Ack{Nonce: 1})
-	o.beat(&ingotv1.Heartbeat{Echo: 1})
-	o.beat(&ingotv1.Heartbeat{Echo: 2})
-
-	var got []*ingotv1.ConnectRequest
-	for m := o.next(); m != nil; m = o.next() {
-		got = append(got, m)
-	}
-	want := []*ingotv1.ConnectRequest{
-		{Message: &ingotv1.ConnectRequest_Heartbeat{Heartbeat: &ingotv1.Heartbeat{Echo: 2}}},
-		{Message: &ingotv1.ConnectRequest_Ack{Ack: &ingotv1.Ack{Nonce: 1}}},
-		{Message: &ingotv1.ConnectRequest_Report{Report: &ingotv1.Report{
-			Full: true, Sessions: full.Sessions, Results: []*ingotv1.ItemResult{result("x", 1), result("y", 1)},
-		}}},
-	}
-	if diff := cmp.Diff(want, got, protocmp.Transform(), cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("sent (-want +got):\n%s", diff)
-	}
-}
-
-func TestLongReportsAreSentInParts(t *testing.T) {
-	o := newOutbox()
-	r := &ingotv1.Report{Full: true}
-	for i := range 2*resultsPerMessage + 1 {
-		r.Results = append(r.Results, &ingotv1.ItemResult{Id: fmt.Sprint(i)})
-	}
-	o.report(r, r)
-	var sizes []int
-	for m := o.next(); m != nil; m = o.next() {
-		if m.GetReport().GetFull() != (len(sizes) == 0) {
-			t.Errorf("part %d: full is %v", len(sizes), m.GetReport().GetFull())
-		}
-		sizes = append(sizes, len(m.GetReport().GetResults()))
-	}
-	if diff := cmp.Diff([]int{resultsPerMessage, resultsPerMessage, 1}, sizes); diff != "" {
-		t.Errorf("parts (-want +got):\n%s", diff)
-	}
-}
-
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// started counts the streams that the agent tried to open.
-func started(t *testing.T, r *rig) float64 {
-	t.Helper()
-	families, err := r.registry.Gather()
-	check(t, err)
-	var n float64
-	for _, f := range families {
-		if f.GetName() == "grpc_client_started_total" {
-			for _, m := range f.GetMetric() {
-				n += m.GetCounter().GetValue()
-			}
-		}
-	}
-	return n
 }
