@@ -2,8 +2,11 @@ package bgp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"os"
 	"sync/atomic"
 
 	gobgplog "github.com/osrg/gobgp/v3/pkg/log"
@@ -72,7 +75,7 @@ func (l *gobgpLogger) catch(msg string, f gobgplog.Fields) {
 	}
 	switch msg {
 	case "failed to connect":
-		s.fault(fmt.Sprintf("connect: %v", f["Error"]))
+		s.fault(connectPrefix + connectWords(f["Error"]))
 	case "received notification":
 		s.fault("the peer closed the session: " + fieldWords(f))
 	case "sent notification":
@@ -92,6 +95,26 @@ func (l *gobgpLogger) catch(msg string, f gobgplog.Fields) {
 			}
 		}
 	}
+}
+
+// connectPrefix begins every fault that is a failure to connect.
+const connectPrefix = "connect: "
+
+// connectWords leaves out the addresses, which every report of a session has anyway.
+func connectWords(v any) string {
+	err, ok := v.(error)
+	if !ok {
+		return fmt.Sprint(v)
+	}
+	var operation *net.OpError
+	if errors.As(err, &operation) {
+		err = operation.Err
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
+	}
+	return err.Error()
 }
 
 // fieldWords reads the two forms in which gobgp logs a NOTIFICATION.

@@ -27,6 +27,7 @@ type path struct {
 
 // route is a BgpRoute item, checked.
 type route struct {
+	item   *ingotv1.Item // that it was read from
 	prefix netip.Prefix
 	peers  map[string]attributes
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -177,10 +178,13 @@ func (s *session) fault(words string) {
 	news := s.lastError != words
 	s.lastError = words
 	s.mu.Unlock()
-	if news {
-		s.log.Debug("BGP session trouble", "error", words)
-		s.changed()
+	if !news {
+		return
 	}
+	if why, ok := strings.CutPrefix(words, connectPrefix); ok {
+		s.log.Warn("failed to connect to peer", "op", "connect", "error", why)
+	}
+	s.changed()
 }
 
 // observe follows the wire's transitions.

@@ -143,7 +143,7 @@ func (s *Speaker) Apply(_ context.Context, items []*ingotv1.Item, restored bool)
 // take parses the items into configs and routes. Of an item that is refused, the last good content stays.
 func (s *Speaker) take(items []*ingotv1.Item, errors map[string]string) []*ingotv1.Item {
 	var mine []*ingotv1.Item
-	configs, routes := make(map[string]sessionConfig), make(map[string]route)
+	configs, routes := make(map[string]sessionConfig), make(map[string]route, len(s.routes))
 	peers := make(map[string]bool)
 	s.refused = make(map[string]string)
 	for _, item := range items {
@@ -169,6 +169,10 @@ func (s *Speaker) take(items []*ingotv1.Item, errors map[string]string) []*ingot
 			configs[id] = cfg
 		case *ingotv1.Item_BgpRoute:
 			mine = append(mine, item)
+			if old, ok := s.routes[id]; ok && old.item == item {
+				routes[id] = old // items never change: this one is known
+				continue
+			}
 			r, err := parseRoute(content.BgpRoute)
 			if err != nil {
 				errors[id] = err.Error()
@@ -177,6 +181,7 @@ func (s *Speaker) take(items []*ingotv1.Item, errors map[string]string) []*ingot
 				}
 				continue
 			}
+			r.item = item
 			routes[id] = r
 		}
 	}
@@ -190,7 +195,7 @@ func (s *Speaker) wants() map[string]map[netip.Prefix]attributes {
 	for _, r := range s.routes {
 		for peer, attrs := range r.peers {
 			if wants[peer] == nil {
-				wants[peer] = make(map[netip.Prefix]attributes)
+				wants[peer] = make(map[netip.Prefix]attributes, len(s.routes))
 			}
 			wants[peer][r.prefix] = attrs
 		}

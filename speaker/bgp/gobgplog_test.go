@@ -1,0 +1,58 @@
+package bgp
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+
+	gobgplog "github.com/osrg/gobgp/v3/pkg/log"
+	bgppacket "github.com/osrg/gobgp/v3/pkg/packet/bgp"
+)
+
+func TestFaultsAreCaughtFromTheLog(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	tests := map[string]struct {
+		msg    string
+		fields gobgplog.Fields
+		want   string
+	}{
+		"refused":          {"failed to connect", gobgplog.Fields{"Error": refused}, "connect: connection refused"},
+		"hold timer":       {"hold timer expired", nil, "hold timer expired (code 4, subcode 0)"},
+		"received":         {"received notification", gobgplog.Fields{"Code": uint8(6), "Subcode": uint8(2), "Communicated-Reason": "maintenance"}, `the peer closed the session: cease: administrative shutdown (code 6, subcode 2): "maintenance"`},
+		"sent, as error":   {"sent notification", gobgplog.Fields{"Data": bgppacket.NewMessageError(2, 2, nil, "as number mismatch")}, "OPEN message error: bad peer AS (code 2, subcode 2): as number mismatch"},
+		"connection lost":  {"Peer Down", gobgplog.Fields{"Reason": "read-failed"}, "the connection was lost"},
+		"peer is refused":  {"state changed", gobgplog.Fields{"old": "BGP_FSM_OPENSENT", "new": "BGP_FSM_IDLE", "reason": "read-failed"}, "the peer closed the connection before the session was established"},
+		"nothing to catch": {"Peer Up", nil, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var got string
+			l := &gobgpLogger{log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+			l.sink.Store(&faultSink{peer: "tor1", fault: func(words string) { got = words }})
+			l.Debug(tt.msg, tt.fields)
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestGobgpCannotEndTheProcess(t *testing.T) {
+	var lines int
+	l := &gobgpLogger{log: slog.New(slog.NewTextHandler(writer(func([]byte) { lines++ }), nil))}
+	l.Fatal("fatal", nil)
+	l.Panic("panic", nil)
+	if lines != 2 {
+		t.Errorf("%d lines were logged, want 2", lines)
+	}
+}
+
+type writer func([]byte)
+
+func (w writer) Write(b []byte) (int, error) {
+	w(b)
+	return len(b), nil
+}
