@@ -59,6 +59,9 @@ func run(ctx context.Context, places control.LabPlaces, place string, argv []str
 	if err := enter(places.PID, place); err != nil {
 		return fmt.Errorf("entering %s: %w", place, err)
 	}
+	if err := os.Chdir(dir); err != nil { // entering led to the root
+		return err
+	}
 	for name, value := range map[string]string{
 		"PATH":       strings.Join([]string{filepath.Dir(self), os.Getenv("PATH"), "/usr/sbin", "/sbin"}, ":"),
 		"KUBECONFIG": places.KubeConfig, // the user's own is for the host
@@ -72,7 +75,6 @@ func run(ctx context.Context, places control.LabPlaces, place string, argv []str
 		return err
 	}
 	program := exec.Command(self, append([]string{"leashed", path}, argv...)...)
-	program.Dir = dir
 	program.Stdin, program.Stdout, program.Stderr = os.Stdin, os.Stdout, os.Stderr
 	// A terminal tells the program of Ctrl-C by itself; what was sent to this process alone is passed on.
 	sent := make(chan os.Signal, 8)
