@@ -189,7 +189,7 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 func (e *engine) gather(ctx context.Context) (*inputs, error) {
 	in := &inputs{lead: e.hub.lead.Load()}
 	if in.lead == nil {
-		return nil, errors.New("another replica leads")
+		return nil, errors.New("this replica does not lead")
 	}
 	e.mu.Lock()
 	in.config, in.revision = e.config, e.revision
@@ -298,8 +298,9 @@ func (e *engine) publish(in *inputs, out *plan.Output, layer2 bool) {
 	h.nodes.wakeAll()
 }
 
-// explain keeps the reasons for which items left the plan.
+// explain keeps the reasons for which items left the plan, and says what is withheld.
 func (e *engine) explain(out *plan.Output) {
+	logWithheld(e.hub.log, e.last, out)
 	words := newReasons(out, func(name types.NamespacedName) bool {
 		_, ok := e.hub.cluster.Service(name)
 		return ok

@@ -43,6 +43,8 @@ const patience = 20 * time.Second
 
 // memory is a Store in memory, whose failures and leadership the test decides.
 type memory struct {
+	lineage string
+
 	mu        sync.Mutex
 	config    *metallb.Configuration
 	revision  int64
@@ -57,7 +59,7 @@ type memory struct {
 }
 
 func newMemory(config *metallb.Configuration) *memory {
-	m := &memory{config: config, revision: 1, decisions: map[netip.Addr]plan.Decision{}, changed: make(chan struct{}, 1), may: make(chan struct{}, 1)}
+	m := &memory{lineage: "ours", config: config, revision: 1, decisions: map[netip.Addr]plan.Decision{}, changed: make(chan struct{}, 1), may: make(chan struct{}, 1)}
 	m.changed <- struct{}{}
 	m.may <- struct{}{}
 	return m
@@ -69,7 +71,7 @@ func (m *memory) set(f func(*memory)) {
 	f(m)
 }
 
-func (m *memory) Lineage() string { return "ours" }
+func (m *memory) Lineage() string { return m.lineage }
 
 func (m *memory) Snapshot(context.Context) (*metallb.Configuration, int64, error) {
 	m.mu.Lock()
@@ -141,6 +143,8 @@ type centre struct {
 	client *fake.Clientset
 	conn   *grpc.ClientConn
 	stop   func() error
+	// address is where it listens.
+	address string
 }
 
 // configuration announces 10.0.0.0/24 to peer tor, and 10.0.1.0/24 by layer 2.
@@ -183,13 +187,21 @@ func service(name, ip string) *corev1.Service {
 // newCentre starts a hub for the nodes of the cluster that objects describe.
 func newCentre(t *testing.T, store *memory, objects ...runtime.Object) *centre {
 	t.Helper()
+	return newCentreAt(t, "127.0.0.1:0", store, objects...)
+}
+
+func newCentreAt(t *testing.T, address string, store *memory, objects ...runtime.Object) *centre {
+	t.Helper()
 	c := &centre{t: t, store: store, client: fake.NewClientset(objects...)}
 	c.client.PrependReactor("create", "tokenreviews", reviewToken)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate, roots := certify(t)
+	c.address = listener.Addr().String()
+	certificate := certify()
+	roots := x509.NewCertPool()
+	roots.AddCert(certificate.Leaf)
 	away := &restfake.RESTClient{Client: restfake.CreateHTTPClient(func(*http.Request) (*http.Response, error) { return nil, errors.New("away") })}
 	c.hub, err = newHub(Options{
 		Replica: "apiserver-0", Namespace: "metallb-system", Client: c.client, Store: store, DigestKey: []byte("0123456789abcdef"),
@@ -245,25 +257,23 @@ func reviewToken(action kubetesting.Action) (bool, runtime.Object, error) {
 	return true, review, nil
 }
 
-func certify(t *testing.T) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
+// certify makes the certificate of every centre, once.
+var certify = sync.OnceValue(func() tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"apiserver"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
-	roots := x509.NewCertPool()
-	roots.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
-}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+})
 
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, ok func() bool) {

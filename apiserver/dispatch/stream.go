@@ -89,7 +89,7 @@ func (h *Hub) connect(w wire) error {
 		"version", hello.GetVersion(), "lineage", hello.GetLineage(), "held", len(hello.GetHeld()))
 
 	sendErr := make(chan error, 1)
-	go func() { sendErr <- transmit(w, s.out) }()
+	go func() { sendErr <- transmit(ctx, w, s.out) }()
 	err = s.run(ctx, in, recvErr, sendErr)
 	h.log.Info("speaker disconnected", "event", "speakerDisconnected", "node", hello.GetNode(), "instance", hello.GetInstance(), "reason", err)
 	return err
@@ -116,14 +116,21 @@ func receive(ctx context.Context, w wire) (<-chan *ingotv1.ConnectRequest, <-cha
 	return in, failed
 }
 
-// transmit sends what comes through out, until it is closed or the stream breaks.
-func transmit(w wire, out <-chan *ingotv1.ConnectResponse) error {
-	for m := range out {
-		if err := w.Send(m); err != nil {
-			return err
+// transmit sends what comes through out, until it is closed, or the stream breaks or is over.
+func transmit(ctx context.Context, w wire, out <-chan *ingotv1.ConnectResponse) error {
+	for {
+		select {
+		case m, ok := <-out:
+			if !ok {
+				return nil
+			}
+			if err := w.Send(m); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	return nil
 }
 
 func awaitHello(ctx context.Context, in <-chan *ingotv1.ConnectRequest, failed <-chan error) (*ingotv1.Hello, error) {

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
 
@@ -28,6 +29,7 @@ func (a *Authenticator) StreamInterceptor(guarded ...string) grpc.StreamServerIn
 		}
 		ctx, err := a.admit(stream.Context())
 		if err != nil {
+			a.refuse(stream.Context(), err)
 			return err
 		}
 		return handler(srv, &admitted{ServerStream: stream, ctx: ctx})
@@ -40,12 +42,22 @@ func (a *Authenticator) UnaryInterceptor(guarded ...string) grpc.UnaryServerInte
 		if !covers(guarded, info.FullMethod) {
 			return handler(ctx, req)
 		}
-		ctx, err := a.admit(ctx)
+		admitted, err := a.admit(ctx)
 		if err != nil {
+			a.refuse(ctx, err)
 			return nil, err
 		}
-		return handler(ctx, req)
+		return handler(admitted, req)
 	}
+}
+
+// refuse says in the log who was not admitted; callers wait longer and longer before they try again.
+func (a *Authenticator) refuse(ctx context.Context, err error) {
+	from := "unknown"
+	if p, ok := peer.FromContext(ctx); ok {
+		from = p.Addr.String()
+	}
+	a.log.Warn("caller refused", "event", "callerRefused", "from", from, "code", status.Code(err).String(), "error", status.Convert(err).Message())
 }
 
 func covers(guarded []string, method string) bool {
