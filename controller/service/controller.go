@@ -90,7 +90,9 @@ func (c *Controller) reset() {
 func (c *Controller) Run(ctx context.Context) error {
 	c.reset()
 	defer c.reset()
+	c.mu.Lock()
 	c.queue = workqueue.NewTypedRateLimitingQueue(newBackoff())
+	c.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
