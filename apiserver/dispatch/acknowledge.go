@@ -71,9 +71,9 @@ func (s *stream) report(r *ingotv1.Report, now time.Time) {
 	s.hub.nodes.observe(s, r, now)
 	outcomes := map[ingotv1.Lane][]outcome{}
 	for _, result := range r.GetResults() {
-		id := ingotv1.Lane_LANE_ROUTING
+		id := routingLane
 		if _, ok := heldAddress(result.GetId()); ok {
-			id = ingotv1.Lane_LANE_LAYER2
+			id = layer2Lane
 		}
 		if o, ok := s.lanes[id].reported(result, s.welcome); ok {
 			outcomes[id] = append(outcomes[id], o)

@@ -41,13 +41,16 @@ type engine struct {
 	gate      gate
 	decisions map[netip.Addr]plan.Decision // as stored, in the epoch loaded
 	loaded    uint64
-	last      *plan.Output // what was last made into orders
-	retry     *backoff
-	closed    string // why nothing is sent, as last logged
+	// last are the plans last made into orders, by lane; said is the output last logged.
+	last   map[ingotv1.Lane]map[string]*plan.NodePlan
+	said   *plan.Output
+	retry  *backoff
+	closed string // why nothing is sent, as last logged
 }
 
 func newEngine(h *Hub, key []byte, class string) *engine {
-	return &engine{hub: h, key: key, class: class, kicked: make(chan struct{}, 1), removed: newRemovals(), retry: newBackoff()}
+	return &engine{hub: h, key: key, class: class, kicked: make(chan struct{}, 1), removed: newRemovals(), retry: newBackoff(),
+		last: map[ingotv1.Lane]map[string]*plan.NodePlan{}}
 }
 
 // kick says that something changed.
@@ -272,7 +275,7 @@ func (e *engine) publish(in *inputs, out *plan.Output, layer2 bool) {
 	before := h.desired.Load()
 	by := stamp{lineage: h.store.Lineage(), epoch: in.lead.epoch, revision: in.revision, adoption: in.adoption}
 	next := compose(by, before, out.Nodes, func(node string, lane ingotv1.Lane) map[string]*ingotv1.Item {
-		if lane == ingotv1.Lane_LANE_LAYER2 && !layer2 {
+		if lane == layer2Lane && !layer2 {
 			if old := before.order(node, lane); old != nil && old.epoch == by.epoch {
 				return old.items
 			}
@@ -283,8 +286,11 @@ func (e *engine) publish(in *inputs, out *plan.Output, layer2 bool) {
 		}
 		return map[string]*ingotv1.Item{}
 	})
+	e.explain(out, routingLane)
 	if layer2 {
-		e.explain(out)
+		e.explain(out, layer2Lane)
+		logWithheld(h.log, e.said, out)
+		e.said = out
 		h.nodes.forget(func(name string) bool { return out.Nodes[name] != nil })
 		e.removed.forget(out.Nodes)
 	}
@@ -298,19 +304,18 @@ func (e *engine) publish(in *inputs, out *plan.Output, layer2 bool) {
 	h.nodes.wakeAll()
 }
 
-// explain keeps the reasons for which items left the plan, and says what is withheld.
-func (e *engine) explain(out *plan.Output) {
-	logWithheld(e.hub.log, e.last, out)
+// explain keeps the reasons for which items left the plan in a lane.
+func (e *engine) explain(out *plan.Output, lane ingotv1.Lane) {
 	words := newReasons(out, func(name types.NamespacedName) bool {
 		_, ok := e.hub.cluster.Service(name)
 		return ok
 	})
 	for node, after := range out.Nodes {
-		var before *plan.NodePlan
-		if e.last != nil {
-			before = e.last.Nodes[node]
+		var before map[string]*ingotv1.Item
+		if p := e.last[lane][node]; p != nil {
+			before = p.Items[lane]
 		}
-		e.removed.note(node, before, after, words.why)
+		e.removed.note(node, before, after.Items[lane], words.why)
 	}
-	e.last = out
+	e.last[lane] = out.Nodes
 }

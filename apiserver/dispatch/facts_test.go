@@ -33,7 +33,7 @@ func (r *rig) connect(node string, held ...*ingotv1.HeldItem) *stream {
 
 func holds(address string, term uint64) *ingotv1.HeldItem {
 	return &ingotv1.HeldItem{
-		Lane: ingotv1.Lane_LANE_LAYER2, Id: "layer2/" + address, Digest: "1",
+		Lane: layer2Lane, Id: "layer2/" + address, Digest: "1",
 		Status: ingotv1.ItemResult_STATUS_APPLIED, Term: term, Role: ingotv1.Layer2Address_ROLE_OWNER,
 	}
 }

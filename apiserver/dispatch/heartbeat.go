@@ -70,7 +70,7 @@ func (s *stream) beat(now time.Time) error {
 		return err
 	}
 	interval := idleInterval
-	if len(s.lanes[ingotv1.Lane_LANE_LAYER2].held) > 0 {
+	if len(s.lanes[layer2Lane].held) > 0 {
 		interval = heartbeatInterval
 	}
 	if !s.greeted || !s.pulse.due(now, interval) {

@@ -17,8 +17,6 @@ import (
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
-const layer2Lane = ingotv1.Lane_LANE_LAYER2
-
 func expect(t *testing.T, u *ingotv1.Update, full bool, want string) {
 	t.Helper()
 	if got := names(u); got != want || u.GetFullBegin() != full || u.GetFullEnd() != full {
@@ -103,7 +101,7 @@ func TestReconnectSendsNothingThatIsHeldAndSaysNothingAgain(t *testing.T) {
 	u = again.update(routing)
 	expect(t, u, true, "=bgp-route/10.0.0.1/32 =bgp-session/tor")
 	again.ack(applied(u))
-	again.silence()
+	again.obey()
 	if got := c.messages(); len(got) != 1 {
 		t.Errorf("events %v, want the first only", got)
 	}
@@ -168,7 +166,7 @@ func TestOwnerIsStoredBeforeItIsSent(t *testing.T) {
 	u := p.update(routing)
 	expect(t, u, true, "+bgp-session/tor +bgp-route/10.0.0.1/32")
 	p.ack(applied(u))
-	p.silence()
+	p.silence() // nothing of layer 2
 
 	store.set(func(m *memory) { m.failSave = nil })
 	u = p.update(layer2Lane)
@@ -260,9 +258,7 @@ func TestLostLeadershipSilencesAndTheNextBeginsAnew(t *testing.T) {
 	c := newCentre(t, newMemory(configuration()), nodeNamed("node1"))
 	p := c.connect(hello("node1"))
 	p.welcomeLeading()
-	u := p.update(routing)
-	p.ack(applied(u))
-	p.silence()
+	p.obey()
 
 	c.store.set(func(m *memory) { close(m.done) })
 	if w := p.welcome(); w.GetLeading() || w.GetEpoch() != 0 {
@@ -275,7 +271,7 @@ func TestLostLeadershipSilencesAndTheNextBeginsAnew(t *testing.T) {
 	if w := p.welcomeLeading(); w.GetEpoch() != 2 {
 		t.Errorf("epoch %d, want 2", w.GetEpoch())
 	}
-	u = p.update(routing)
+	u := p.update(routing)
 	expect(t, u, true, "+bgp-route/10.0.0.1/32 =bgp-session/tor")
 	if u.GetEpoch() != 2 {
 		t.Errorf("update of epoch %d, want 2", u.GetEpoch())
@@ -288,9 +284,10 @@ func TestFencedLeaderResigns(t *testing.T) {
 	store.failSave = ErrNotLeader
 	c := newCentre(t, store, nodeNamed("node1"), service("web", "10.0.1.1"), slice("web"))
 	p := c.connect(hello("node1"))
-	for w := p.welcome(); ; w = p.welcome() {
-		if !w.GetLeading() && c.hub.lead.Load() == nil {
-			break
+	for led, resigned := false, false; !led || !resigned; {
+		if w := p.next().GetWelcome(); w != nil {
+			resigned = led && !w.GetLeading()
+			led = led || w.GetLeading()
 		}
 	}
 	p.silence()

@@ -12,7 +12,7 @@ import (
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
-const routing = ingotv1.Lane_LANE_ROUTING
+const routing = routingLane
 
 var start = time.Unix(1_000_000, 0)
 

@@ -7,8 +7,13 @@ import (
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
-// lanes are all lanes, in the order in which they are served.
-var allLanes = []ingotv1.Lane{ingotv1.Lane_LANE_LAYER2, ingotv1.Lane_LANE_ROUTING}
+const (
+	layer2Lane  = ingotv1.Lane_LANE_LAYER2
+	routingLane = ingotv1.Lane_LANE_ROUTING
+)
+
+// allLanes are in the order in which they are served.
+var allLanes = []ingotv1.Lane{layer2Lane, routingLane}
 
 // stamp is in whose name an order is given; see ingotv1.Update.
 type stamp struct {

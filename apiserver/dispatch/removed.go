@@ -31,31 +31,26 @@ func (r *removals) reason(node, id string) (string, bool) {
 	return reason, ok
 }
 
-// note compares the plans of a node before and after, and asks why for each item that left.
-func (r *removals) note(node string, before, after *plan.NodePlan, why func(node string, item *ingotv1.Item) string) {
+// note compares what a node had in a lane with what it shall have, and asks why for each item that left.
+func (r *removals) note(node string, before, after map[string]*ingotv1.Item, why func(node string, item *ingotv1.Item) string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	reasons := r.byNode[node]
-	for lane, items := range after.Items {
-		if len(reasons) > 0 {
-			for id := range items {
-				delete(reasons, id)
-			}
+	if len(reasons) > 0 {
+		for id := range after {
+			delete(reasons, id)
 		}
-		if before == nil {
+	}
+	for id, item := range before {
+		if _, stays := after[id]; stays {
 			continue
 		}
-		for id, item := range before.Items[lane] {
-			if _, stays := items[id]; stays {
-				continue
-			}
-			if reasons == nil {
-				reasons = map[string]string{}
-				r.byNode[node] = reasons
-			}
-			if len(reasons) < maxReasons {
-				reasons[id] = why(node, item)
-			}
+		if reasons == nil {
+			reasons = map[string]string{}
+			r.byNode[node] = reasons
+		}
+		if len(reasons) < maxReasons {
+			reasons[id] = why(node, item)
 		}
 	}
 }

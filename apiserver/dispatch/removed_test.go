@@ -13,30 +13,34 @@ import (
 )
 
 func planOf(items ...*ingotv1.Item) *plan.NodePlan {
-	p := &plan.NodePlan{Items: map[ingotv1.Lane]map[string]*ingotv1.Item{ingotv1.Lane_LANE_LAYER2: {}, routing: {}}}
+	p := &plan.NodePlan{Items: map[ingotv1.Lane]map[string]*ingotv1.Item{layer2Lane: {}, routing: {}}}
 	for _, item := range items {
 		lane := routing
 		if item.GetLayer2Address() != nil {
-			lane = ingotv1.Lane_LANE_LAYER2
+			lane = layer2Lane
 		}
 		p.Items[lane][item.GetId()] = item
 	}
 	return p
 }
 
+func routesOf(items ...*ingotv1.Item) map[string]*ingotv1.Item {
+	return planOf(items...).Items[routing]
+}
+
 func TestRemovalsKeepTheirReasonUntilTheItemReturns(t *testing.T) {
 	r := newRemovals()
 	why := func(node string, item *ingotv1.Item) string { return node + " lost " + item.GetId() }
-	r.note("node1", nil, planOf(route("a", "1"), route("b", "1")), why)
-	r.note("node1", planOf(route("a", "1"), route("b", "1")), planOf(route("b", "1")), why)
-	r.note("node1", planOf(route("b", "1")), planOf(), why)
+	r.note("node1", nil, routesOf(route("a", "1"), route("b", "1")), why)
+	r.note("node1", routesOf(route("a", "1"), route("b", "1")), routesOf(route("b", "1")), why)
+	r.note("node1", routesOf(route("b", "1")), routesOf(), why)
 
 	for id, want := range map[string]string{"bgp-route/a": "node1 lost bgp-route/a", "bgp-route/b": "node1 lost bgp-route/b"} {
 		if got, ok := r.reason("node1", id); !ok || got != want {
 			t.Errorf("reason of %s: %q, %t", id, got, ok)
 		}
 	}
-	r.note("node1", planOf(), planOf(route("a", "1")), why)
+	r.note("node1", routesOf(), routesOf(route("a", "1")), why)
 	if _, ok := r.reason("node1", "bgp-route/a"); ok {
 		t.Error("an item that is back still has a reason to be gone")
 	}
@@ -53,7 +57,7 @@ func TestRemovalsAreBounded(t *testing.T) {
 		item := route(fmt.Sprint(i), "1")
 		before.Items[routing][item.GetId()] = item
 	}
-	r.note("node1", before, planOf(), func(string, *ingotv1.Item) string { return "x" })
+	r.note("node1", before.Items[routing], routesOf(), func(string, *ingotv1.Item) string { return "x" })
 	if got := len(r.byNode["node1"]); got != maxReasons {
 		t.Errorf("%d reasons kept, want %d", got, maxReasons)
 	}

@@ -426,6 +426,29 @@ func (p *peer) silence() {
 	}
 }
 
+// obey acknowledges what comes until nothing but heartbeats does.
+func (p *peer) obey() {
+	p.t.Helper()
+	for len(p.beats) > 0 {
+		<-p.beats
+	}
+	for quiet := 0; quiet < 2; {
+		select {
+		case m := <-p.in:
+			if u := m.GetUpdate(); u != nil {
+				p.ack(applied(u))
+			}
+			quiet = 0
+		case err := <-p.failed:
+			p.t.Fatalf("%s: the stream ended: %v", p.node, err)
+		case <-p.beats:
+			quiet++
+		case <-time.After(patience):
+			p.t.Fatalf("%s: not even a heartbeat", p.node)
+		}
+	}
+}
+
 func hello(node string, held ...*ingotv1.HeldItem) *ingotv1.Hello {
 	return &ingotv1.Hello{Node: node, Instance: "instance of " + node, Lineage: "ours", Held: held}
 }

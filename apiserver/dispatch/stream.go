@@ -160,7 +160,7 @@ func checkHello(hello *ingotv1.Hello, caller identity.Caller) error {
 		return status.Error(codes.InvalidArgument, "hello names no instance")
 	}
 	for _, held := range hello.GetHeld() {
-		if held.GetId() == "" || held.GetLane() != ingotv1.Lane_LANE_LAYER2 && held.GetLane() != ingotv1.Lane_LANE_ROUTING {
+		if held.GetId() == "" || held.GetLane() != layer2Lane && held.GetLane() != routingLane {
 			return status.Errorf(codes.InvalidArgument, "hello holds item %q in lane %s", held.GetId(), held.GetLane())
 		}
 	}
@@ -340,7 +340,7 @@ func (s *stream) overdue(now time.Time) error {
 
 // laneName is the name of a lane in metrics and logs.
 func laneName(id ingotv1.Lane) string {
-	if id == ingotv1.Lane_LANE_LAYER2 {
+	if id == layer2Lane {
 		return "layer2"
 	}
 	return "routing"
