@@ -106,11 +106,11 @@ func build(o options, log *slog.Logger) (*service.Controller, *service.Election,
 	}
 	client, err := kubernetes.NewForConfigAndClient(service.Compact(config), hc)
 	if err != nil {
-		return nil, nil, fmt.Errorf("Kubernetes client: %w", err)
+		return nil, nil, fmt.Errorf("client of Kubernetes: %w", err)
 	}
 	pools, err := service.NewPoolClient(config, hc)
 	if err != nil {
-		return nil, nil, fmt.Errorf("metallb.io client: %w", err)
+		return nil, nil, fmt.Errorf("client of metallb.io: %w", err)
 	}
 	// A Pod's name outlives its containers, so that a restarted one goes on with the lease it has.
 	identity, err := os.Hostname()

@@ -61,44 +61,6 @@ func (d *desk) forget(key string) bool {
 	return d.ips.Release(key)
 }
 
-// reserve takes over the addresses that a Service shows, before anybody is served, so that nobody else gets them.
-// Whether the Service may go on with them is for decide to say, and what could not be taken over as well.
-func (d *desk) reserve(svc *corev1.Service) {
-	if svc.Spec.Type != corev1.ServiceTypeLoadBalancer || !d.ofOurClass(svc) {
-		return
-	}
-	req, _ := newRequest(svc) // unusable cluster IPs are reported by decide; the addresses are no less in use
-	_, _ = d.takeOver(svc, req.facts)
-}
-
-// takeOver makes svc the holder of the addresses that its status shows. They are foreign where no pool has them, there
-// are pools, and the annotation by which we mark ours is missing. What no pool allows is kept otherwise: nobody saw
-// the pools change, and perhaps they are not all here. The error says who else holds them.
-func (d *desk) takeOver(svc *corev1.Service, facts ipam.Service) (foreign bool, err error) {
-	addrs := ingressAddrs(svc)
-	if len(addrs) == 0 {
-		return false, nil
-	}
-	_, err = d.ips.Assign(facts, addrs)
-	if !errors.Is(err, ipam.ErrNotAllowed) {
-		return false, err
-	}
-	recorded, ours := svc.Annotations[allocatedFrom]
-	ofPool := slices.ContainsFunc(addrs, func(addr netip.Addr) bool {
-		_, ok := d.ips.OfPool(addr)
-		return ok
-	})
-	if !ours && !ofPool && d.ips.HasPools() {
-		return true, nil
-	}
-	cause := err
-	if err = d.ips.Keep(facts, addrs, recorded); err == nil {
-		d.log.Warn("keeping an address that no pool allows", "event", "assignmentKept", "service", facts.Key,
-			"ip", texts(addrs), "pool", recorded, "error", cause)
-	}
-	return false, err
-}
-
 // ofOurClass is spec.md section 4.8.
 func (d *desk) ofOurClass(svc *corev1.Service) bool {
 	if svc.Spec.LoadBalancerClass == nil {
@@ -191,18 +153,6 @@ func (x *decision) understand(svc *corev1.Service) bool {
 	return true
 }
 
-// adopt takes over what the status of a Service shows that is seen for the first time.
-func (x *decision) adopt(svc *corev1.Service) {
-	foreign, err := x.takeOver(svc, x.req.facts)
-	switch {
-	case err != nil:
-		x.clearWithEvent(err)
-	case foreign:
-		x.log.Info("replacing addresses that are of no pool and not ours", "event", "clearAssignment",
-			"reason", "foreign", "ip", texts(ingressAddrs(svc)))
-	}
-}
-
 // review takes back what the Service holds and must not, or does not want, any longer.
 func (x *decision) review() {
 	held, holds := x.ips.Holding(x.key)
@@ -244,76 +194,6 @@ func (x *decision) review() {
 	delete(x.rec.said, "LoadBalancerFailed")
 }
 
-// provide gives the Service what it lacks.
-func (x *decision) provide() {
-	held, holds := x.ips.Holding(x.key)
-	if holds {
-		delete(x.rec.said, allocationFailed)
-		if x.req.families.Either && len(held.Addrs) == 1 && len(x.req.addrs) == 0 && x.req.addrsErr == nil {
-			x.extend(held)
-		}
-		return
-	}
-	as, err := x.allocate()
-	if err != nil {
-		x.pending = true
-		x.rec.unknownPool = ""
-		// Without any pool there is nothing to tell a user that is not plain (spec.md section 4.3, step 2).
-		if x.ips.HasPools() && x.say(corev1.EventTypeWarning, allocationFailed, fmt.Sprintf("Failed to allocate IP for %q: %v", x.key, err)) {
-			x.log.Error("IP allocation failed", "op", "allocateIPs", "error", err)
-		}
-		return
-	}
-	delete(x.rec.said, allocationFailed)
-	x.notes = append(x.notes, note{corev1.EventTypeNormal, "IPAllocated", "Assigned IP " + ipam.Quoted(as.Addrs)})
-	x.log.Info("IP address assigned by controller", "event", "ipAllocated", "ip", texts(as.Addrs), "pool", as.Pool)
-}
-
-const allocationFailed = "AllocationFailed"
-
-// allocate is spec.md section 4.5, except that a pool that does not exist counts as not asked for.
-func (x *decision) allocate() (ipam.Assignment, error) {
-	if x.req.addrsErr != nil {
-		return ipam.Assignment{}, x.req.addrsErr
-	}
-	pool := x.req.pool
-	x.rec.unknownPool = ""
-	if pool != "" && x.ips.HasPools() && !x.ips.HasPool(pool) {
-		x.rec.unknownPool = pool
-		x.sayUnknownPool()
-		pool = ""
-	}
-	switch {
-	case len(x.req.addrs) == 0 && pool == "":
-		return x.ips.Allocate(x.req.facts, x.req.families)
-	case len(x.req.addrs) == 0:
-		return x.ips.AllocateFrom(x.req.facts, pool, x.req.families)
-	case !exactly(x.req.families, x.req.addrs):
-		return ipam.Assignment{}, fmt.Errorf("requested loadBalancer IP(s) %s does not match the ipFamily of the service", ipam.Quoted(x.req.addrs))
-	}
-	if of, ok := x.ips.OfPool(x.req.addrs[0]); ok && pool != "" && of != pool {
-		return ipam.Assignment{}, fmt.Errorf("requested loadBalancer IP(s) %s is not compatible with requested address pool %s", ipam.Quoted(x.req.addrs), pool)
-	}
-	return x.ips.Assign(x.req.facts, x.req.addrs)
-}
-
-// extend adds the second family to a Service that would like both.
-func (x *decision) extend(held ipam.Assignment) {
-	const failed = "AdditionalAssignFailed"
-	if held.Kept {
-		return
-	}
-	more, err := x.ips.Extend(x.req.facts, ipam.IPv6-ipam.FamilyOf(held.Addrs[0]))
-	if err != nil {
-		x.pending = true
-		x.say(corev1.EventTypeNormal, failed, fmt.Sprintf("cannot assign additional IP in PreferDualStack: %v", err))
-		return
-	}
-	delete(x.rec.said, failed)
-	x.notes = append(x.notes, note{corev1.EventTypeNormal, "IPAllocated", fmt.Sprintf("Assigned additional IP %q", more.String())})
-	x.log.Info("Additional IP address assigned by controller", "event", "ipAllocated", "ip", more.String())
-}
-
 // clear takes back what the Service holds because of what the Service itself asks for.
 func (x *decision) clear(reason string, err error) {
 	held, holds := x.ips.Holding(x.key)
@@ -334,11 +214,6 @@ func (x *decision) clearWithEvent(cause error) {
 	x.notes = append(x.notes, note{corev1.EventTypeNormal, "ClearAssignment", fmt.Sprintf(
 		"current IP for %q not allowed by config, will attempt for new IP assignment: %v", x.key, cause)})
 	x.clear("notAllowedByConfig", cause)
-}
-
-func (x *decision) sayUnknownPool() {
-	x.say(corev1.EventTypeWarning, "UnknownPool", fmt.Sprintf(
-		"address pool %q does not exist: any pool that assigns automatically will do", x.req.pool))
 }
 
 // say adds an event unless the last one for this reason said the same. It reports whether it did.

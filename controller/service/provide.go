@@ -1,0 +1,84 @@
+package service
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/ingot-lb/ingot/controller/ipam"
+)
+
+// provide gives the Service what it lacks.
+func (x *decision) provide() {
+	held, holds := x.ips.Holding(x.key)
+	if holds {
+		delete(x.rec.said, allocationFailed)
+		if x.req.families.Either && len(held.Addrs) == 1 && len(x.req.addrs) == 0 && x.req.addrsErr == nil {
+			x.extend(held)
+		}
+		return
+	}
+	as, err := x.allocate()
+	if err != nil {
+		x.pending = true
+		x.rec.unknownPool = ""
+		// Without any pool there is nothing to tell a user that is not plain (spec.md section 4.3, step 2).
+		if x.ips.HasPools() && x.say(corev1.EventTypeWarning, allocationFailed, fmt.Sprintf("Failed to allocate IP for %q: %v", x.key, err)) {
+			x.log.Error("IP allocation failed", "op", "allocateIPs", "error", err)
+		}
+		return
+	}
+	delete(x.rec.said, allocationFailed)
+	x.notes = append(x.notes, note{corev1.EventTypeNormal, "IPAllocated", "Assigned IP " + ipam.Quoted(as.Addrs)})
+	x.log.Info("IP address assigned by controller", "event", "ipAllocated", "ip", texts(as.Addrs), "pool", as.Pool)
+}
+
+const allocationFailed = "AllocationFailed"
+
+// allocate is spec.md section 4.5, except that a pool that does not exist counts as not asked for.
+func (x *decision) allocate() (ipam.Assignment, error) {
+	if x.req.addrsErr != nil {
+		return ipam.Assignment{}, x.req.addrsErr
+	}
+	pool := x.req.pool
+	x.rec.unknownPool = ""
+	if pool != "" && x.ips.HasPools() && !x.ips.HasPool(pool) {
+		x.rec.unknownPool = pool
+		x.sayUnknownPool()
+		pool = ""
+	}
+	switch {
+	case len(x.req.addrs) == 0 && pool == "":
+		return x.ips.Allocate(x.req.facts, x.req.families)
+	case len(x.req.addrs) == 0:
+		return x.ips.AllocateFrom(x.req.facts, pool, x.req.families)
+	case !exactly(x.req.families, x.req.addrs):
+		return ipam.Assignment{}, fmt.Errorf("requested loadBalancer IP(s) %s does not match the ipFamily of the service", ipam.Quoted(x.req.addrs))
+	}
+	if of, ok := x.ips.OfPool(x.req.addrs[0]); ok && pool != "" && of != pool {
+		return ipam.Assignment{}, fmt.Errorf("requested loadBalancer IP(s) %s is not compatible with requested address pool %s", ipam.Quoted(x.req.addrs), pool)
+	}
+	return x.ips.Assign(x.req.facts, x.req.addrs)
+}
+
+// extend adds the second family to a Service that would like both.
+func (x *decision) extend(held ipam.Assignment) {
+	const failed = "AdditionalAssignFailed"
+	if held.Kept {
+		return
+	}
+	more, err := x.ips.Extend(x.req.facts, ipam.IPv6-ipam.FamilyOf(held.Addrs[0]))
+	if err != nil {
+		x.pending = true
+		x.say(corev1.EventTypeNormal, failed, fmt.Sprintf("cannot assign additional IP in PreferDualStack: %v", err))
+		return
+	}
+	delete(x.rec.said, failed)
+	x.notes = append(x.notes, note{corev1.EventTypeNormal, "IPAllocated", fmt.Sprintf("Assigned additional IP %q", more.String())})
+	x.log.Info("Additional IP address assigned by controller", "event", "ipAllocated", "ip", more.String())
+}
+
+func (x *decision) sayUnknownPool() {
+	x.say(corev1.EventTypeWarning, "UnknownPool", fmt.Sprintf(
+		"address pool %q does not exist: any pool that assigns automatically will do", x.req.pool))
+}
