@@ -50,7 +50,6 @@ type Options struct {
 type Hub struct {
 	replica  string
 	store    Store
-	alone    bool
 	log      *slog.Logger
 	listener net.Listener
 	server   *grpc.Server

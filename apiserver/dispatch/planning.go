@@ -1,0 +1,207 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/dispatch/cluster"
+	"github.com/ingot-lb/ingot/apiserver/plan"
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// inputs is what one planning reads.
+type inputs struct {
+	lead     *leadership
+	config   *metallb.Configuration
+	revision int64
+	adoption Adoption
+	cluster  cluster.State
+	nodes    []string
+}
+
+// step plans once, if the gate is open, and says when to plan again though nothing changes.
+func (e *engine) step(ctx context.Context) (next time.Time) {
+	in, err := e.gather(ctx)
+	if err != nil {
+		e.shut(ctx, err)
+		if in == nil {
+			return time.Time{} // what is missing will kick
+		}
+		return time.Now().Add(e.retry.step())
+	}
+	serving := e.gate.open(in.lead, time.Now())
+	layer2, settled := e.gate.layer2(time.Now(), e.hub.nodes.connected(in.nodes))
+	facts, next := e.hub.nodes.facts(in.nodes, serving)
+	if !layer2 && (next.IsZero() || settled.Before(next)) {
+		next = settled
+	}
+	began := time.Now()
+	out := plan.Plan(plan.Input{
+		Config:            in.config,
+		Services:          in.cluster.Services,
+		EndpointSlices:    in.cluster.EndpointSlices,
+		Nodes:             in.cluster.Nodes,
+		Secrets:           in.cluster.Secrets,
+		Facts:             facts,
+		Decisions:         e.decisions,
+		LoadBalancerClass: e.class,
+		Key:               e.key,
+	})
+	e.hub.metrics.planned.Observe(time.Since(began).Seconds())
+	if layer2 {
+		if err := e.save(ctx, in.lead, out.Decisions); err != nil {
+			if errors.Is(err, ErrNotLeader) {
+				e.hub.log.Warn("another replica leads", "event", "leaderFenced", "epoch", in.lead.epoch, "error", err)
+				in.lead.resign()
+				return time.Time{}
+			}
+			e.shut(ctx, err)
+			layer2 = false // what was ordered stays; the rest goes on
+			next = time.Now().Add(e.retry.step())
+		} else {
+			e.retry.reset()
+			e.opened(in)
+		}
+	}
+	e.publish(in, &out, layer2)
+	return next
+}
+
+// gather reads the inputs. An error says what is missing; without inputs, that its arrival will kick.
+func (e *engine) gather(ctx context.Context) (*inputs, error) {
+	in := &inputs{lead: e.hub.lead.Load()}
+	if in.lead == nil {
+		return nil, errors.New("this replica does not lead")
+	}
+	e.mu.Lock()
+	in.config, in.revision = e.config, e.revision
+	adoption := e.adoption
+	e.mu.Unlock()
+	if in.config == nil || adoption == nil {
+		return nil, errors.New("the configuration has not been read yet")
+	}
+	in.adoption = *adoption
+	if missing := e.hub.cluster.Missing(); len(missing) > 0 {
+		return nil, fmt.Errorf("not read yet from the kube-apiserver: %v", missing)
+	}
+	if e.loaded != in.lead.epoch {
+		limited, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		decisions, err := e.hub.store.LoadDecisions(limited)
+		if err != nil {
+			return in, fmt.Errorf("load decisions: %w", err)
+		}
+		e.decisions, e.loaded = decisions, in.lead.epoch
+	}
+	var err error
+	if in.cluster, err = e.hub.cluster.State(); err != nil {
+		return in, err
+	}
+	for _, node := range in.cluster.Nodes {
+		in.nodes = append(in.nodes, node.Name)
+	}
+	return in, nil
+}
+
+// shut says why nothing, or not all, is sent; once for each reason.
+func (e *engine) shut(ctx context.Context, why error) {
+	if e.closed != why.Error() && ctx.Err() == nil {
+		e.closed = why.Error()
+		e.hub.log.Info("orders wait", "event", "gateClosed", "reason", why)
+	}
+}
+
+func (e *engine) opened(in *inputs) {
+	if e.closed != "" {
+		e.closed = ""
+		e.hub.log.Info("orders go out", "event", "gateOpen", "epoch", in.lead.epoch, "revision", in.revision)
+	}
+}
+
+// save stores what changed of the decisions. Nothing that follows from them may be sent before.
+func (e *engine) save(ctx context.Context, lead *leadership, want map[netip.Addr]plan.Decision) error {
+	put := map[netip.Addr]plan.Decision{}
+	for addr, d := range want {
+		if e.decisions[addr] != d {
+			put[addr] = d
+		}
+	}
+	var drop []netip.Addr
+	for addr := range e.decisions {
+		if _, stays := want[addr]; !stays {
+			drop = append(drop, addr)
+		}
+	}
+	if len(put) == 0 && len(drop) == 0 {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := e.hub.store.SaveDecisions(limited, lead.epoch, put, drop); err != nil {
+		return fmt.Errorf("save decisions: %w", err)
+	}
+	for addr, d := range put {
+		e.hub.log.Info("layer-2 owner decided", "event", "ownerDecided", "ip", addr.String(), "node", d.Owner, "term", d.Term,
+			"before", e.decisions[addr].Owner)
+	}
+	e.decisions = maps.Clone(want)
+	return nil
+}
+
+// publish makes orders of a plan and lets the streams send them. Without layer2, that lane stays as it was.
+func (e *engine) publish(in *inputs, out *plan.Output, layer2 bool) {
+	h := e.hub
+	before := h.desired.Load()
+	by := stamp{lineage: h.store.Lineage(), epoch: in.lead.epoch, revision: in.revision, adoption: in.adoption}
+	next := compose(by, before, out.Nodes, func(node string, lane ingotv1.Lane) map[string]*ingotv1.Item {
+		if lane == layer2Lane && !layer2 {
+			if old := before.order(node, lane); old != nil && old.epoch == by.epoch {
+				return old.items
+			}
+			return nil
+		}
+		if items := out.Nodes[node].Items[lane]; items != nil {
+			return items
+		}
+		return map[string]*ingotv1.Item{}
+	})
+	e.explain(out, routingLane)
+	if layer2 {
+		e.explain(out, layer2Lane)
+		logWithheld(h.log, e.said, out)
+		e.said = out
+		h.nodes.forget(func(name string) bool { return out.Nodes[name] != nil })
+		e.removed.forget(out.Nodes)
+	}
+	if h.lead.Load() != in.lead {
+		return // lost while planning
+	}
+	h.desired.Store(next)
+	if h.lead.Load() != in.lead {
+		h.desired.CompareAndSwap(next, nil)
+	}
+	h.nodes.wakeAll()
+}
+
+// explain keeps the reasons for which items left the plan in a lane.
+func (e *engine) explain(out *plan.Output, lane ingotv1.Lane) {
+	words := newReasons(out, func(name types.NamespacedName) bool {
+		_, ok := e.hub.cluster.Service(name)
+		return ok
+	})
+	for node, after := range out.Nodes {
+		var before map[string]*ingotv1.Item
+		if p := e.last[lane][node]; p != nil {
+			before = p.Items[lane]
+		}
+		e.removed.note(node, before, after.Items[lane], words.why)
+	}
+	e.last[lane] = out.Nodes
+}
