@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -59,7 +60,8 @@ func run(ctx context.Context, places control.LabPlaces, place string, argv []str
 	if err := enter(places.PID, place); err != nil {
 		return fmt.Errorf("entering %s: %w", place, err)
 	}
-	if err := os.Chdir(dir); err != nil { // entering led to the root
+	// Entering led to the root. A directory below /run or /var/tmp is not in the lab, which has its own.
+	if err := os.Chdir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for name, value := range map[string]string{

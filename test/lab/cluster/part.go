@@ -8,9 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/ingot-lb/ingot/test/lab/control"
@@ -24,7 +22,6 @@ const (
 	stopTimeout  = 30 * time.Second // until a part that was asked to has ended
 	probeTimeout = 2 * time.Second
 	probePeriod  = 50 * time.Millisecond
-	tailBytes    = 4 << 10 // of a log, in an error
 )
 
 // Part is one thing that can be killed and started: one program, or for frr three.
@@ -206,114 +203,8 @@ func (p *Part) State() (state, reason string) {
 	return state, reason
 }
 
-// Kill ends the part by SIGKILL, and returns when it is gone.
-func (p *Part) Kill(ctx context.Context) error { return p.end(ctx, syscall.SIGKILL) }
-
-// Stop ends the part by SIGTERM, and returns when it is gone. A part that is not there is no error here, because
-// Stop is also what happens to the process of a deleted Pod.
-func (p *Part) Stop(ctx context.Context) error {
-	if len(p.live()) == 0 {
-		return nil
-	}
-	return p.end(ctx, syscall.SIGTERM)
-}
-
-func (p *Part) end(ctx context.Context, signal syscall.Signal) error {
-	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
-	defer cancel()
-	return p.exclusively(ctx, func() error {
-		live := p.live()
-		if len(live) == 0 {
-			return p.notRunning()
-		}
-		for _, process := range live {
-			// A paused process meets no signal but these two.
-			if err := errors.Join(process.Signal(signal), process.Signal(syscall.SIGCONT)); err != nil {
-				return fmt.Errorf("%s: %w", p.name, err)
-			}
-		}
-		for _, process := range live {
-			select {
-			case <-process.Done():
-			case <-ctx.Done():
-				return fmt.Errorf("%s still runs after %s: %w", p.name, signal, ctx.Err())
-			}
-		}
-		return nil
-	})
-}
-
-// Pause stops the part's processes where they are; Resume lets them go on.
-func (p *Part) Pause(ctx context.Context) error { return p.signal(ctx, syscall.SIGSTOP) }
-
-// Resume undoes Pause.
-func (p *Part) Resume(ctx context.Context) error { return p.signal(ctx, syscall.SIGCONT) }
-
-func (p *Part) signal(ctx context.Context, signal syscall.Signal) error {
-	return p.exclusively(ctx, func() error {
-		live := p.live()
-		if len(live) == 0 {
-			return p.notRunning()
-		}
-		for _, process := range live {
-			if err := process.Signal(signal); err != nil {
-				return fmt.Errorf("%s: %w", p.name, err)
-			}
-		}
-		for signal == syscall.SIGSTOP {
-			if state, _ := p.State(); state != control.Running {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("%s: %w", p.name, ctx.Err())
-			case <-time.After(time.Millisecond):
-			}
-		}
-		p.notify()
-		return nil
-	})
-}
-
-func (p *Part) notRunning() error {
-	_, reason := p.State()
-	return fmt.Errorf("%s does not run (%s)", p.name, reason)
-}
-
 func (p *Part) notify() {
 	if p.changed != nil {
 		p.changed()
 	}
-}
-
-// tail is the end of what the part has logged since a place in its log, for an error message.
-func (p *Part) tail(from int64) string {
-	text, err := readTail(p.log, from)
-	if err != nil {
-		return err.Error()
-	}
-	if text == "" {
-		return p.log + " is empty"
-	}
-	return "the end of " + p.log + ":\n" + text
-}
-
-func readTail(path string, from int64) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	size, err := file.Seek(0, io.SeekEnd)
-	if err != nil {
-		return "", err
-	}
-	if _, err := file.Seek(max(from, size-tailBytes), io.SeekStart); err != nil {
-		return "", err
-	}
-	text, err := io.ReadAll(file)
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(string(text)), nil
 }

@@ -21,7 +21,7 @@ var Daemons = []string{"zebra", "bfdd", "bgpd"}
 // `show bgp neighbors X received-routes` answers, and uses up to 16 equal routes, also of nodes in different systems.
 func Config(daemon string, routerID netip.Addr, lan []netip.Prefix) string {
 	var b strings.Builder
-	b.WriteString("frr defaults traditional\nhostname router\nlog stdout informational\nservice integrated-vtysh-config\n")
+	b.WriteString("frr defaults traditional\nhostname router\nlog stdout informational\n")
 	if daemon != "bgpd" {
 		return b.String()
 	}

@@ -20,8 +20,8 @@ type Command struct {
 	Args   []string // what follows the program's name
 	Name   string   // what it is called by (argv[0]); Path if empty
 	Env    []string
-	In     *netns.Namespace
-	Output *os.File // standard output and error
+	In     *netns.Namespace // nil: that of this process
+	Output *os.File         // standard output and error
 }
 
 // Reaper starts processes and waits for all children of this process. There must be one, and nothing else in this
@@ -95,7 +95,11 @@ func (r *Reaper) Start(c Command) (*Process, error) {
 	}
 	p := &Process{reaper: r, done: make(chan struct{})}
 	// The lock keeps reap from meeting a child that ended before it was entered.
-	err = c.In.Do(func() (err error) {
+	in := func(f func() error) error { return f() }
+	if c.In != nil {
+		in = c.In.Do
+	}
+	err = in(func() (err error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		p.pid, err = syscall.ForkExec(c.Path, append([]string{name}, c.Args...), attributes)
