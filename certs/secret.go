@@ -29,7 +29,7 @@ func (k *Keeper) loadOrCreate(ctx context.Context, known *authority) (*authority
 		if err == nil {
 			ca, err := parseAuthority(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 			if err != nil {
-				return nil, fmt.Errorf("Secret %s/%s: %w", k.namespace, ObjectName, err)
+				return nil, fmt.Errorf("parse Secret %s/%s: %w", k.namespace, ObjectName, err)
 			}
 			return ca, nil
 		}
@@ -55,7 +55,7 @@ func (k *Keeper) loadOrCreate(ctx context.Context, known *authority) (*authority
 			return nil, fmt.Errorf("create Secret %s/%s: %w", k.namespace, ObjectName, err)
 		}
 	}
-	return nil, fmt.Errorf("Secret %s/%s comes and goes", k.namespace, ObjectName)
+	return nil, fmt.Errorf("create Secret %s/%s: it comes and goes", k.namespace, ObjectName)
 }
 
 // publish makes the ConfigMap carry the bundle.
