@@ -6,13 +6,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ingot-lb/ingot/test/lab/labtest"
 )
 
 // Places and addresses of the lab (docs/lab.md).
@@ -27,52 +32,44 @@ const (
 const long = 90 * time.Second
 
 var (
-	bin    string // where the programs are
-	labDir string
+	bin     string // where the programs are
+	labDir  string
+	cluster *labtest.Lab
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(run(m))
+	status, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		status = 1
+	}
+	os.Exit(status)
 }
 
-func run(m *testing.M) int {
+func run(m *testing.M) (status int, err error) {
 	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "e2e: the lab is made of network namespaces, which needs root: run the tests as root")
-		return 1
+		return 1, errors.New("the lab is made of network namespaces, which needs root: run the tests as root")
 	}
-	var err error
 	if bin, err = filepath.Abs("../../bin"); err != nil {
-		fmt.Fprintln(os.Stderr, "e2e:", err)
-		return 1
+		return 1, err
 	}
 	for _, program := range []string{"lab", "kube", "kubectl", "apiserver", "controller", "speaker", "grpcurl"} {
 		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
-			fmt.Fprintf(os.Stderr, "e2e: %v: run make build grpcurl\n", err)
-			return 1
+			return 1, fmt.Errorf("%w: run make build grpcurl", err)
 		}
 	}
 	if labDir, err = os.MkdirTemp("", "ingot-e2e-"); err != nil {
-		fmt.Fprintln(os.Stderr, "e2e:", err)
-		return 1
+		return 1, err
 	}
 	defer os.RemoveAll(labDir)
-	if err := stream("up", "--nodes", fmt.Sprint(nodes)); err != nil {
-		fmt.Fprintln(os.Stderr, "e2e: lab up:", err)
-		return 1
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	cluster, err = labtest.Start(ctx, filepath.Join(bin, "lab"), labDir, labtest.Options{Nodes: nodes, Progress: os.Stderr})
+	if err != nil {
+		return 1, err
 	}
-	defer func() {
-		if err := stream("down"); err != nil {
-			fmt.Fprintln(os.Stderr, "e2e: lab down:", err)
-		}
-	}()
-	return m.Run()
-}
-
-// stream runs a verb of the lab with its output shown.
-func stream(args ...string) error {
-	cmd := exec.Command(filepath.Join(bin, "lab"), append([]string{"--dir", labDir}, args...)...)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	return cmd.Run()
+	defer func() { err = errors.Join(err, cluster.Down(context.Background())) }()
+	return m.Run(), nil
 }
 
 // output runs a command and returns what it wrote; on failure the error has it too.
@@ -92,7 +89,9 @@ func output(stdin string, name string, args ...string) (string, error) {
 
 // tryLab runs a verb of the lab.
 func tryLab(args ...string) (string, error) {
-	return output("", filepath.Join(bin, "lab"), append([]string{"--dir", labDir}, args...)...)
+	ctx, cancel := context.WithTimeout(context.Background(), long)
+	defer cancel()
+	return cluster.Run(ctx, args...)
 }
 
 // lab runs a verb of the lab that must succeed.

@@ -31,8 +31,8 @@ func TestStreamRefusesWrongIdentities(t *testing.T) {
 	token := func(args ...string) string {
 		return strings.TrimSpace(lab(t, append([]string{"token", "node1"}, args...)...))
 	}
-	expired := token("--expiry", "600")
-	expired = expired[:len(expired)-8] + "AAAAAAAA"
+	forged := token()
+	forged = forged[:len(forged)-8] + "AAAAAAAA"
 
 	cases := []struct {
 		name, node, token string
@@ -40,7 +40,8 @@ func TestStreamRefusesWrongIdentities(t *testing.T) {
 	}{
 		{"another node's", "node2", token(), "PermissionDenied", "node1"},
 		{"none", "node1", "", "Unauthenticated", "token"},
-		{"forged signature", "node1", expired, "Unauthenticated", ""},
+		{"forged signature", "node1", forged, "Unauthenticated", "token"},
+		{"expired", "node1", token("--expiry=-60"), "Unauthenticated", "expired"},
 		{"wrong audience", "node1", token("--audience", "elsewhere"), "Unauthenticated", "audience"},
 	}
 	for _, c := range cases {
