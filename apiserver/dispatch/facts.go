@@ -10,8 +10,9 @@ import (
 const (
 	// lostAfter is how long a speaker's stream is gone before its addresses may move.
 	lostAfter = 3 * time.Second
-	// neverSeen is the same for a speaker that has not connected to this process at all: after an absence of the
-	// centre, speakers come back within their longest back-off, and nothing may move because something restarted.
+	// neverSeen is the same for a speaker that has not connected to this process at all, or not since all were lost at
+	// once: after an absence of the centre, speakers come back within their longest back-off, and nothing may move
+	// because something restarted.
 	neverSeen = 15 * time.Second
 )
 
@@ -37,8 +38,12 @@ func (n *nodes) facts(existing []string, serving time.Time) (facts map[string]pl
 		return false
 	}
 	for name, x := range n.byName {
-		f := plan.NodeFacts{Connected: x.stream != nil, Holds: maps.Clone(x.holds)}
-		if !f.Connected {
+		f := plan.NodeFacts{Connected: x.stream != nil, Holds: maps.Clone(x.holds), Waits: maps.Clone(x.waits)}
+		switch {
+		case f.Connected:
+		case x.since.Before(n.reunited):
+			f.Lost = absent(n.reunited, neverSeen)
+		default:
 			f.Lost = absent(x.since, lostAfter)
 		}
 		facts[name] = f

@@ -78,6 +78,50 @@ func facts(lost1, connected2, lost3 bool) map[string]plan.NodeFacts {
 	return map[string]plan.NodeFacts{"node1": {Lost: lost1}, "node2": {Connected: connected2}, "node3": {Lost: lost3}}
 }
 
+func TestSpeakersLostAllAtOnceHaveTimeToComeBack(t *testing.T) {
+	r := newRig()
+	one, two := r.connect("node1"), r.connect("node2")
+	r.detach(one)
+	r.detach(two)
+	r.at = start.Add(time.Minute)
+	r.connect("node2")
+	for _, test := range []struct {
+		after time.Duration
+		lost  bool
+	}{{lostAfter + time.Second, false}, {neverSeen - 1, false}, {neverSeen, true}} {
+		r.at = start.Add(time.Minute + test.after)
+		got, _ := r.facts([]string{"node1", "node2"}, start)
+		if got["node1"].Lost != test.lost {
+			t.Errorf("%s after the first is back, node1 is lost: %t, want %t", test.after, got["node1"].Lost, test.lost)
+		}
+	}
+}
+
+func TestWaitsFollowHelloAndResults(t *testing.T) {
+	r := newRig()
+	pending := holds("10.0.0.1", 1)
+	pending.Status = ingotv1.ItemResult_STATUS_PENDING
+	s := r.connect("node1", pending, holds("10.0.0.2", 1))
+	expect := func(step string, want ...string) {
+		t.Helper()
+		got, _ := r.facts(nil, start)
+		waits := map[netip.Addr]bool{}
+		for _, address := range want {
+			waits[netip.MustParseAddr(address)] = true
+		}
+		if diff := cmp.Diff(waits, got["node1"].Waits, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step, diff)
+		}
+	}
+	expect("hello", "10.0.0.1")
+	r.settle(s, []outcome{became(owned("10.0.0.3", ingotv1.Layer2Address_ROLE_OWNER), ingotv1.ItemResult_STATUS_PENDING)})
+	expect("took, probing", "10.0.0.1", "10.0.0.3")
+	r.settle(s, []outcome{became(owned("10.0.0.3", ingotv1.Layer2Address_ROLE_OWNER), ingotv1.ItemResult_STATUS_APPLIED)})
+	expect("answers", "10.0.0.1")
+	r.settle(s, []outcome{{id: "layer2/10.0.0.1", removed: true}})
+	expect("released")
+}
+
 func TestHoldsFollowHelloAcksAndRemovals(t *testing.T) {
 	r := newRig()
 	s := r.connect("node1", holds("10.0.0.1", 4), holds("10.0.0.2", 1))

@@ -22,6 +22,8 @@ type nodes struct {
 
 	mu     sync.Mutex
 	byName map[string]*node
+	// reunited is when a speaker connected after there was none: until then this process was cut off, or starting.
+	reunited time.Time
 }
 
 // node is what is known of one node. nodes.mu guards all but name, which never changes.
@@ -30,7 +32,9 @@ type node struct {
 	stream *stream // nil when there is none
 	since  time.Time
 	// holds are the layer-2 addresses that the node says it owns, with their terms.
-	holds     map[netip.Addr]uint64
+	holds map[netip.Addr]uint64
+	// waits are those of holds that it does not answer for yet.
+	waits     map[netip.Addr]bool
 	announced announced
 	unacked   map[ingotv1.Lane]time.Time
 	state     NodeState
@@ -48,6 +52,9 @@ func (n *nodes) attach(s *stream, hello *ingotv1.Hello) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	defer n.changed()
+	if !n.anybody() {
+		n.reunited = n.now()
+	}
 	name := hello.GetNode()
 	x := n.byName[name]
 	if x == nil {
@@ -58,7 +65,7 @@ func (n *nodes) attach(s *stream, hello *ingotv1.Hello) {
 		close(x.stream.aborted)
 	}
 	s.node, x.stream, x.since = x, s, n.now()
-	x.holds = held(hello.GetHeld())
+	x.holds, x.waits = held(hello.GetHeld())
 	x.announced.restart(hello.GetHeld())
 	x.unacked = map[ingotv1.Lane]time.Time{}
 	x.state = NodeState{
@@ -66,6 +73,16 @@ func (n *nodes) attach(s *stream, hello *ingotv1.Hello) {
 		Lineage: hello.GetLineage(), Epoch: hello.GetEpoch(), Revision: hello.GetRevision(), Adoption: hello.GetAdoption(),
 		Refusals: map[ingotv1.Lane]Refusal{}, Observed: x.state.Observed,
 	}
+}
+
+// anybody says whether any speaker is connected.
+func (n *nodes) anybody() bool {
+	for _, x := range n.byName {
+		if x.stream != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // detach ends s, if it is still the stream of its node.
@@ -111,6 +128,7 @@ func (x *node) settleHold(o outcome) bool {
 			return false
 		}
 		delete(x.holds, addr)
+		delete(x.waits, addr)
 		return true
 	}
 	l2 := o.item.GetLayer2Address()
@@ -124,21 +142,29 @@ func (x *node) settleHold(o outcome) bool {
 	term, holds := x.holds[addr]
 	if l2.GetRole() != ingotv1.Layer2Address_ROLE_OWNER {
 		delete(x.holds, addr)
+		delete(x.waits, addr)
 		return holds
 	}
 	x.holds[addr] = l2.GetTerm()
+	delete(x.waits, addr)
+	if o.status == ingotv1.ItemResult_STATUS_PENDING {
+		x.waits[addr] = true
+	}
 	return !holds || term != l2.GetTerm()
 }
 
-// held picks what a speaker owns out of what it holds.
-func held(items []*ingotv1.HeldItem) map[netip.Addr]uint64 {
-	owned := map[netip.Addr]uint64{}
+// held picks what a speaker owns out of what it holds, and what of that it does not answer for yet.
+func held(items []*ingotv1.HeldItem) (owned map[netip.Addr]uint64, waits map[netip.Addr]bool) {
+	owned, waits = map[netip.Addr]uint64{}, map[netip.Addr]bool{}
 	for _, item := range items {
 		if addr, ok := heldAddress(item.GetId()); ok && item.GetRole() == ingotv1.Layer2Address_ROLE_OWNER {
 			owned[addr] = item.GetTerm()
+			if item.GetStatus() == ingotv1.ItemResult_STATUS_PENDING {
+				waits[addr] = true
+			}
 		}
 	}
-	return owned
+	return owned, waits
 }
 
 // heldAddress is the address that the id of a layer-2 item names.

@@ -23,6 +23,8 @@ type hold struct {
 	term uint64
 	// gone says that the node can no longer be asked to let go.
 	gone bool
+	// answers says that the node is connected and answers for the address.
+	answers bool
 }
 
 func newElection(in Input, nodes *nodeList) *election {
@@ -38,7 +40,9 @@ func newElection(in Input, nodes *nodeList) *election {
 			}
 		}
 		for a, term := range f.Holds {
-			e.holds[a] = append(e.holds[a], hold{node: name, term: term, gone: f.Lost && !f.Connected})
+			e.holds[a] = append(e.holds[a], hold{
+				node: name, term: term, gone: f.Lost && !f.Connected, answers: f.Connected && !f.Waits[a],
+			})
 		}
 	}
 	for _, list := range e.holds { // the highest term first
@@ -80,6 +84,22 @@ func (e *election) occupant(a netip.Addr, owner string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// incumbent is a connected node that answers for an address while the one it was given to does not. It was given away
+// because its node was not heard; now that it is, and the segment never missed it, the address need not move.
+func (e *election) incumbent(a netip.Addr) (string, bool) {
+	d, _ := e.before(a)
+	answering := ""
+	for _, h := range e.holds[a] {
+		if h.answers && h.node == d.Owner {
+			return "", false
+		}
+		if h.answers && answering == "" {
+			answering = h.node
+		}
+	}
+	return answering, answering != ""
 }
 
 // present reports whether a node that owns an address may keep it: its speaker is connected, or has been away for

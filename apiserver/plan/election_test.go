@@ -181,6 +181,43 @@ func TestOwnership(t *testing.T) {
 			owner: "node-c", decision: Decision{"node-c", 2},
 		},
 		{
+			name: "one that was not heard and still answers keeps the address from one that waits", change: func(f *fixture) {
+				f.Decisions = map[netip.Addr]Decision{addr: {"node-c", 2}}
+				f.waits("node-c", "10.20.30.1", 2)
+			},
+			owner: "node-b", decision: Decision{"node-b", 3},
+		},
+		{
+			name: "and from one that was not told", change: func(f *fixture) {
+				f.Decisions = map[netip.Addr]Decision{addr: {"node-c", 2}}
+			},
+			owner: "node-b", decision: Decision{"node-b", 3},
+		},
+		{
+			name: "but not while it is not heard", change: func(f *fixture) {
+				f.Decisions = map[netip.Addr]Decision{addr: {"node-c", 2}}
+				f.waits("node-c", "10.20.30.1", 2)
+				f.away("node-b", true)
+			},
+			owner: "node-c", decision: Decision{"node-c", 2},
+		},
+		{
+			name: "nor where it may not own it", change: func(f *fixture) {
+				f.Nodes[1].Labels["node.kubernetes.io/exclude-from-external-load-balancers"] = ""
+				f.Decisions = map[netip.Addr]Decision{addr: {"node-c", 2}}
+				f.waits("node-c", "10.20.30.1", 2)
+			},
+			owner: "node-c", decision: Decision{"node-c", 2},
+		},
+		{
+			name: "nor when it waits itself", change: func(f *fixture) {
+				f.Decisions = map[netip.Addr]Decision{addr: {"node-c", 2}}
+				f.waits("node-c", "10.20.30.1", 2)
+				f.waits("node-b", "10.20.30.1", 1)
+			},
+			owner: "node-c", decision: Decision{"node-c", 2},
+		},
+		{
 			name: "without endpoints nobody announces, and the decision is kept", change: func(f *fixture) { f.endpoints("web") },
 			owner: "", decision: Decision{"node-b", 1},
 		},

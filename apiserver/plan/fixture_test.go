@@ -128,6 +128,14 @@ func (f *fixture) holds(node, addr string, term uint64) {
 	f.Facts[node] = facts
 }
 
+// waits makes a node say that it owns an address and does not answer for it yet.
+func (f *fixture) waits(node, addr string, term uint64) {
+	f.holds(node, addr, term)
+	facts := f.Facts[node]
+	facts.Waits = map[netip.Addr]bool{netip.MustParseAddr(addr): true}
+	f.Facts[node] = facts
+}
+
 // settle lets every connected node hold exactly what the plan gives it, stores the decisions, and plans again until
 // nothing changes, as dispatch does.
 func (f *fixture) settle(t testing.TB) Output {

@@ -115,10 +115,14 @@ func (t *layer2Table) decide(g *group) {
 	}
 }
 
-// ownersBefore are the owners of the group's addresses until now, that of its first address first.
+// ownersBefore are the owners of the group's addresses until now, that of its first address first; for each address,
+// who answers for it goes before whom it was given to and who does not.
 func (t *layer2Table) ownersBefore(g *group) []string {
 	var owners []string
 	for _, a := range append([]netip.Addr{g.first}, g.addrs...) {
+		if node, ok := t.election.incumbent(a); ok && !slices.Contains(owners, node) {
+			owners = append(owners, node)
+		}
 		if d, ok := t.election.before(a); ok && !slices.Contains(owners, d.Owner) {
 			owners = append(owners, d.Owner)
 		}

@@ -49,6 +49,8 @@ type NodeFacts struct {
 	// Holds are the layer-2 addresses that it says it owns, with their terms; also while it obeys another lineage,
 	// and while it is away, as it last said.
 	Holds map[netip.Addr]uint64
+	// Waits are those of Holds that it does not answer for yet, because another host does or for want of an interface.
+	Waits map[netip.Addr]bool
 }
 
 // Decision is the owner of one layer-2 address.
