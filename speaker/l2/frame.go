@@ -72,7 +72,7 @@ func frame(destination ownership.MAC, op arp.Operation, senderMAC ownership.MAC,
 	f := &ethernet.Frame{Destination: net.HardwareAddr(destination[:]), Source: net.HardwareAddr(senderMAC[:]), EtherType: ethernet.EtherTypeARP, Payload: payload}
 	b, err := f.MarshalBinary()
 	if err != nil {
-		return nil, fmt.Errorf("Ethernet frame: %w", err)
+		return nil, fmt.Errorf("frame of Ethernet: %w", err)
 	}
 	return b, nil
 }
