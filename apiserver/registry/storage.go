@@ -5,6 +5,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -18,7 +19,8 @@ import (
 // objects serves all verbs on the objects of one kind.
 type objects struct {
 	*genericregistry.Store
-	kind kind
+	kind      kind
+	groupKind schema.GroupKind
 }
 
 var (
@@ -33,6 +35,11 @@ var (
 func newStorage(
 	k kind, scheme *runtime.Scheme, optsGetter generic.RESTOptionsGetter, namespace string, current func() *metallb.Configuration,
 ) (*objects, *status, error) {
+	gvks, _, err := scheme.ObjectKinds(k.newObject())
+	if err != nil {
+		return nil, nil, err
+	}
+	groupKind := gvks[0].GroupKind()
 	s := strategy{scheme, names.SimpleNameGenerator, k, namespace, current}
 	store := &genericregistry.Store{
 		NewFunc:                   k.newObject,
@@ -52,7 +59,7 @@ func newStorage(
 	ofStatus := *store
 	ofStatus.UpdateStrategy = statusStrategy{s}
 	ofStatus.ResetFieldsStrategy = statusStrategy{s}
-	return &objects{store, k}, &status{&ofStatus}, nil
+	return &objects{store, k, groupKind}, &status{&ofStatus, groupKind}, nil
 }
 
 // ShortNames implements rest.ShortNamesProvider.
@@ -73,11 +80,15 @@ func (o *objects) Update(
 	ctx context.Context, name string, info rest.UpdatedObjectInfo, onCreate rest.ValidateObjectFunc,
 	onUpdate rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions,
 ) (runtime.Object, bool, error) {
+	info = change{info, o.groupKind}
 	return o.Store.Update(withDryRun(ctx, options.DryRun), name, info, onCreate, onUpdate, forceAllowCreate, options)
 }
 
 // status serves the status subresource of one kind.
-type status struct{ store *genericregistry.Store }
+type status struct {
+	store     *genericregistry.Store
+	groupKind schema.GroupKind
+}
 
 var (
 	_ rest.Patcher             = &status{}
@@ -101,6 +112,7 @@ func (s *status) Update(
 	ctx context.Context, name string, info rest.UpdatedObjectInfo, onCreate rest.ValidateObjectFunc,
 	onUpdate rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions,
 ) (runtime.Object, bool, error) {
+	info = change{info, s.groupKind}
 	return s.store.Update(ctx, name, info, onCreate, onUpdate, false, options)
 }
 

@@ -68,6 +68,9 @@ func (s strategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorL
 	for _, problem := range apivalidation.NameIsDNSSubdomain(meta.GetName(), false) {
 		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), meta.GetName(), problem))
 	}
+	if version := meta.GetResourceVersion(); version != "" && version != "0" { // which the storage would answer with status 500
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "resourceVersion"), version, "must not be set on an object to be created"))
+	}
 	return append(errs, s.check(ctx, obj, nil)...)
 }
 

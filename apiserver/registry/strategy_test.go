@@ -102,6 +102,15 @@ func TestNamesAreDNSNames(t *testing.T) {
 	}
 }
 
+func TestResourceVersionOfSomethingNewIsInvalid(t *testing.T) {
+	p := pool("web", "10.0.0.0/24")
+	p.ResourceVersion = "7"
+	err := rest.BeforeCreate(strategyOf(), withSystemMeta(t, p, namespace), p)
+	if err == nil || !strings.Contains(err.Error(), `metadata.resourceVersion: Invalid value: "7"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestInvalidIsUnprocessable(t *testing.T) {
 	p := pool("web", "10.0.0.0/33")
 	err := rest.BeforeCreate(strategyOf(), withSystemMeta(t, p, namespace), p)

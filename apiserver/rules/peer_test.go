@@ -157,6 +157,12 @@ func TestBFDProfileThatDoesNotExistWarns(t *testing.T) {
 	}})
 }
 
+func TestPasswordSecretWithoutANameWarns(t *testing.T) {
+	peer := newPeer(func(s *metallb.BGPPeerSpec) { s.PasswordSecret.Namespace = "metallb-system" })
+	run(t, nil, []verdict{{name: "namespace only", obj: peer,
+		warnings: []string{"spec.passwordSecret.name: names no Secret, so the session has no password"}}})
+}
+
 func TestPasswordIsInNoMessage(t *testing.T) {
 	peer := newPeer(func(s *metallb.BGPPeerSpec) {
 		*s = metallb.BGPPeerSpec{Password: "hunter2", DisableMP: true, KeepaliveTime: duration("3s")}

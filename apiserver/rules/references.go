@@ -34,6 +34,9 @@ func peerWarnings(peer, old *metallb.BGPPeer, spec *field.Path) []string {
 	if profile := peer.Spec.BFDProfile; profile != "" { // Nor are BFDProfiles.
 		warnings = append(warnings, fmt.Sprintf("%s: BFDProfile %q does not exist (yet)", spec.Child("bfdProfile"), profile))
 	}
+	if secret := peer.Spec.PasswordSecret; secret.Name == "" && secret.Namespace != "" {
+		warnings = append(warnings, spec.Child("passwordSecret", "name").String()+": names no Secret, so the session has no password")
+	}
 	if peer.Spec.DisableMP && (old == nil || !old.Spec.DisableMP) {
 		warnings = append(warnings, spec.Child("disableMP").String()+": deprecated and without effect, use dualStackAddressFamily")
 	}

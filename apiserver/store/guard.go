@@ -8,8 +8,11 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -54,7 +57,8 @@ type outcome struct {
 }
 
 // OptimisticPut creates (expected 0) or updates an object. It returns a StatusError of reason Invalid when the
-// configuration would break a rule, and one of reason TooManyRequests when it lost too many races.
+// configuration would break a rule, one of reason TooManyRequests when it lost too many races, and one of reason
+// RequestEntityTooLarge when etcd does.
 func (g *guarded) OptimisticPut(ctx context.Context, key string, value []byte, expected int64, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
 	if opts.LeaseID != 0 {
 		// An expiring lease would delete the object without moving the guard.
@@ -65,10 +69,18 @@ func (g *guarded) OptimisticPut(ctx context.Context, key string, value []byte, e
 		return kubernetes.PutResponse{}, err
 	}
 	out, err := g.commit(ctx, key, object, expected, clientv3.OpPut(key, string(value)))
+	if tooLarge(err) {
+		err = apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%d bytes are more than etcd stores as one object", len(value)))
+	}
 	if err != nil {
 		return kubernetes.PutResponse{}, err
 	}
 	return kubernetes.PutResponse{Succeeded: out.succeeded, Revision: out.revision, KV: out.current}, nil
+}
+
+// tooLarge tells what etcd or its client do not transport. Other shortages of etcd are errors of its own type.
+func tooLarge(err error) bool {
+	return errors.Is(err, rpctypes.ErrRequestTooLarge) || status.Code(err) == codes.ResourceExhausted
 }
 
 // OptimisticDelete deletes an object; errors as OptimisticPut.

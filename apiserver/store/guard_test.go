@@ -325,3 +325,17 @@ func TestChangedSignalsEachBurstAndOutlivesNothing(t *testing.T) {
 	for range changed { // ends when it is closed
 	}
 }
+
+func TestWhatEtcdFindsTooLargeIsTheClientsMistake(t *testing.T) {
+	storage := pools(t, replicas(t, 1, nil)[0])
+	for _, items := range []int{100_000, 200_000} { // more than etcd takes; more than its client sends
+		huge := &metallb.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: "huge", Namespace: "metallb-system"}}
+		for i := range items {
+			huge.Spec.Addresses = append(huge.Spec.Addresses, fmt.Sprintf("2001:db8::%x/128", i))
+		}
+		_, err := storage.Create(inSystemNamespace(t.Context()), huge, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+		if !apierrors.IsRequestEntityTooLargeError(err) {
+			t.Errorf("%d items: got %v, want that it is too large", items, err)
+		}
+	}
+}

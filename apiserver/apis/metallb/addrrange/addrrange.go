@@ -43,8 +43,8 @@ func Parse(s string) (Range, error) {
 func parseCIDR(s string) (Range, error) {
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		if _, addrErr := netip.ParseAddr(s); addrErr == nil {
-			return Range{}, fmt.Errorf("invalid CIDR %q: no prefix length; for one address write %s/%d", s, s, netip.MustParseAddr(s).BitLen())
+		if a, addrErr := netip.ParseAddr(s); addrErr == nil && a.Zone() == "" {
+			return Range{}, fmt.Errorf("invalid CIDR %q: no prefix length; for one address write %s/%d", s, s, a.BitLen())
 		}
 		return Range{}, fmt.Errorf("invalid CIDR %q", s)
 	}
