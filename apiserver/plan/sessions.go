@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
@@ -111,8 +110,9 @@ func newSession(p *metallb.BGPPeer, secrets map[string]*corev1.Secret) (session 
 	if session.Port == 0 {
 		session.Port = defaultBGPPort
 	}
-	session.HoldTimeMs, session.KeepaliveTimeMs = timers(spec.HoldTime, spec.KeepaliveTime)
-	session.ConnectTimeMs = milliseconds(spec.ConnectTime)
+	if err = timers(spec, session); err != nil {
+		return nil, nil, ReasonInvalidConfiguration, err
+	}
 	if session.Address, session.Families, err = neighbor(spec); err != nil {
 		return nil, nil, ReasonInvalidConfiguration, err
 	}
@@ -149,19 +149,31 @@ func neighbor(spec *metallb.BGPPeerSpec) (address string, families []ingotv1.Fam
 
 // timers are absent where unset, so that the speaker's defaults hold; but a keepalive time on its own means a hold
 // time of three times as much (spec.md section 1, point 17).
-func timers(hold, keepalive *metav1.Duration) (holdMs, keepaliveMs *uint32) {
-	if hold == nil && keepalive != nil {
-		hold = &metav1.Duration{Duration: 3 * keepalive.Duration}
+func timers(spec *metallb.BGPPeerSpec, session *ingotv1.BgpSession) (err error) {
+	if session.HoldTimeMs, err = milliseconds("holdTime", spec.HoldTime, 1); err != nil {
+		return err
 	}
-	return milliseconds(hold), milliseconds(keepalive)
+	if session.KeepaliveTimeMs, err = milliseconds("keepaliveTime", spec.KeepaliveTime, 1); err != nil {
+		return err
+	}
+	if session.HoldTimeMs == nil {
+		session.HoldTimeMs, _ = milliseconds("keepaliveTime", spec.KeepaliveTime, 3)
+	}
+	session.ConnectTimeMs, err = milliseconds("connectTime", spec.ConnectTime, 1)
+	return err
 }
 
-func milliseconds(d *metav1.Duration) *uint32 {
+// milliseconds is so many times d.
+func milliseconds(field string, d *metallb.Duration, times time.Duration) (*uint32, error) {
 	if d == nil {
-		return nil
+		return nil, nil
 	}
-	ms := uint32(min(max(d.Duration, 0), math.MaxUint32*time.Millisecond).Milliseconds())
-	return &ms
+	length, err := d.Parse()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", field, err)
+	}
+	const longest = math.MaxUint32 * time.Millisecond
+	return new(uint32((times * min(max(length, 0), longest/times)).Milliseconds())), nil
 }
 
 // password is the peer's own or that of its Secret. Its errors never contain it.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,9 +14,7 @@ import (
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
-func seconds(s float64) *metav1.Duration {
-	return &metav1.Duration{Duration: time.Duration(s * float64(time.Second))}
-}
+func seconds(s float64) *metallb.Duration { return new(metallb.Duration(fmt.Sprint(s, "s"))) }
 
 func TestSessions(t *testing.T) {
 	const v4, v6 = ingotv1.Family_FAMILY_IPV4_UNICAST, ingotv1.Family_FAMILY_IPV6_UNICAST
@@ -142,6 +139,7 @@ func TestPeerThatCannotBeParsedIsWithheld(t *testing.T) {
 		{"address", func(s *metallb.BGPPeerSpec) { s.Address = "tor.example" }, "BGPPeer tor bgp invalidConfiguration"},
 		{"number", func(s *metallb.BGPPeerSpec) { s.ASN = 1 << 32 }, "BGPPeer tor bgp invalidConfiguration"},
 		{"selector", func(s *metallb.BGPPeerSpec) { s.NodeSelectors = []metav1.LabelSelector{selector("-", "")} }, "BGPPeer tor bgp invalidConfiguration"},
+		{"timer", func(s *metallb.BGPPeerSpec) { s.HoldTime = new(metallb.Duration("soon")) }, "BGPPeer tor bgp invalidConfiguration"},
 		{"two passwords", func(s *metallb.BGPPeerSpec) { s.Password, s.PasswordSecret.Name = "s3cret", "bgp" }, "BGPPeer tor bgp invalidPassword"},
 	}
 	for _, tt := range tests {

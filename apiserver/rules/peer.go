@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
@@ -97,34 +96,45 @@ func isAddress(s string) bool {
 // than MetalLB's. Both may be 0, which turns the timers off.
 func checkTimers(s *metallb.BGPPeerSpec, spec *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	invalid := func(name string, d *metav1.Duration, message string) {
-		errs = append(errs, field.Invalid(spec.Child(name), d.Duration.String(), message))
+	invalid := func(name string, written *metallb.Duration, message string) {
+		errs = append(errs, field.Invalid(spec.Child(name), string(*written), message))
 	}
-	if hold := s.HoldTime; hold != nil {
+	parse := func(name, what string, written *metallb.Duration) (length time.Duration, ok bool) {
+		if written == nil {
+			return 0, false
+		}
+		length, err := written.Parse()
+		if err != nil {
+			invalid(name, written, "invalid "+what+" time: "+err.Error())
+		}
+		return length, err == nil
+	}
+	hold, held := parse("holdTime", "hold", s.HoldTime)
+	if held {
 		// BGP sends whole seconds: what is less than one is 0.
 		seconds := hold.Truncate(time.Second)
-		if hold.Duration < 0 || seconds > 0 && seconds < 3*time.Second {
-			invalid("holdTime", hold, "invalid hold time: must be 0 or >=3s")
-		} else if hold.Duration > maxTimer {
-			invalid("holdTime", hold, "invalid hold time: must be at most 65535s")
+		if hold < 0 || seconds > 0 && seconds < 3*time.Second {
+			invalid("holdTime", s.HoldTime, "invalid hold time: must be 0 or >=3s")
+		} else if hold > maxTimer {
+			invalid("holdTime", s.HoldTime, "invalid hold time: must be at most 65535s")
 		}
 	}
-	if keepalive := s.KeepaliveTime; keepalive != nil {
+	if keepalive, ok := parse("keepaliveTime", "keepalive", s.KeepaliveTime); ok {
 		switch {
-		case keepalive.Duration < 0:
-			invalid("keepaliveTime", keepalive, "invalid keepalive time: must not be negative")
+		case keepalive < 0:
+			invalid("keepaliveTime", s.KeepaliveTime, "invalid keepalive time: must not be negative")
 		case s.HoldTime == nil:
-			invalid("keepaliveTime", keepalive, "invalid keepalive time: needs holdTime to be set too")
-		case keepalive.Duration >= s.HoldTime.Duration && keepalive.Duration != 0:
-			invalid("keepaliveTime", keepalive, "invalid keepalive time: must be lower than holdTime "+s.HoldTime.Duration.String())
+			invalid("keepaliveTime", s.KeepaliveTime, "invalid keepalive time: needs holdTime to be set too")
+		case held && keepalive >= hold && keepalive != 0:
+			invalid("keepaliveTime", s.KeepaliveTime, "invalid keepalive time: must be lower than holdTime "+string(*s.HoldTime))
 		}
 	}
-	if connect := s.ConnectTime; connect != nil {
+	if connect, ok := parse("connectTime", "connect", s.ConnectTime); ok {
 		switch {
-		case connect.Duration < time.Second || connect.Duration > maxTimer:
-			invalid("connectTime", connect, "invalid connect time: must be 1s to 65535s")
-		case connect.Duration%time.Second != 0:
-			invalid("connectTime", connect, "invalid connect time: must be whole seconds")
+		case connect < time.Second || connect > maxTimer:
+			invalid("connectTime", s.ConnectTime, "invalid connect time: must be 1s to 65535s")
+		case connect%time.Second != 0:
+			invalid("connectTime", s.ConnectTime, "invalid connect time: must be whole seconds")
 		}
 	}
 	return errs

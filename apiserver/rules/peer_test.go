@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,13 +19,7 @@ func newPeer(change func(*metallb.BGPPeerSpec)) *metallb.BGPPeer {
 	return p
 }
 
-func duration(s string) *metav1.Duration {
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		panic(err)
-	}
-	return &metav1.Duration{Duration: d}
-}
+func duration(s string) *metallb.Duration { return new(metallb.Duration(s)) }
 
 func TestPeer(t *testing.T) {
 	type spec = metallb.BGPPeerSpec
@@ -72,6 +65,12 @@ func TestPeer(t *testing.T) {
 		{"hold negative", func(s *spec) { s.HoldTime = duration("-10ms") }, []problem{{"spec.holdTime", "must be 0 or >=3s"}}},
 		{"hold 65535s", func(s *spec) { s.HoldTime = duration("65535s") }, nil},
 		{"hold 65536s", func(s *spec) { s.HoldTime = duration("65536s") }, []problem{{"spec.holdTime", "at most 65535s"}}},
+		{"hold without a unit", func(s *spec) { s.HoldTime, s.KeepaliveTime = duration("90"), duration("3s") }, []problem{
+			{"spec.holdTime", `Invalid value: "90": invalid hold time: must be a number with a unit`}}},
+		{"times that are none", func(s *spec) {
+			s.HoldTime, s.KeepaliveTime, s.ConnectTime = duration("9s"), duration("often"), duration("")
+		}, []problem{
+			{"spec.keepaliveTime", `"often"`}, {"spec.connectTime", `Invalid value: ""`}}},
 		{"B9 keepalive lower", func(s *spec) { s.HoldTime, s.KeepaliveTime = duration("9s"), duration("3s") }, nil},
 		{"B9 both off", func(s *spec) { s.HoldTime, s.KeepaliveTime = duration("0s"), duration("0s") }, nil},
 		{"B9 keepalive equal", func(s *spec) { s.HoldTime, s.KeepaliveTime = duration("9s"), duration("9s") }, []problem{

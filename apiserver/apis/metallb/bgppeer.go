@@ -37,10 +37,10 @@ type BGPPeerSpec struct {
 	Interface  string
 	SrcAddress string // sourceAddress on the wire
 	Port       int32  // peerPort on the wire; defaulted to 179
-	HoldTime   *metav1.Duration
+	HoldTime   *Duration
 	// KeepaliveTime unset means a third of the hold time.
-	KeepaliveTime *metav1.Duration
-	ConnectTime   *metav1.Duration
+	KeepaliveTime *Duration
+	ConnectTime   *Duration
 	RouterID      string
 	NodeSelectors []metav1.LabelSelector
 	Password      string

@@ -1107,19 +1107,22 @@ func schema_apiserver_apis_metallb_v1beta2_BGPPeerSpec(ref common.ReferenceCallb
 					"holdTime": {
 						SchemaProps: spec.SchemaProps{
 							Description: "holdTime is how long the session lives without a message from the peer (RFC 4271 section 4.2), for example \"90s\": 0, or 3s to 65535s, fractions of a second being dropped. 0 turns the timer off. If unset, 90s is proposed. The smaller of the two ends' times is used.",
-							Ref:         ref(v1.Duration{}.OpenAPIModelName()),
+							Type:        []string{"string"},
+							Format:      "",
 						},
 					},
 					"keepaliveTime": {
 						SchemaProps: spec.SchemaProps{
 							Description: "keepaliveTime is the interval between messages that keep the session alive. It needs holdTime and must be less. If unset, it is a third of the hold time.",
-							Ref:         ref(v1.Duration{}.OpenAPIModelName()),
+							Type:        []string{"string"},
+							Format:      "",
 						},
 					},
 					"connectTime": {
 						SchemaProps: spec.SchemaProps{
 							Description: "connectTime is the time between attempts to connect, in whole seconds, 1s to 65535s.",
-							Ref:         ref(v1.Duration{}.OpenAPIModelName()),
+							Type:        []string{"string"},
+							Format:      "",
 						},
 					},
 					"routerID": {
@@ -1212,7 +1215,7 @@ func schema_apiserver_apis_metallb_v1beta2_BGPPeerSpec(ref common.ReferenceCallb
 			},
 		},
 		Dependencies: []string{
-			v1beta2.SecretReference{}.OpenAPIModelName(), v1.Duration{}.OpenAPIModelName(), v1.LabelSelector{}.OpenAPIModelName()},
+			v1beta2.SecretReference{}.OpenAPIModelName(), v1.LabelSelector{}.OpenAPIModelName()},
 	}
 }
 

@@ -36,6 +36,13 @@ func TestStored(t *testing.T) {
 			  "spec":{"myASN":64512,"peerASN":64513,"peerAddress":"10.0.0.1","peerPort":179,
 			  "ebgpMultiHop":false,"dualStackAddressFamily":false,"disableMP":false}}`,
 		},
+		{ // durations stay as they are written, for those who compare with the manifest
+			`{"apiVersion":"metallb.io/v1beta2","kind":"BGPPeer","metadata":{"name":"a"},
+			  "spec":{"myASN":64512,"holdTime":"90s","keepaliveTime":"30000ms","connectTime":"0.1h"}}`,
+			`{"apiVersion":"metallb.io/v1beta2","kind":"BGPPeer","metadata":{"name":"a"},
+			  "spec":{"myASN":64512,"holdTime":"90s","keepaliveTime":"30000ms","connectTime":"0.1h","peerPort":179,
+			  "ebgpMultiHop":false,"dualStackAddressFamily":false,"disableMP":false}}`,
+		},
 	}
 	codec := StorageCodec()
 	for _, tt := range tests {

@@ -33,6 +33,9 @@ const (
 	ExternalASNMode DynamicASNMode = "external"
 )
 
+// Duration is a length of time as a number with a unit, such as "90s", "1m30s" or "500ms". It is kept as it is written.
+type Duration string
+
 // BGPPeerSpec is the desired state of a BGPPeer.
 type BGPPeerSpec struct {
 	// myASN is the AS number of our end of the session, 1 to 4294967295.
@@ -82,16 +85,16 @@ type BGPPeerSpec struct {
 	// "90s": 0, or 3s to 65535s, fractions of a second being dropped. 0 turns the timer off. If unset, 90s is
 	// proposed. The smaller of the two ends' times is used.
 	// +optional
-	HoldTime *metav1.Duration `json:"holdTime,omitempty"`
+	HoldTime *Duration `json:"holdTime,omitempty"`
 
 	// keepaliveTime is the interval between messages that keep the session alive. It needs holdTime and must be
 	// less. If unset, it is a third of the hold time.
 	// +optional
-	KeepaliveTime *metav1.Duration `json:"keepaliveTime,omitempty"`
+	KeepaliveTime *Duration `json:"keepaliveTime,omitempty"`
 
 	// connectTime is the time between attempts to connect, in whole seconds, 1s to 65535s.
 	// +optional
-	ConnectTime *metav1.Duration `json:"connectTime,omitempty"`
+	ConnectTime *Duration `json:"connectTime,omitempty"`
 
 	// routerID is the BGP identifier of our end (RFC 4271 section 4.2), in the form of an IPv4 address. If unset,
 	// each node uses an IPv4 address of its own.

@@ -160,9 +160,9 @@ func autoConvert_v1beta2_BGPPeerSpec_To_metallb_BGPPeerSpec(in *BGPPeerSpec, out
 	if err := metav1.Convert_Pointer_int32_To_int32(&in.Port, &out.Port, s); err != nil {
 		return err
 	}
-	out.HoldTime = (*metav1.Duration)(unsafe.Pointer(in.HoldTime))
-	out.KeepaliveTime = (*metav1.Duration)(unsafe.Pointer(in.KeepaliveTime))
-	out.ConnectTime = (*metav1.Duration)(unsafe.Pointer(in.ConnectTime))
+	out.HoldTime = (*metallb.Duration)(unsafe.Pointer(in.HoldTime))
+	out.KeepaliveTime = (*metallb.Duration)(unsafe.Pointer(in.KeepaliveTime))
+	out.ConnectTime = (*metallb.Duration)(unsafe.Pointer(in.ConnectTime))
 	out.RouterID = in.RouterID
 	out.NodeSelectors = *(*[]metav1.LabelSelector)(unsafe.Pointer(&in.NodeSelectors))
 	out.Password = in.Password
@@ -194,9 +194,9 @@ func autoConvert_metallb_BGPPeerSpec_To_v1beta2_BGPPeerSpec(in *metallb.BGPPeerS
 	if err := metav1.Convert_int32_To_Pointer_int32(&in.Port, &out.Port, s); err != nil {
 		return err
 	}
-	out.HoldTime = (*metav1.Duration)(unsafe.Pointer(in.HoldTime))
-	out.KeepaliveTime = (*metav1.Duration)(unsafe.Pointer(in.KeepaliveTime))
-	out.ConnectTime = (*metav1.Duration)(unsafe.Pointer(in.ConnectTime))
+	out.HoldTime = (*Duration)(unsafe.Pointer(in.HoldTime))
+	out.KeepaliveTime = (*Duration)(unsafe.Pointer(in.KeepaliveTime))
+	out.ConnectTime = (*Duration)(unsafe.Pointer(in.ConnectTime))
 	out.RouterID = in.RouterID
 	out.NodeSelectors = *(*[]metav1.LabelSelector)(unsafe.Pointer(&in.NodeSelectors))
 	out.Password = in.Password

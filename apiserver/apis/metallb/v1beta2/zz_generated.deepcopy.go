@@ -81,17 +81,17 @@ func (in *BGPPeerSpec) DeepCopyInto(out *BGPPeerSpec) {
 	}
 	if in.HoldTime != nil {
 		in, out := &in.HoldTime, &out.HoldTime
-		*out = new(v1.Duration)
+		*out = new(Duration)
 		**out = **in
 	}
 	if in.KeepaliveTime != nil {
 		in, out := &in.KeepaliveTime, &out.KeepaliveTime
-		*out = new(v1.Duration)
+		*out = new(Duration)
 		**out = **in
 	}
 	if in.ConnectTime != nil {
 		in, out := &in.ConnectTime, &out.ConnectTime
-		*out = new(v1.Duration)
+		*out = new(Duration)
 		**out = **in
 	}
 	if in.NodeSelectors != nil {
