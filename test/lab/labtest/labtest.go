@@ -119,7 +119,9 @@ func (l *Lab) Token(ctx context.Context, node, audience string, expiry time.Dura
 }
 
 // Run runs any verb of the lab and returns what it wrote to standard output.
-func (l *Lab) Run(ctx context.Context, args ...string) (string, error) { return l.run(ctx, nil, nil, args...) }
+func (l *Lab) Run(ctx context.Context, args ...string) (string, error) {
+	return l.run(ctx, nil, nil, args...)
+}
 
 func (l *Lab) verb(ctx context.Context, args ...string) error {
 	_, err := l.Run(ctx, args...)
