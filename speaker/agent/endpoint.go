@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ingot-lb/ingot/speaker/backoff"
 	"github.com/ingot-lb/ingot/speaker/desired"
 )
 
@@ -48,11 +49,11 @@ func (r *runner) run(ctx context.Context, a *Agent) {
 		attempt++
 		// Two addresses of one replica: it admits one stream of this node, and that is the other one.
 		for status.Code(err) == codes.Aborted && a.core.twin(r.address) && !r.retired.Load() {
-			if !sleep(ctx, a.opts.timing.maxDelay) {
+			if backoff.Sleep(ctx, a.opts.timing.maxDelay) != nil {
 				return
 			}
 		}
-		if !sleep(ctx, delay) || r.retired.Load() {
+		if backoff.Sleep(ctx, delay) != nil || r.retired.Load() {
 			return
 		}
 	}
@@ -95,16 +96,4 @@ func (a *Agent) logLoss(address string, err error) {
 		level, msg = slog.LevelInfo, "the centre closes the stream"
 	}
 	a.log.Log(context.Background(), level, msg, "event", "centreDisconnected", "endpoint", address, "error", text)
-}
-
-// sleep waits for d and says whether ctx is still alive.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // maxAddresses bounds how many replicas a name can make the speaker talk to.
@@ -87,7 +89,7 @@ func (a *Agent) untilResolve(ctx context.Context, last time.Time) bool {
 	case <-regular.C:
 		return true
 	case <-a.kick:
-		return sleep(ctx, t.resolveSoon-time.Since(last))
+		return backoff.Sleep(ctx, t.resolveSoon-time.Since(last)) == nil
 	}
 }
 

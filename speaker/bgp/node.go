@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"hash/crc32"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/ingot-lb/ingot/speaker/links"
 )
 
 // egress is how the node reaches a neighbour.
@@ -28,8 +29,8 @@ type node interface {
 	egress(cfg sessionConfig) (egress, error)
 	// firstIPv4 returns the first global IPv4 address of the node, or an invalid one.
 	firstIPv4() netip.Addr
-	// watch calls changed, coalesced, when links, addresses or routes changed, until ctx ends.
-	watch(ctx context.Context, changed func()) error
+	// watch calls changed, coalesced, when links or addresses changed, until ctx ends.
+	watch(ctx context.Context, changed func())
 }
 
 // nextHop returns what to announce p with: the session's own address (unspecified) for prefixes of its own family,
@@ -104,12 +105,12 @@ func (kernel) egress(cfg sessionConfig) (egress, error) {
 }
 
 func (k kernel) firstIPv4() netip.Addr {
-	links, err := netlink.LinkList()
+	all, err := netlink.LinkList()
 	if err != nil {
 		k.log.Warn("cannot list links to derive a router ID", "op", "listLinks", "error", err)
 		return netip.Addr{}
 	}
-	for _, link := range links {
+	for _, link := range all {
 		if link.Attrs().Flags&net.FlagLoopback != 0 {
 			continue
 		}
@@ -143,76 +144,9 @@ func globalAddress(link netlink.Link, family int) (netip.Addr, error) {
 	return netip.Addr{}, nil
 }
 
-const (
-	// settle is how long the kernel's changes are collected before they are looked at.
-	settle = 200 * time.Millisecond
-	// maxSubscribeBackoff bounds the wait before netlink is asked again.
-	maxSubscribeBackoff = 30 * time.Second
-)
+// settle is how long the kernel's changes are collected before they are looked at.
+const settle = 200 * time.Millisecond
 
-func (k kernel) watch(ctx context.Context, changed func()) error {
-	backoff := time.Second
-	for {
-		err := k.watchOnce(ctx, changed)
-		if ctx.Err() != nil {
-			return nil
-		}
-		wait := backoff + rand.N(backoff)
-		k.log.Warn("lost sight of links and addresses; trying again", "op", "watchLinks", "error", err, "wait", wait.String())
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(wait):
-		}
-		backoff = min(2*backoff, maxSubscribeBackoff)
-	}
-}
-
-// watchOnce watches until ctx ends or netlink fails.
-func (k kernel) watchOnce(ctx context.Context, changed func()) error {
-	done := make(chan struct{})
-	defer close(done)
-	failed := make(chan error, 3)
-	fail := func(err error) {
-		select {
-		case failed <- err:
-		default:
-		}
-	}
-	links := make(chan netlink.LinkUpdate, 64)
-	if err := netlink.LinkSubscribeWithOptions(links, done, netlink.LinkSubscribeOptions{ErrorCallback: fail}); err != nil {
-		return fmt.Errorf("subscribe to links: %w", err)
-	}
-	addrs := make(chan netlink.AddrUpdate, 64)
-	if err := netlink.AddrSubscribeWithOptions(addrs, done, netlink.AddrSubscribeOptions{ErrorCallback: fail}); err != nil {
-		return fmt.Errorf("subscribe to addresses: %w", err)
-	}
-	// Whatever changed before the subscriptions stood is looked at now.
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	pending := true
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-failed:
-			return err
-		case _, ok := <-links:
-			if !ok {
-				return fmt.Errorf("the link subscription ended")
-			}
-		case _, ok := <-addrs:
-			if !ok {
-				return fmt.Errorf("the address subscription ended")
-			}
-		case <-timer.C:
-			pending = false
-			changed()
-			continue
-		}
-		if !pending {
-			pending = true
-			timer.Reset(settle)
-		}
-	}
+func (k kernel) watch(ctx context.Context, changed func()) {
+	links.Watch(ctx, k.log, settle, changed)
 }

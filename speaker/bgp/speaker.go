@@ -76,7 +76,8 @@ func (s *Speaker) notify() {
 // Run follows the node's links and addresses until ctx ends. Then it returns and leaves the sessions up: whether
 // routes outlive the process is for the neighbours to decide (RFC 4724).
 func (s *Speaker) Run(ctx context.Context) error {
-	return s.node.watch(ctx, s.refresh)
+	s.node.watch(ctx, s.refresh)
+	return nil
 }
 
 // refresh lets every session look at the node again.

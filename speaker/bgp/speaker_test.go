@@ -103,10 +103,7 @@ func (n *fakeNode) egress(sessionConfig) (egress, error) {
 
 func (n *fakeNode) firstIPv4() netip.Addr { return netip.Addr{} }
 
-func (n *fakeNode) watch(ctx context.Context, _ func()) error {
-	<-ctx.Done()
-	return nil
-}
+func (n *fakeNode) watch(ctx context.Context, _ func()) { <-ctx.Done() }
 
 func newTestSpeaker(t *testing.T) (*Speaker, *script, *fakeNode) {
 	t.Helper()

@@ -2,6 +2,7 @@ package desired
 
 import (
 	"fmt"
+	"slices"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
@@ -117,7 +118,7 @@ func (s *State) entitled(u *ingotv1.Update, full bool) *Refused {
 	switch {
 	case s.standing.Lineage == "":
 	case u.GetLineage() != s.standing.Lineage:
-		if !adopted || !contains(u.GetSupersedes(), s.standing.Lineage) {
+		if !adopted || !slices.Contains(u.GetSupersedes(), s.standing.Lineage) {
 			return &Refused{ingotv1.Refusal_REFUSAL_FOREIGN_LINEAGE, fmt.Sprintf(
 				"this node obeys lineage %q, not %q; if the new store is meant to replace the old one, run: apiserver adopt",
 				s.standing.Lineage, u.GetLineage())}

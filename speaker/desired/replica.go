@@ -2,7 +2,6 @@ package desired
 
 import (
 	"fmt"
-	"slices"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
@@ -20,8 +19,6 @@ type Refused struct {
 func protocol(format string, args ...any) *Refused {
 	return &Refused{ingotv1.Refusal_REFUSAL_PROTOCOL, fmt.Sprintf(format, args...)}
 }
-
-func contains(list []string, s string) bool { return slices.Contains(list, s) }
 
 // Replica is what one stream has said so far. A new stream to the same replica is a new Replica.
 type Replica struct {

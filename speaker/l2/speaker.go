@@ -14,7 +14,11 @@ import (
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/l2/ownership"
+	"github.com/ingot-lb/ingot/speaker/links"
 )
+
+// settle is how long the kernel's changes are collected before links are looked at.
+const settle = 20 * time.Millisecond
 
 // Options configure a Speaker.
 type Options struct {
@@ -94,7 +98,7 @@ func (s *Speaker) Run(ctx context.Context) error {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		watchLinks(ctx, s.log, func() { signal(s.relink) })
+		links.Watch(ctx, s.log, settle, func() { signal(s.relink) })
 	}()
 	defer func() {
 		<-watched

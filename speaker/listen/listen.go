@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // Limits of the time between attempts to listen.
@@ -70,12 +71,13 @@ func (a at) Addr() net.Addr { return &net.UnixAddr{Name: a.path, Net: "unix"} }
 // Keep opens a listener and hands it to serve, again and again until ctx ends. serve returns when ctx ends or the
 // listener fails, and has closed it then. name is for the log.
 func Keep(ctx context.Context, log *slog.Logger, name string, open Open, serve func(context.Context, net.Listener) error) {
-	delay, said := firstDelay, ""
+	retry, said := backoff.Backoff{First: firstDelay, Most: maxDelay}, ""
 	for {
 		l, err := open(ctx)
 		if err == nil {
 			log.Info("listening", "server", name, "address", l.Addr().String())
-			delay, said = firstDelay, ""
+			retry.Reset()
+			said = ""
 			if err = serve(ctx, l); err == nil {
 				err = errors.New("the server ended")
 			}
@@ -87,13 +89,8 @@ func Keep(ctx context.Context, log *slog.Logger, name string, open Open, serve f
 			said = text
 			log.Error("cannot serve; will go on trying", "server", name, "error", err)
 		}
-		timer := time.NewTimer(delay/2 + rand.N(delay/2))
-		delay = min(2*delay, maxDelay)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if retry.Wait(ctx) != nil {
 			return
-		case <-timer.C:
 		}
 	}
 }

@@ -1,55 +1,51 @@
-package l2
+// Package links tells when the node's network interfaces or their addresses changed, from netlink's events.
+package links
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
-const (
-	// settle is how long netlink's events are collected before links are looked at.
-	settle = 20 * time.Millisecond
-	// maxBackoff bounds the wait before netlink is asked again.
-	maxBackoff = 30 * time.Second
-)
+// longest bounds the wait before netlink is asked again.
+const longest = 30 * time.Second
 
-// watchLinks calls changed, once at the start and after links or addresses changed, until ctx ends.
-func watchLinks(ctx context.Context, log *slog.Logger, changed func()) {
-	backoff := time.Second
+// Watch calls changed, once at the start and whenever links or addresses changed, until ctx ends. Events that come
+// within settle of the first one give one call.
+func Watch(ctx context.Context, log *slog.Logger, settle time.Duration, changed func()) {
+	retry := backoff.Backoff{First: time.Second, Most: longest}
 	for {
 		started := time.Now()
-		err := watchOnce(ctx, changed)
+		err := watchOnce(ctx, settle, changed)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(started) > maxBackoff {
-			backoff = time.Second
+		if time.Since(started) > longest {
+			retry.Reset()
 		}
-		wait := backoff + rand.N(backoff)
-		log.Warn("lost sight of links; trying again", "op", "watchLinks", "error", err, "wait", wait.String())
-		select {
-		case <-ctx.Done():
+		wait := retry.Next()
+		log.Warn("lost sight of links and addresses; trying again", "op", "watchLinks", "error", err, "wait", wait.String())
+		if backoff.Sleep(ctx, wait) != nil {
 			return
-		case <-time.After(wait):
 		}
-		backoff = min(2*backoff, maxBackoff)
 	}
 }
 
 // watchOnce watches until ctx ends or netlink fails.
-func watchOnce(ctx context.Context, changed func()) error {
+func watchOnce(ctx context.Context, settle time.Duration, changed func()) error {
 	done := make(chan struct{})
 	defer close(done)
 	failed := make(chan error, 1)
 	fail := func(err error) {
 		select {
 		case failed <- err:
-		default:
+		default: // the first failure is enough
 		}
 	}
 	links := make(chan netlink.LinkUpdate, 64)
@@ -60,6 +56,7 @@ func watchOnce(ctx context.Context, changed func()) error {
 	if err := netlink.AddrSubscribeWithOptions(addrs, done, netlink.AddrSubscribeOptions{ErrorCallback: fail}); err != nil {
 		return fmt.Errorf("subscribe to addresses: %w", err)
 	}
+	// Whatever changed before the subscriptions stood is looked at now.
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	pending := true
