@@ -43,7 +43,7 @@ func (s *stream) refusedBy(l *lane) {
 
 // refusalWords say what a refusal means and what to do.
 var refusalWords = map[ingotv1.Refusal]string{
-	ingotv1.Refusal_REFUSAL_FOREIGN_LINEAGE: `the speaker obeys another store and goes on announcing what that one ordered; if this store replaces it, run "apiserver adopt"`,
+	ingotv1.Refusal_REFUSAL_FOREIGN_LINEAGE: `the speaker obeys another store and goes on announcing what that one ordered; if this store replaces it, restore the configuration, then run "apiserver adopt"`,
 	ingotv1.Refusal_REFUSAL_OLD_EPOCH:       `the speaker has obeyed a later leader of this store; another replica leads, or the store was restored from a backup: if so, run "apiserver adopt"`,
 	ingotv1.Refusal_REFUSAL_HELD_BACK:       `the speaker holds back a full state that would drop too much without a deletion that explains it; if it is meant, run "apiserver adopt"`,
 }

@@ -278,6 +278,31 @@ func TestLostLeadershipSilencesAndTheNextBeginsAnew(t *testing.T) {
 	}
 }
 
+func TestFollowerCanExplainWhatWasDeletedBeforeItLed(t *testing.T) {
+	t.Parallel()
+	c := newCentre(t, newMemory(configuration()), nodeNamed("node1"), service("web", "10.0.0.1"), slice("web"))
+	p := c.connect(hello("node1"))
+	p.welcomeLeading()
+	u := p.update(routing)
+	p.ack(applied(u))
+	c.store.set(func(m *memory) { close(m.done) })
+	if w := p.welcome(); w.GetLeading() {
+		t.Fatalf("welcome %v after the leadership was lost", w)
+	}
+	p.cancel()
+
+	c.delete("web")
+	eventually(t, "the follower's reason", func() bool {
+		_, ok := c.hub.engine.removed.reason("node1", "bgp-route/10.0.0.1/32")
+		return ok
+	})
+	c.store.may <- struct{}{}
+
+	again := c.connect(hello("node1", heldOf(u)...))
+	again.welcomeLeading()
+	expect(t, again.update(routing), true, "=bgp-session/tor -bgp-route/10.0.0.1/32 (service default/web deleted)")
+}
+
 func TestFencedLeaderResigns(t *testing.T) {
 	t.Parallel()
 	store := newMemory(configuration())

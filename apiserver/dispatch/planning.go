@@ -36,25 +36,18 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 		}
 		return time.Now().Add(e.retry.step())
 	}
+	if in.lead == nil {
+		e.shut(ctx, errNotLeading)
+		e.follow(in)
+		return time.Time{}
+	}
 	serving := e.gate.open(in.lead, time.Now())
 	layer2, settled := e.gate.layer2(time.Now(), e.hub.nodes.connected(in.nodes))
 	facts, next := e.hub.nodes.facts(in.nodes, serving)
 	if !layer2 && (next.IsZero() || settled.Before(next)) {
 		next = settled
 	}
-	began := time.Now()
-	out := plan.Plan(plan.Input{
-		Config:            in.config,
-		Services:          in.cluster.Services,
-		EndpointSlices:    in.cluster.EndpointSlices,
-		Nodes:             in.cluster.Nodes,
-		Secrets:           in.cluster.Secrets,
-		Facts:             facts,
-		Decisions:         e.decisions,
-		LoadBalancerClass: e.class,
-		Key:               e.key,
-	})
-	e.hub.metrics.planned.Observe(time.Since(began).Seconds())
+	out := e.plan(in, facts)
 	if layer2 {
 		if err := e.save(ctx, in.lead, out.Decisions); err != nil {
 			if errors.Is(err, ErrNotLeader) {
@@ -74,12 +67,38 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 	return next
 }
 
+func (e *engine) plan(in *inputs, facts map[string]plan.NodeFacts) plan.Output {
+	began := time.Now()
+	out := plan.Plan(plan.Input{
+		Config:            in.config,
+		Services:          in.cluster.Services,
+		EndpointSlices:    in.cluster.EndpointSlices,
+		Nodes:             in.cluster.Nodes,
+		Secrets:           in.cluster.Secrets,
+		Facts:             facts,
+		Decisions:         e.decisions,
+		LoadBalancerClass: e.class,
+		Key:               e.key,
+	})
+	e.hub.metrics.planned.Observe(time.Since(began).Seconds())
+	return out
+}
+
+var errNotLeading = errors.New("this replica does not lead")
+
+// follow plans what the leader plans, and only keeps the reasons for which items leave: should this replica lead next,
+// it can explain deletions to speakers that were away while the leader saw them.
+func (e *engine) follow(in *inputs) {
+	facts, _ := e.hub.nodes.facts(in.nodes, time.Now()) // absences are the leader's to judge
+	out := e.plan(in, facts)
+	e.explain(&out, routingLane)
+	e.explain(&out, layer2Lane)
+	e.removed.forget(out.Nodes)
+}
+
 // gather reads the inputs. An error says what is missing; without inputs, that its arrival will kick.
 func (e *engine) gather(ctx context.Context) (*inputs, error) {
 	in := &inputs{lead: e.hub.lead.Load()}
-	if in.lead == nil {
-		return nil, errors.New("this replica does not lead")
-	}
 	e.mu.Lock()
 	in.config, in.revision = e.config, e.revision
 	adoption := e.adoption
@@ -91,14 +110,18 @@ func (e *engine) gather(ctx context.Context) (*inputs, error) {
 	if missing := e.hub.cluster.Missing(); len(missing) > 0 {
 		return nil, fmt.Errorf("not read yet from the kube-apiserver: %v", missing)
 	}
-	if e.loaded != in.lead.epoch {
+	var epoch uint64 // 0 while another replica leads, and may decide at any time
+	if in.lead != nil {
+		epoch = in.lead.epoch
+	}
+	if epoch == 0 || e.loaded != epoch {
 		limited, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
 		decisions, err := e.hub.store.LoadDecisions(limited)
 		if err != nil {
 			return in, fmt.Errorf("load decisions: %w", err)
 		}
-		e.decisions, e.loaded = decisions, in.lead.epoch
+		e.decisions, e.loaded = decisions, epoch
 	}
 	var err error
 	if in.cluster, err = e.hub.cluster.State(); err != nil {

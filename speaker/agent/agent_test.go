@@ -193,6 +193,11 @@ func TestOnlyTheLeaderIsObeyedAndAllAreTold(t *testing.T) {
 	if st := r.agent.State(); st.GetRefusing() != "" || !r.agent.Health()["dispatch"] {
 		t.Errorf("the new leader is obeyed, but: %v", st)
 	}
+	for _, stream := range r.agent.State().GetStreams() {
+		if leads := stream.GetEndpoint() == two.address; stream.GetLeading() != leads {
+			t.Errorf("%s is shown as leading: %t, want %t", stream.GetEndpoint(), stream.GetLeading(), leads)
+		}
+	}
 }
 
 func TestAnnouncedMetricAndLogFollowTheItems(t *testing.T) {

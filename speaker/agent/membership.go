@@ -161,6 +161,16 @@ func refusalName(r ingotv1.Refusal) string {
 	return "other"
 }
 
+// deposed says whether a replica that says it leads has a successor: it may have stood still and not know yet.
+func (c *core) deposed(s *stream) bool {
+	for other := range c.streams {
+		if other.replica.Leading() && c.state.Succeeds(other.replica, s.replica) {
+			return true
+		}
+	}
+	return false
+}
+
 // streamStates returns what is known of each address of the centre, in their order.
 func (c *core) streamStates() []*ingotv1.StreamState {
 	var out []*ingotv1.StreamState
@@ -168,7 +178,7 @@ func (c *core) streamStates() []*ingotv1.StreamState {
 		out = append(out, &ingotv1.StreamState{
 			Endpoint:  address,
 			Connected: l.stream != nil,
-			Leading:   l.stream != nil && l.stream.replica.Leading(),
+			Leading:   l.stream != nil && l.stream.replica.Leading() && !c.deposed(l.stream),
 			Replica:   l.replica,
 			Since:     timestamppb.New(l.since),
 			LastError: l.lastError,

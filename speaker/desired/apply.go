@@ -120,7 +120,7 @@ func (s *State) entitled(u *ingotv1.Update, full bool) *Refused {
 	case u.GetLineage() != s.standing.Lineage:
 		if !adopted || !slices.Contains(u.GetSupersedes(), s.standing.Lineage) {
 			return &Refused{ingotv1.Refusal_REFUSAL_FOREIGN_LINEAGE, fmt.Sprintf(
-				"this node obeys lineage %q, not %q; if the new store is meant to replace the old one, run: apiserver adopt",
+				"this node obeys lineage %q, not %q; if the new store replaces the old one, restore its configuration, then run: apiserver adopt",
 				s.standing.Lineage, u.GetLineage())}
 		}
 	case u.GetEpoch() < s.standing.Epoch && !adopted:
@@ -134,8 +134,9 @@ func (s *State) entitled(u *ingotv1.Update, full bool) *Refused {
 const brakeFloor = 10
 
 // brake holds back a full state that would drop more than half of what the lane holds, and more than brakeFloor,
-// without explaining it. It also checks what the full state says the node has. Judging each lane by itself is at
-// least as strict as judging the node: a lane cannot hide its losses behind the size of the other.
+// without explaining it: a lane cannot hide its losses behind the size of the other. Nor can they share a loss so that
+// neither shows it: what the replica's full states have dropped so far is judged together, by what the node held.
+// It also checks what the full state says the node has.
 func (s *State) brake(r *Replica, u *ingotv1.Update, ch *change) *Refused {
 	ln := s.lanes[u.GetLane()]
 	for _, id := range ch.kept {
@@ -153,10 +154,19 @@ func (s *State) brake(r *Replica, u *ingotv1.Update, ch *change) *Refused {
 			dropped++
 		}
 	}
-	if dropped > brakeFloor && 2*dropped > len(ln.items) && u.GetAdoption() <= ln.adoption {
-		return &Refused{ingotv1.Refusal_REFUSAL_HELD_BACK, fmt.Sprintf(
-			"the full state would drop %d of %d items without explaining why; if that is meant, run: apiserver adopt",
-			dropped, len(ln.items))}
+	if u.GetAdoption() > ln.adoption {
+		return nil
+	}
+	held := r.dropped
+	for _, other := range s.lanes {
+		held += len(other.items)
+	}
+	for _, of := range []struct{ dropped, held int }{{dropped, len(ln.items)}, {r.dropped + dropped, held}} {
+		if dropped > 0 && of.dropped > brakeFloor && 2*of.dropped > of.held {
+			return &Refused{ingotv1.Refusal_REFUSAL_HELD_BACK, fmt.Sprintf(
+				"the full state would drop %d of %d items without explaining why; if that is meant, run: apiserver adopt",
+				of.dropped, of.held)}
+		}
 	}
 	return nil
 }
@@ -182,6 +192,9 @@ func (s *State) commit(r *Replica, u *ingotv1.Update, ch *change, out *Outcome) 
 		for _, h := range s.Held(u.GetLane()) {
 			if _, named := ch.named[h.Item.GetId()]; !named {
 				delete(ln.items, h.Item.GetId())
+				if u.GetAdoption() <= ln.adoption {
+					r.dropped++
+				}
 				out.Removed = append(out.Removed, Removed{Held: h, Reason: "no longer named by the centre"})
 			}
 		}

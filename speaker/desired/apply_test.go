@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -159,6 +160,41 @@ func TestBrake(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestBrakeJudgesTheLanesTogether(t *testing.T) {
+	const addresses = 6
+	var layer2Items []*ingotv1.Item
+	for i := range addresses {
+		layer2Items = append(layer2Items, address(fmt.Sprintf("a%d", i), "1"))
+	}
+	start := func(t *testing.T, n int) (*script, *replica) {
+		s := newScript(t)
+		first := s.leads("a", "L", 5)
+		first.update(routing, full, upsert(routes(n)...)).obeyed()
+		first.update(layer2, full, upsert(layer2Items...)).obeyed()
+		return s, s.leads("a", "L", 6)
+	}
+	t.Run("a loss shared by both", func(t *testing.T) {
+		s, next := start(t, 6)
+		next.update(layer2, full).obeyed()
+		next.update(routing, full).refused(heldBack)
+		s.count(routing, 6)
+		next.update(routing, full, adopt(100)).obeyed()
+		s.count(routing, 0)
+	})
+	t.Run("no more than ten", func(t *testing.T) {
+		s, next := start(t, 4)
+		next.update(layer2, full).obeyed()
+		next.update(routing, full).obeyed()
+		s.count(routing, 0)
+	})
+	t.Run("no more than half", func(t *testing.T) {
+		s, next := start(t, 20)
+		next.update(layer2, full).obeyed()
+		next.update(routing, full, kept(ids(routes(13))...)).obeyed()
+		s.count(routing, 13)
+	})
 }
 
 func TestAfterARefusalOnlyAFullStateIsObeyed(t *testing.T) {

@@ -27,7 +27,9 @@ type Replica struct {
 	epoch   uint64
 	leading bool
 	// knows is the State.version that this stream's Hello described.
-	knows   uint64
+	knows uint64
+	// dropped counts what its full states have dropped without explaining why, since it began to lead.
+	dropped int
 	cursors map[ingotv1.Lane]*cursor
 }
 
@@ -58,6 +60,11 @@ func (r *Replica) Leading() bool { return r.leading }
 // Epoch is what the replica last said of itself.
 func (r *Replica) Epoch() uint64 { return r.epoch }
 
+// Succeeds says whether a leads later than b, in the lineage obeyed.
+func (s *State) Succeeds(a, b *Replica) bool {
+	return a.lineage == s.standing.Lineage && b.lineage == s.standing.Lineage && a.epoch > b.epoch
+}
+
 // Obeyed says whether a full state was obeyed since the replica began to lead, and nothing is refused now. A lane
 // that the centre has nothing to say about does not count.
 func (r *Replica) Obeyed() bool {
@@ -86,6 +93,7 @@ func (s *State) Welcome(r *Replica, w *ingotv1.Welcome) {
 		for _, c := range r.cursors {
 			c.open, c.refused, c.synced = nil, nil, false
 		}
+		r.dropped = 0
 	}
 	r.name, r.lineage, r.epoch, r.leading = w.GetReplica(), w.GetLineage(), w.GetEpoch(), w.GetLeading()
 	if r.leading && r.lineage == s.standing.Lineage && s.standing.Lineage != "" {
