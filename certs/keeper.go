@@ -13,13 +13,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 const (
@@ -104,7 +105,7 @@ func (k *Keeper) firstAuthority(ctx context.Context, failed func(error)) (*autho
 	if err != nil {
 		k.log.Warn("local copy of the CA is not usable", "event", "caCopyUnusable", "error", err)
 	}
-	for attempt := 0; ; attempt++ {
+	for retry := retries(); ; {
 		ca, err := k.loadOrCreate(ctx, local)
 		if err == nil {
 			return ca, nil
@@ -115,7 +116,7 @@ func (k *Keeper) firstAuthority(ctx context.Context, failed func(error)) (*autho
 		}
 		failed(err)
 		k.log.Warn("Secret with the CA cannot be read", "event", "caUnavailable", "error", err)
-		if err := sleep(ctx, backoff(attempt)); err != nil {
+		if err := retry.Wait(ctx); err != nil {
 			return nil, fmt.Errorf("load the CA: %w", err)
 		}
 	}
@@ -175,20 +176,9 @@ func (k *Keeper) current() (*authority, *leaf) {
 	return k.ca, k.leaf
 }
 
-// backoff returns a random time to wait after the given number of failures ("full jitter"), at most 5 s.
-func backoff(attempt int) time.Duration {
-	return rand.N(min(200*time.Millisecond<<min(attempt, 8), 5*time.Second)) + 1
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// retries are spaced alike wherever the host cluster does not answer.
+func retries() backoff.Backoff {
+	return backoff.Backoff{First: 200 * time.Millisecond, Most: 5 * time.Second}
 }
 
 // Derive returns a key of 32 bytes for the named purpose, the same on every replica and after every restart as

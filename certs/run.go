@@ -17,20 +17,21 @@ const checkInterval = 2 * time.Minute
 
 // Run keeps Secret, ConfigMap, local copy and serving certificate right until ctx ends, and returns ctx's error.
 func (k *Keeper) Run(ctx context.Context) error {
-	last := ""
-	for attempt := 0; ; attempt++ {
+	retry, last := retries(), ""
+	for {
 		err := k.cycle(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		switch {
 		case err == nil:
-			attempt, last = 0, ""
+			retry.Reset()
+			last = ""
 		case err.Error() != last:
 			last = err.Error()
 			k.log.Warn("certificates cannot be kept", "event", "certificatesNotKept", "error", err)
 		}
-		if err := sleep(ctx, backoff(attempt)); err != nil {
+		if err := retry.Wait(ctx); err != nil {
 			return err
 		}
 	}

@@ -48,12 +48,11 @@ func (h *Hub) connect(w wire) error {
 		return err
 	}
 	s := &stream{
-		hub:      h,
-		instance: hello.GetInstance(),
-		wake:     make(chan struct{}, 1),
-		aborted:  make(chan struct{}),
-		out:      make(chan *ingotv1.ConnectResponse, outbox),
-		pulse:    newPulse(time.Now()),
+		hub:     h,
+		wake:    make(chan struct{}, 1),
+		aborted: make(chan struct{}),
+		out:     make(chan *ingotv1.ConnectResponse, outbox),
+		pulse:   newPulse(time.Now()),
 	}
 	s.open(hello)
 	defer h.nodes.detach(s)

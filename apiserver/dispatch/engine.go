@@ -9,6 +9,7 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/plan"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 const (
@@ -38,12 +39,12 @@ type engine struct {
 	// last are the plans last made into orders, by lane; said is the output last logged.
 	last   map[ingotv1.Lane]map[string]*plan.NodePlan
 	said   *plan.Output
-	retry  *backoff
+	retry  backoff.Backoff
 	closed string // why nothing is sent, as last logged
 }
 
 func newEngine(h *Hub, key []byte, class string) *engine {
-	return &engine{hub: h, key: key, class: class, kicked: make(chan struct{}, 1), removed: newRemovals(), retry: newBackoff(),
+	return &engine{hub: h, key: key, class: class, kicked: make(chan struct{}, 1), removed: newRemovals(), retry: retries(),
 		last: map[ingotv1.Lane]map[string]*plan.NodePlan{}}
 }
 

@@ -32,7 +32,7 @@ func (h *Hub) followAdoption(ctx context.Context) {
 // follow calls read for each signal of changed, and again while it fails.
 func (h *Hub) follow(ctx context.Context, what string, changed func(context.Context) <-chan struct{}, read func(context.Context) error) {
 	signals := changed(ctx)
-	for backoff := newBackoff(); ; {
+	for retry := retries(); ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -53,8 +53,10 @@ func (h *Hub) follow(ctx context.Context, what string, changed func(context.Cont
 				h.log.Warn("store does not answer; going on with what is known", "event", "storeUnavailable", "what", what, "error", err)
 			}
 			failed = true
-			backoff.wait(ctx)
+			if retry.Wait(ctx) != nil {
+				return
+			}
 		}
-		backoff.reset()
+		retry.Reset()
 	}
 }

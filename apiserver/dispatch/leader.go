@@ -2,21 +2,21 @@ package dispatch
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
+
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // leadership is a time during which this replica leads.
 type leadership struct {
 	epoch uint64
-	since time.Time
 	// resign gives it up, so that it is campaigned for again.
 	resign context.CancelFunc
 }
 
 // campaign leads whenever it can, until ctx ends.
 func (h *Hub) campaign(ctx context.Context) {
-	for backoff := newBackoff(); ctx.Err() == nil; {
+	for retry := retries(); ctx.Err() == nil; {
 		term, resign := context.WithCancel(ctx)
 		won, err := h.store.Campaign(term, h.replica)
 		if err != nil {
@@ -24,12 +24,14 @@ func (h *Hub) campaign(ctx context.Context) {
 			if ctx.Err() == nil {
 				h.log.Warn("cannot campaign for leadership", "event", "campaignFailed", "error", err)
 			}
-			backoff.wait(ctx)
+			if retry.Wait(ctx) != nil {
+				return
+			}
 			continue
 		}
-		backoff.reset()
+		retry.Reset()
 		h.log.Info("leading", "event", "leaderElected", "replica", h.replica, "epoch", won.Epoch, "lineage", h.store.Lineage())
-		h.lead.Store(&leadership{epoch: won.Epoch, since: time.Now(), resign: resign})
+		h.lead.Store(&leadership{epoch: won.Epoch, resign: resign})
 		h.leadershipChanged()
 		select {
 		case <-won.Done:
@@ -59,29 +61,7 @@ func (h *Hub) leadershipChanged() {
 	h.engine.kick()
 }
 
-const (
-	backoffFirst = 100 * time.Millisecond
-	backoffLast  = 5 * time.Second
-)
-
-// backoff is an exponential wait with jitter.
-type backoff struct{ next time.Duration }
-
-func newBackoff() *backoff { return &backoff{next: backoffFirst} }
-
-func (b *backoff) reset() { b.next = backoffFirst }
-
-// step returns how long to wait now.
-func (b *backoff) step() time.Duration {
-	d := b.next/2 + rand.N(b.next)
-	b.next = min(2*b.next, backoffLast)
-	return d
-}
-
-// wait waits, or until ctx ends.
-func (b *backoff) wait(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(b.step()):
-	}
+// retries are spaced alike wherever the store does not answer.
+func retries() backoff.Backoff {
+	return backoff.Backoff{First: 100 * time.Millisecond, Most: 5 * time.Second}
 }

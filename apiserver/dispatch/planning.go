@@ -34,7 +34,7 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 		if in == nil {
 			return time.Time{} // what is missing will kick
 		}
-		return time.Now().Add(e.retry.step())
+		return time.Now().Add(e.retry.Next())
 	}
 	if in.lead == nil {
 		e.shut(ctx, errNotLeading)
@@ -57,9 +57,9 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 			}
 			e.shut(ctx, err)
 			layer2 = false // what was ordered stays; the rest goes on
-			next = time.Now().Add(e.retry.step())
+			next = time.Now().Add(e.retry.Next())
 		} else {
-			e.retry.reset()
+			e.retry.Reset()
 			e.opened(in)
 		}
 	}

@@ -25,11 +25,10 @@ const (
 
 // stream is one speaker's connection. One goroutine owns it; others only call wakeUp and supersede.
 type stream struct {
-	hub      *Hub
-	node     *node
-	instance string
-	wake     chan struct{}
-	aborted  chan struct{} // closed when another stream of the node took over
+	hub     *Hub
+	node    *node
+	wake    chan struct{}
+	aborted chan struct{} // closed when another stream of the node took over
 
 	out     chan *ingotv1.ConnectResponse
 	lanes   map[ingotv1.Lane]*lane

@@ -9,8 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 )
@@ -78,32 +76,6 @@ func reply(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(body) // the client is gone otherwise
-}
-
-// listenPrivate listens on a unix socket that nobody but our user could open at any moment: it is made in a
-// directory of its own and then moved to its place, over what a dead process left there.
-func listenPrivate(path string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("directory of the admin socket: %w", err)
-	}
-	tmp, err := os.MkdirTemp(filepath.Dir(path), ".s")
-	if err != nil {
-		return nil, fmt.Errorf("admin socket: %w", err)
-	}
-	defer os.RemoveAll(tmp)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: filepath.Join(tmp, "s")})
-	if err != nil {
-		return nil, fmt.Errorf("admin socket: %w", err)
-	}
-	l.SetUnlinkOnClose(false)
-	err = os.Chmod(filepath.Join(tmp, "s"), 0o600)
-	if err == nil {
-		err = os.Rename(filepath.Join(tmp, "s"), path)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("admin socket: %w", err), l.Close())
-	}
-	return l, nil
 }
 
 // Adopt asks the process behind a socket to say the word.

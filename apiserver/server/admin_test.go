@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ingot-lb/ingot/speaker/listen"
 )
 
 type adoptFunc func(extra []string) ([]string, error)
@@ -19,7 +21,7 @@ func (f adoptFunc) Adopt(_ context.Context, extra []string) ([]string, error) { 
 func serveAdmin(t *testing.T, a *admin) string {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "run", "admin.sock")
-	l, err := listenPrivate(socket)
+	l, err := listen.Unix(socket)(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,26 +62,5 @@ func TestAdoptOverTheSocket(t *testing.T) {
 	a.adopter.Store(&adopter{Adopter: adoptFunc(func([]string) ([]string, error) { return nil, errors.New("etcd is away") })})
 	if _, err := Adopt(t.Context(), socket, AdoptRequest{}); err == nil || err.Error() != "etcd is away" {
 		t.Errorf("adopt that fails: %v", err)
-	}
-}
-
-func TestSocketOfADeadProcessIsReplaced(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "admin.sock")
-	dead, err := listenPrivate(socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := dead.Close(); err != nil {
-		t.Fatal(err)
-	}
-
-	alive, err := listenPrivate(socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer alive.Close()
-
-	if left, err := filepath.Glob(filepath.Join(filepath.Dir(socket), ".s*")); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

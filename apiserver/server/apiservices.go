@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -19,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	apiregistration "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset/typed/apiregistration/v1"
+
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // automanagedLabel is on APIServices that the kube-apiserver derives from CustomResourceDefinitions.
@@ -102,18 +103,19 @@ func (a *apiServices) run(ctx context.Context) {
 
 // keep makes one APIService right whenever it may not be.
 func (a *apiServices) keep(ctx context.Context, gv schema.GroupVersion, priority int32, changed <-chan struct{}) {
-	last := ""
-	for attempt := 0; ctx.Err() == nil; attempt++ {
+	retry, last := backoff.Backoff{First: firstPause, Most: 5 * lastPause}, ""
+	for ctx.Err() == nil {
 		err := a.cycle(ctx, gv, priority, changed)
 		switch {
 		case err == nil:
-			attempt, last = 0, ""
+			retry.Reset()
+			last = ""
 		case ctx.Err() == nil && err.Error() != last:
 			last = err.Error()
 			a.note(gv, err)
 			a.log.Warn("APIService cannot be kept", "event", "apiServiceNotKept", "apiservice", nameOf(gv), "error", err)
 		}
-		if sleep(ctx, rand.N(min(firstPause<<min(attempt, 8), 5*lastPause))+1) != nil {
+		if retry.Wait(ctx) != nil {
 			return
 		}
 	}

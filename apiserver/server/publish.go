@@ -12,6 +12,7 @@ import (
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // patience is how long a new APIService waits for the Service's endpoints. The kube-apiserver probes a new one at once
@@ -25,7 +26,7 @@ func (p *process) keepAPIServices(ctx context.Context) error {
 		return fmt.Errorf("client of the aggregation layer: %w", err)
 	}
 	for !p.readiness.ready() {
-		if err := sleep(ctx, 50*time.Millisecond); err != nil {
+		if err := backoff.Sleep(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -65,7 +66,7 @@ func (p *process) awaitEndpoints(ctx context.Context) {
 		if err == nil && anyReady(slices.Items) {
 			return
 		}
-		if sleep(ctx, 100*time.Millisecond) != nil {
+		if backoff.Sleep(ctx, 100*time.Millisecond) != nil {
 			p.log.Warn("the Service of the aggregated API has no ready endpoint", "event", "noEndpoints", "service",
 				p.options.Namespace+"/"+p.options.ServiceName, "error", err)
 			return

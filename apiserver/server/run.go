@@ -21,6 +21,8 @@ import (
 	dispatchstorage "github.com/ingot-lb/ingot/apiserver/dispatch/storage"
 	"github.com/ingot-lb/ingot/apiserver/store"
 	"github.com/ingot-lb/ingot/certs"
+	"github.com/ingot-lb/ingot/speaker/backoff"
+	"github.com/ingot-lb/ingot/speaker/listen"
 )
 
 // The parts of the process, as /readyz names them, in the order in which they come up.
@@ -94,9 +96,9 @@ func (p *process) start(ctx context.Context) error {
 	if err := p.openStore(ctx); err != nil {
 		return err
 	}
-	socket, err := listenPrivate(p.options.AdminSocket)
+	socket, err := listen.Unix(p.options.AdminSocket)(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("--admin-socket: %w", err)
 	}
 	p.group.Go(func() error { return serveHTTP(ctx, socket, p.admin.handler()) })
 	p.group.Go(func() error { return p.afterStore(ctx) })
@@ -131,7 +133,7 @@ func (p *process) openStore(ctx context.Context) error {
 // watchStore ends the process when the etcd behind it was exchanged: lineage, caches and epochs are void then.
 func (p *process) watchStore(ctx context.Context) error {
 	for {
-		if err := sleep(ctx, 5*time.Second); err != nil {
+		if err := backoff.Sleep(ctx, 5*time.Second); err != nil {
 			return err
 		}
 		if err := p.store.Health(ctx); errors.Is(err, store.ErrReplaced) {

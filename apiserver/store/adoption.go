@@ -8,6 +8,8 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // Adoption is an operator's word that this store is to be obeyed ("apiserver adopt"). The zero value means that
@@ -42,7 +44,8 @@ func (s *Store) readAdoption(ctx context.Context) (a Adoption, revision int64, e
 // Adopt stores a new adoption that supersedes the given lineages and those of earlier adoptions, since a speaker
 // may have been away all the while. The store's own lineage is left out.
 func (s *Store) Adopt(ctx context.Context, supersedes []string) (Adoption, error) {
-	for attempt := 0; ; attempt++ {
+	retry := backoff.Backoff{First: 5 * time.Millisecond, Most: 200 * time.Millisecond}
+	for {
 		last, revision, err := s.readAdoption(ctx)
 		if err != nil {
 			return Adoption{}, err
@@ -68,7 +71,7 @@ func (s *Store) Adopt(ctx context.Context, supersedes []string) (Adoption, error
 		if resp.Succeeded {
 			return next, nil
 		}
-		if err := pause(ctx, attempt, 5*time.Millisecond, 200*time.Millisecond); err != nil {
+		if err := retry.Wait(ctx); err != nil {
 			return Adoption{}, err
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // Changed returns a channel that receives once at the start and whenever the configuration may have changed since
@@ -25,17 +27,18 @@ func (s *Store) notify(ctx context.Context, key string) <-chan struct{} {
 	}
 	go func() {
 		defer close(signals)
-		for attempt := 0; ; attempt++ {
+		retry := backoff.Backoff{First: 50 * time.Millisecond, Most: 2 * time.Second}
+		for {
 			began := time.Now()
 			err := s.watchOnce(ctx, key, signal)
 			if ctx.Err() != nil {
 				return
 			}
 			if time.Since(began) > time.Minute {
-				attempt = 0
+				retry.Reset()
 			}
 			s.log.Debug("watch ended", "key", key, "error", err)
-			if pause(ctx, attempt, 50*time.Millisecond, 2*time.Second) != nil {
+			if retry.Wait(ctx) != nil {
 				return
 			}
 		}

@@ -19,6 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // guardTries bounds how often one write is checked again after it lost a race. Somebody wins each race, so only
@@ -95,9 +97,10 @@ func (g *guarded) OptimisticDelete(ctx context.Context, key string, expected int
 // commit applies op, which makes object (nil: nothing) of key.
 func (g *guarded) commit(ctx context.Context, key string, object runtime.Object, expected int64, op clientv3.Op) (outcome, error) {
 	ours := clientv3.Compare(clientv3.ModRevision(key), "=", expected)
+	retry := backoff.Backoff{First: 2 * time.Millisecond, Most: 50 * time.Millisecond}
 	for attempt := range guardTries {
 		if attempt > 0 {
-			if err := pause(ctx, attempt, time.Millisecond, 50*time.Millisecond); err != nil {
+			if err := retry.Wait(ctx); err != nil {
 				return outcome{}, err
 			}
 		}

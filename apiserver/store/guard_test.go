@@ -17,6 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 
@@ -273,10 +275,18 @@ func TestWatchCacheServesBookmarksOfInitialEvents(t *testing.T) {
 		}
 	}
 	yes := true
-	w, err := storage.Watch(ctx, &metainternalversion.ListOptions{
-		SendInitialEvents:    &yes,
-		AllowWatchBookmarks:  true,
-		ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
+	var w watch.Interface
+	err := wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
+		var err error
+		w, err = storage.Watch(ctx, &metainternalversion.ListOptions{
+			SendInitialEvents:    &yes,
+			AllowWatchBookmarks:  true,
+			ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
+		})
+		if apierrors.IsTooManyRequests(err) {
+			return false, nil // the cache is still being filled
+		}
+		return err == nil, err
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // leaderTTL is how long, in seconds, a leader that died keeps others out.
@@ -27,7 +29,8 @@ type Leadership struct {
 // or until the session key is lost. Whoever was paused may see Done late; what must not happen then has to
 // compare the epoch, as SaveDecisions and the speakers do.
 func (s *Store) Campaign(ctx context.Context, id string) (*Leadership, error) {
-	for attempt := 0; ; attempt++ {
+	retry := backoff.Backoff{First: 100 * time.Millisecond, Most: 2 * time.Second}
+	for {
 		lead, err := s.campaignOnce(ctx, id)
 		if lead != nil {
 			return lead, nil
@@ -36,11 +39,11 @@ func (s *Store) Campaign(ctx context.Context, id string) (*Leadership, error) {
 			return nil, ctx.Err()
 		}
 		if err == nil {
-			attempt = 0
+			retry.Reset()
 			continue
 		}
 		s.log.Warn("campaign failed", "event", "campaignFailed", "error", err)
-		if err := pause(ctx, attempt, 100*time.Millisecond, 2*time.Second); err != nil {
+		if err := retry.Wait(ctx); err != nil {
 			return nil, err
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // CheckFunc reports what is wrong with the configuration that c would become if old were replaced by new. old is
@@ -113,7 +114,8 @@ const compactInterval = 5 * time.Minute
 
 // initialize brings the keys into being that exist in every store, and retries while etcd cannot be reached.
 func (s *Store) initialize(ctx context.Context) error {
-	for attempt := 0; ; attempt++ {
+	retry := backoff.Backoff{First: 200 * time.Millisecond, Most: 5 * time.Second}
+	for {
 		err := s.initializeOnce(ctx)
 		if err == nil {
 			return nil
@@ -122,7 +124,7 @@ func (s *Store) initialize(ctx context.Context) error {
 			return fmt.Errorf("open the store: %w", err)
 		}
 		s.log.Warn("etcd cannot be used yet", "event", "storeUnavailable", "endpoints", s.client.Endpoints(), "error", err)
-		if err := pause(ctx, attempt, 200*time.Millisecond, 5*time.Second); err != nil {
+		if err := retry.Wait(ctx); err != nil {
 			return fmt.Errorf("open the store: %w", err)
 		}
 	}

@@ -39,7 +39,7 @@ func Unix(path string) Open {
 			return nil, err
 		}
 		// Nobody can reach into the directory while the socket has the permissions of its birth.
-		dir, err := os.MkdirTemp(filepath.Dir(path), ".socket-")
+		dir, err := os.MkdirTemp(filepath.Dir(path), ".s-")
 		if err != nil {
 			return nil, err
 		}

@@ -17,6 +17,8 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
+
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // Component is the source of the events, as users of MetalLB know it.
@@ -27,7 +29,7 @@ const (
 	queued = 4096
 	// attempts bounds the tries for one event.
 	attempts = 8
-	// retryFirst and retryLast bound the back-off between them; jittered.
+	// retryFirst and retryLast bound the back-off between them.
 	retryFirst = 200 * time.Millisecond
 	retryLast  = 10 * time.Second
 	// writeTimeout bounds one request.
@@ -145,7 +147,7 @@ func (r *Recorder) write(ctx context.Context, event *corev1.Event) error {
 	if correlated.Skip {
 		return nil
 	}
-	wait := retryFirst
+	retry := backoff.Backoff{First: retryFirst, Most: retryLast}
 	for try := 1; ; try++ {
 		err := r.put(ctx, correlated)
 		if apierrors.IsAlreadyExists(err) { // an earlier try, whose answer was lost
@@ -154,12 +156,9 @@ func (r *Recorder) write(ctx context.Context, event *corev1.Event) error {
 		if err == nil || try == attempts || permanent(err) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait/2 + rand.N(wait)):
+		if err := retry.Wait(ctx); err != nil {
+			return err
 		}
-		wait = min(2*wait, retryLast)
 	}
 }
 

@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 const (
 	// refreshEvery is how often the keys are read again; jittered.
 	refreshEvery = 5 * time.Minute
-	// retryFirst and retryLast bound the back-off after a failed reading; jittered.
+	// retryFirst and retryLast bound the back-off after a failed reading.
 	retryFirst = time.Second
 	retryLast  = time.Minute
 	// fetchTimeout bounds one reading.
@@ -59,11 +61,11 @@ func newKeys(fetch func(context.Context) (*keySet, error), file string, log *slo
 
 // Run reads the keys again and again until ctx ends.
 func (k *Keys) Run(ctx context.Context) {
-	wait := retryFirst
+	retry := backoff.Backoff{First: retryFirst, Most: retryLast}
 	failing := false
 	for {
 		err := k.refresh(ctx)
-		next := refreshEvery
+		next := refreshEvery/2 + rand.N(refreshEvery)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -72,16 +74,13 @@ func (k *Keys) Run(ctx context.Context) {
 				k.log.Warn("cannot read the cluster's issuer keys; keeping those at hand", "event", "issuerKeys", "error", err)
 			}
 			failing = true
-			next = wait
-			wait = min(2*wait, retryLast)
+			next = retry.Next()
 		default:
 			failing = false
-			wait = retryFirst
+			retry.Reset()
 		}
-		select {
-		case <-ctx.Done():
+		if backoff.Sleep(ctx, next) != nil {
 			return
-		case <-time.After(next/2 + rand.N(next)):
 		}
 	}
 }
