@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ingot-lb/ingot/apiserver/plan"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -72,7 +73,7 @@ func (s *stream) report(r *ingotv1.Report, now time.Time) {
 	outcomes := map[ingotv1.Lane][]outcome{}
 	for _, result := range r.GetResults() {
 		id := routingLane
-		if _, ok := heldAddress(result.GetId()); ok {
+		if _, ok := plan.Layer2Address(result.GetId()); ok {
 			id = layer2Lane
 		}
 		if o, ok := s.lanes[id].reported(result, s.welcome); ok {

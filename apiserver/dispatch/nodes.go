@@ -4,10 +4,10 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/ingot-lb/ingot/apiserver/plan"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -123,7 +123,7 @@ func (n *nodes) settle(s *stream, outcomes []outcome) (begun []announcement) {
 // settleHold keeps holds up with what became of an item; it says whether they changed.
 func (x *node) settleHold(o outcome) bool {
 	if o.removed {
-		addr, ok := heldAddress(o.id)
+		addr, ok := plan.Layer2Address(o.id)
 		if _, holds := x.holds[addr]; !ok || !holds {
 			return false
 		}
@@ -135,7 +135,7 @@ func (x *node) settleHold(o outcome) bool {
 	if l2 == nil || o.status == ingotv1.ItemResult_STATUS_REJECTED {
 		return false // what was there before stays
 	}
-	addr, ok := heldAddress(o.id)
+	addr, ok := plan.Layer2Address(o.id)
 	if !ok {
 		return false
 	}
@@ -157,7 +157,7 @@ func (x *node) settleHold(o outcome) bool {
 func held(items []*ingotv1.HeldItem) (owned map[netip.Addr]uint64, waits map[netip.Addr]bool) {
 	owned, waits = map[netip.Addr]uint64{}, map[netip.Addr]bool{}
 	for _, item := range items {
-		if addr, ok := heldAddress(item.GetId()); ok && item.GetRole() == ingotv1.Layer2Address_ROLE_OWNER {
+		if addr, ok := plan.Layer2Address(item.GetId()); ok && item.GetRole() == ingotv1.Layer2Address_ROLE_OWNER {
 			owned[addr] = item.GetTerm()
 			if item.GetStatus() == ingotv1.ItemResult_STATUS_PENDING {
 				waits[addr] = true
@@ -165,16 +165,6 @@ func held(items []*ingotv1.HeldItem) (owned map[netip.Addr]uint64, waits map[net
 		}
 	}
 	return owned, waits
-}
-
-// heldAddress is the address that the id of a layer-2 item names.
-func heldAddress(id string) (netip.Addr, bool) {
-	text, ok := strings.CutPrefix(id, "layer2/")
-	if !ok {
-		return netip.Addr{}, false
-	}
-	addr, err := netip.ParseAddr(text)
-	return addr, err == nil
 }
 
 // setObeyed notes what the speaker says it obeys.

@@ -120,7 +120,7 @@ func (r *reasons) whySession(node string, session *ingotv1.BgpSession) string {
 func (r *reasons) whyService(node string, name types.NamespacedName, item *ingotv1.Item) string {
 	protocol := plan.ProtocolOf(item)
 	if l2 := item.GetLayer2Address(); l2 != nil {
-		if addr, ok := heldAddress(item.GetId()); ok {
+		if addr, ok := plan.Layer2Address(item.GetId()); ok {
 			if d, ok := r.out.Decisions[addr]; ok && d.Owner != node {
 				return fmt.Sprintf("service %s: %s is now owned by node %s", name, addr, d.Owner)
 			}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/community"
 )
 
 // bgpAdvertisement is a BGPAdvertisement with its selectors worked out.
@@ -19,7 +20,7 @@ type bgpAdvertisement struct {
 	lengthV4, lengthV6 int
 	localPref          uint32
 	standard           []uint32
-	large              []largeCommunity
+	large              []community.Large
 	// peerNames as written; empty means all, as in peers.
 	peerNames []string
 	peers     bitset
@@ -93,14 +94,17 @@ func compileBGPAdvertisement(a *metallb.BGPAdvertisement, nodes *nodeList, peers
 		return nil, nil, ReasonInvalidConfiguration, err
 	}
 	for _, text := range a.Spec.Communities {
-		c, err := parseCommunity(text)
-		if err != nil {
-			return nil, nil, ReasonInvalidCommunity, err
+		if community.IsAlias(text) {
+			return nil, nil, ReasonInvalidCommunity, fmt.Errorf("community %q: neither a value nor the name of a known alias", text)
 		}
-		if c.large {
-			ad.large = append(ad.large, c.wide)
+		c, err := community.Parse(text)
+		if err != nil {
+			return nil, nil, ReasonInvalidCommunity, fmt.Errorf("community %q: %w", text, err)
+		}
+		if c.IsLarge {
+			ad.large = append(ad.large, c.Large)
 		} else {
-			ad.standard = append(ad.standard, c.standard)
+			ad.standard = append(ad.standard, c.Standard)
 		}
 	}
 	nodeSelectors, err := compileSelectors(a.Spec.NodeSelectors)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/community"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -76,7 +77,7 @@ func (t *routeTable) advertisements(ads []*bgpAdvertisement, able bitset) []*ing
 
 func attributes(ads []*bgpAdvertisement, in bitset) *ingotv1.BgpAdvertisement {
 	out := &ingotv1.BgpAdvertisement{}
-	standard, large := map[uint32]bool{}, map[largeCommunity]bool{}
+	standard, large := map[uint32]bool{}, map[community.Large]bool{}
 	for i := range in.members() {
 		out.LocalPref = ads[i].localPref // they agree; see settle
 		for _, c := range ads[i].standard {
@@ -87,11 +88,11 @@ func attributes(ads []*bgpAdvertisement, in bitset) *ingotv1.BgpAdvertisement {
 		}
 	}
 	out.Communities = slices.Sorted(maps.Keys(standard))
-	wide := slices.SortedFunc(maps.Keys(large), func(a, b largeCommunity) int {
-		return cmp.Or(cmp.Compare(a.global, b.global), cmp.Compare(a.local1, b.local1), cmp.Compare(a.local2, b.local2))
+	wide := slices.SortedFunc(maps.Keys(large), func(a, b community.Large) int {
+		return cmp.Or(cmp.Compare(a.Global, b.Global), cmp.Compare(a.Local1, b.Local1), cmp.Compare(a.Local2, b.Local2))
 	})
 	for _, c := range wide {
-		out.LargeCommunities = append(out.LargeCommunities, &ingotv1.LargeCommunity{GlobalAdministrator: c.global, LocalData1: c.local1, LocalData2: c.local2})
+		out.LargeCommunities = append(out.LargeCommunities, &ingotv1.LargeCommunity{GlobalAdministrator: c.Global, LocalData1: c.Local1, LocalData2: c.Local2})
 	}
 	return out
 }

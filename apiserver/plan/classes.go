@@ -69,7 +69,7 @@ func (t *routeTable) items(seal digester) []map[string]*ingotv1.Item {
 		}
 	}
 	for prefix, all := range t.routes {
-		id := RouteID(prefix)
+		id := routeID(prefix)
 		carrying := t.peers.carrying(prefix.Addr())
 		made := map[string]*ingotv1.Item{}
 		var key []byte

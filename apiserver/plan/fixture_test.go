@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/community"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -216,10 +217,10 @@ func routeLine(r *ingotv1.BgpRoute, ad *ingotv1.BgpAdvertisement) string {
 	}
 	var communities []string
 	for _, c := range ad.Communities {
-		communities = append(communities, community{standard: c}.String())
+		communities = append(communities, community.Value{Standard: c}.String())
 	}
 	for _, c := range ad.LargeCommunities {
-		communities = append(communities, community{large: true, wide: largeCommunity{c.GlobalAdministrator, c.LocalData1, c.LocalData2}}.String())
+		communities = append(communities, community.Value{IsLarge: true, Large: community.Large{Global: c.GlobalAdministrator, Local1: c.LocalData1, Local2: c.LocalData2}}.String())
 	}
 	if len(communities) > 0 {
 		line += " communities " + strings.Join(communities, ",")

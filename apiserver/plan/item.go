@@ -7,20 +7,33 @@ import (
 	"fmt"
 	"hash"
 	"net/netip"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
-// SessionID is the id of the session with a BGPPeer.
-func SessionID(peer string) string { return "bgp-session/" + peer }
+// sessionID is the id of the session with a BGPPeer.
+func sessionID(peer string) string { return "bgp-session/" + peer }
 
-// RouteID is the id of the route to a prefix.
-func RouteID(prefix netip.Prefix) string { return "bgp-route/" + prefix.String() }
+// routeID is the id of the route to a prefix.
+func routeID(prefix netip.Prefix) string { return "bgp-route/" + prefix.String() }
 
-// Layer2ID is the id of a layer-2 address.
-func Layer2ID(addr netip.Addr) string { return "layer2/" + addr.String() }
+const layer2Prefix = "layer2/"
+
+// layer2ID is the id of a layer-2 address.
+func layer2ID(addr netip.Addr) string { return layer2Prefix + addr.String() }
+
+// Layer2Address is the address that the id of a layer-2 item names; other items name none.
+func Layer2Address(id string) (netip.Addr, bool) {
+	text, ok := strings.CutPrefix(id, layer2Prefix)
+	if !ok {
+		return netip.Addr{}, false
+	}
+	addr, err := netip.ParseAddr(text)
+	return addr, err == nil
+}
 
 // ServiceRefs lists the Services that an item announces, once for each of their addresses; none for a session.
 func ServiceRefs(item *ingotv1.Item) []*ingotv1.ServiceRef {

@@ -164,7 +164,7 @@ func (t *layer2Table) give(g *group, a netip.Addr, d Decision) {
 		return
 	}
 	content.Interfaces = interfaces(ads, n)
-	item := &ingotv1.Item{Id: Layer2ID(a), Content: &ingotv1.Item_Layer2Address{Layer2Address: content}}
+	item := &ingotv1.Item{Id: layer2ID(a), Content: &ingotv1.Item_Layer2Address{Layer2Address: content}}
 	t.items[n][item.Id] = t.seal.seal(item)
 }
 

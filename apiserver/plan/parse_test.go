@@ -1,56 +1,11 @@
 package plan
 
 import (
-	"errors"
 	"net/netip"
 	"testing"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 )
-
-func TestParseCommunity(t *testing.T) {
-	tests := []struct {
-		in    string
-		want  community
-		alias bool
-		bad   bool
-	}{
-		{in: "65535:65281", want: community{standard: 0xffffff01}},
-		{in: "0:0"},
-		{in: "large:4294967295:0:7", want: community{large: true, wide: largeCommunity{4294967295, 0, 7}}},
-		{in: "no-export", alias: true},
-		{in: "", alias: true},
-		{in: "65536:1", bad: true},
-		{in: "1:65536", bad: true},
-		{in: "-1:1", bad: true},
-		{in: "1:", bad: true},
-		{in: "1:2:3", bad: true},
-		{in: "big:1:2:3", bad: true},
-		{in: "large:1:2:4294967296", bad: true},
-		{in: "large:1:2", bad: true},
-	}
-	for _, tt := range tests {
-		got, err := parseCommunity(tt.in)
-		if (err != nil) != (tt.bad || tt.alias) || errors.Is(err, errUnknownAlias) != tt.alias || got != tt.want {
-			t.Errorf("parseCommunity(%q) = %v, %v", tt.in, got, err)
-		}
-	}
-}
-
-func FuzzParseCommunity(f *testing.F) {
-	for _, s := range []string{"65535:65281", "large:1:2:3", "no-export", "1:2:3", ":"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		c, err := parseCommunity(s)
-		if err != nil {
-			return
-		}
-		if again, err := parseCommunity(c.String()); err != nil || again != c {
-			t.Errorf("%q reads as %v, which reads as %v, %v", s, c, again, err)
-		}
-	})
-}
 
 // FuzzPoolIndex compares the index with asking every range.
 func FuzzPoolIndex(f *testing.F) {

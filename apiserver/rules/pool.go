@@ -12,7 +12,7 @@ import (
 )
 
 // checkPool applies P1 to P7 and X1.
-func checkPool(c *metallb.Configuration, pool *metallb.IPAddressPool, spec *field.Path) (field.ErrorList, []string) {
+func checkPool(c *metallb.Configuration, pool *metallb.IPAddressPool, spec *field.Path) field.ErrorList {
 	errs := checkAddresses(c, pool, spec.Child("addresses"))
 	if to := pool.Spec.AllocateTo; to != nil {
 		at := spec.Child("serviceAllocation")
@@ -20,7 +20,7 @@ func checkPool(c *metallb.Configuration, pool *metallb.IPAddressPool, spec *fiel
 		errs = append(errs, checkSelectors(to.NamespaceSelectors, at, "namespaceSelectors")...)
 		errs = append(errs, checkSelectors(to.ServiceSelectors, at, "serviceSelectors")...)
 	}
-	return errs, nil
+	return errs
 }
 
 // checkAddresses applies P1 to P5 and X1. Each item is reported once, for the first thing that is wrong with it. What

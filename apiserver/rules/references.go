@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/community"
 )
 
 // References that point at nothing are warnings, not errors, so that a directory can be applied in any order.
@@ -22,7 +23,7 @@ func bgpAdvertisementWarnings(c *metallb.Configuration, adv *metallb.BGPAdvertis
 	}
 	warnings = append(warnings, missing(known, "BGPPeer", adv.Spec.Peers, spec.Child("peers"))...)
 	for i, c := range adv.Spec.Communities {
-		if c != "" && isAlias(c) { // Communities are not part of the configuration, so no alias is defined.
+		if community.IsAlias(c) { // Communities are not part of the configuration, so no alias is defined.
 			warnings = append(warnings, fmt.Sprintf("%s: no Community defines the alias %q (yet)", spec.Child("communities").Index(i), c))
 		}
 	}

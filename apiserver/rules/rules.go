@@ -37,7 +37,7 @@ func Check(c *metallb.Configuration, ch Change) (errs field.ErrorList, warnings 
 	case nil: // Any object may be deleted: what refers to it becomes a reference to nothing.
 		return nil, nil
 	case *metallb.IPAddressPool:
-		return checkPool(c, obj, spec)
+		return checkPool(c, obj, spec), nil
 	case *metallb.L2Advertisement:
 		return checkL2Advertisement(obj, spec), l2AdvertisementWarnings(c, obj, spec)
 	case *metallb.BGPAdvertisement:
