@@ -91,7 +91,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.reset()
 	defer c.reset()
 	c.mu.Lock()
-	c.queue = workqueue.NewTypedRateLimitingQueue(newBackoff())
+	c.queue = workqueue.NewTypedRateLimitingQueue(newLimiter())
 	c.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup

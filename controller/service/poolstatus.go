@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"time"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
 	"github.com/ingot-lb/ingot/controller/ipam"
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // NewPoolClient returns a client of metallb.io/v1beta1 for the cluster of cfg, sharing the connection hc.
@@ -55,7 +55,7 @@ func (c *Controller) duePoolStatus() {
 // keepPoolStatus writes the counters of pools into their status until ctx ends, where they differ, in rounds with a
 // pause in between.
 func (c *Controller) keepPoolStatus(ctx context.Context) {
-	failures := 0
+	retry := backoff.Backoff{First: 2 * poolStatusPause, Most: 30 * time.Second}
 	for {
 		select {
 		case <-ctx.Done():
@@ -64,18 +64,14 @@ func (c *Controller) keepPoolStatus(ctx context.Context) {
 		}
 		pause := poolStatusPause
 		if err := c.writePoolStatus(ctx); err != nil && ctx.Err() == nil {
-			failures++
-			pause = min(poolStatusPause<<min(failures, 5), 30*time.Second)
-			pause += rand.N(pause / 2)
+			pause += retry.Next()
 			c.Log.Warn("could not write the status of a pool, will try again", "op", "updatePoolStatus", "error", err, "pause", pause.String())
 			c.duePoolStatus()
 		} else {
-			failures = 0
+			retry.Reset()
 		}
-		select {
-		case <-ctx.Done():
+		if backoff.Sleep(ctx, pause) != nil {
 			return
-		case <-time.After(pause):
 		}
 	}
 }

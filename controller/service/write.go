@@ -79,17 +79,17 @@ func retriable(err error) bool {
 	return !(apierrors.IsNotFound(err) || apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsAlreadyExists(err))
 }
 
-// backoff is exponential for each item, with up to half more by chance.
-type backoff struct {
+// limiter backs off exponentially for each item, with up to half more by chance.
+type limiter struct {
 	workqueue.TypedRateLimiter[string]
 }
 
-func newBackoff() backoff {
-	return backoff{workqueue.NewTypedItemExponentialFailureRateLimiter[string](20*time.Millisecond, 5*time.Second)}
+func newLimiter() limiter {
+	return limiter{workqueue.NewTypedItemExponentialFailureRateLimiter[string](20*time.Millisecond, 5*time.Second)}
 }
 
 // When implements workqueue.TypedRateLimiter.
-func (b backoff) When(item string) time.Duration {
-	d := b.TypedRateLimiter.When(item)
+func (l limiter) When(item string) time.Duration {
+	d := l.TypedRateLimiter.When(item)
 	return d + rand.N(d/2+1)
 }

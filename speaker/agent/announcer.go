@@ -27,8 +27,8 @@ type Announcer interface {
 	Run(ctx context.Context) error
 }
 
-// NeighborLister is an Announcer that also knows who asked for its addresses.
-type NeighborLister interface {
+// neighborLister is an Announcer that also knows who asked for its addresses.
+type neighborLister interface {
 	// Neighbors returns the hosts heard asking for this node's addresses.
 	Neighbors() []*ingotv1.Neighbor
 }

@@ -93,7 +93,7 @@ func announcementOf(h desired.Held, answering map[string]*ingotv1.Layer2Report) 
 func (a *Agent) Neighbors() []*ingotv1.Neighbor {
 	var out []*ingotv1.Neighbor
 	for _, lane := range desired.Lanes {
-		if lister, ok := a.opts.Announcers[lane].(NeighborLister); ok {
+		if lister, ok := a.opts.Announcers[lane].(neighborLister); ok {
 			out = append(out, lister.Neighbors()...)
 		}
 	}

@@ -229,7 +229,7 @@ func (s *State) upsert(r *Replica, l ingotv1.Lane, item *ingotv1.Item) {
 			h.Good = old.Item
 		}
 	}
-	if LaneOf(item) == ingotv1.Lane_LANE_UNSPECIFIED {
+	if laneOf(item) == ingotv1.Lane_LANE_UNSPECIFIED {
 		h.Status = ingotv1.ItemResult_STATUS_REJECTED
 		h.Reason = "this version of the speaker does not know this kind of item"
 	}

@@ -32,14 +32,14 @@ type Held struct {
 
 // effective is what announcers shall make true for h; nil when there is nothing they could understand.
 func (h *Held) effective() *ingotv1.Item {
-	if LaneOf(h.Item) != ingotv1.Lane_LANE_UNSPECIFIED {
+	if laneOf(h.Item) != ingotv1.Lane_LANE_UNSPECIFIED {
 		return h.Item
 	}
 	return h.Good
 }
 
-// LaneOf returns the lane that item belongs in, or unspecified for a kind that this program does not know.
-func LaneOf(item *ingotv1.Item) ingotv1.Lane {
+// laneOf returns the lane that item belongs in, or unspecified for a kind that this program does not know.
+func laneOf(item *ingotv1.Item) ingotv1.Lane {
 	switch item.GetContent().(type) {
 	case *ingotv1.Item_BgpSession, *ingotv1.Item_BgpRoute:
 		return ingotv1.Lane_LANE_ROUTING
@@ -150,7 +150,7 @@ func (s *State) Record(l ingotv1.Lane, results []*ingotv1.ItemResult) []string {
 	var changed []string
 	for _, r := range results {
 		h, ok := ln.items[r.GetId()]
-		if !ok || r.GetDigest() != h.Item.GetDigest() || LaneOf(h.Item) != l {
+		if !ok || r.GetDigest() != h.Item.GetDigest() || laneOf(h.Item) != l {
 			continue
 		}
 		if h.Status == r.GetStatus() && h.Reason == r.GetReason() {
@@ -227,10 +227,10 @@ func Restore(saved Saved) (*State, error) {
 			if _, dup := ln.items[id]; dup {
 				return nil, fmt.Errorf("%v: item %q appears twice", l, id)
 			}
-			if h.Good != nil && LaneOf(h.Good) != l {
+			if h.Good != nil && laneOf(h.Good) != l {
 				return nil, fmt.Errorf("%v: what stands for item %q belongs elsewhere", l, id)
 			}
-			if got := LaneOf(h.Item); got != l && got != ingotv1.Lane_LANE_UNSPECIFIED {
+			if got := laneOf(h.Item); got != l && got != ingotv1.Lane_LANE_UNSPECIFIED {
 				return nil, fmt.Errorf("%v: item %q belongs in %v", l, id, got)
 			}
 			ln.items[id] = &Held{Item: h.Item, Status: h.Status, Reason: h.Reason, Good: h.Good}

@@ -139,7 +139,7 @@ func (ch *change) add(u *ingotv1.Update) *Refused {
 		return protocol("%v: kept items outside a full state", u.GetLane())
 	}
 	for _, item := range u.GetUpserts() {
-		if got := LaneOf(item); got != u.GetLane() && got != ingotv1.Lane_LANE_UNSPECIFIED {
+		if got := laneOf(item); got != u.GetLane() && got != ingotv1.Lane_LANE_UNSPECIFIED {
 			return protocol("%v: item %q belongs in %v", u.GetLane(), item.GetId(), got)
 		}
 		if bad := ch.name(u, item.GetId()); bad != nil {

@@ -44,17 +44,21 @@ func Main(m *testing.M, announcer func() Announcer) {
 func serve(a Announcer, in io.Reader, out io.Writer) error {
 	failed := make(chan error, 3)
 	go func() { failed <- a.Run(context.Background()) }()
+	// Apply and Report are never called at the same time, and what is said last is newest.
 	var mu sync.Mutex
-	say := func(m *ingotv1.ConnectRequest) error {
+	say := func(ask func() *ingotv1.ConnectRequest) error {
 		mu.Lock()
 		defer mu.Unlock()
-		return write(out, m)
+		return write(out, ask())
 	}
 	go func() {
 		for range a.Changed() {
-			var r ingotv1.Report
-			a.Report(&r)
-			if err := say(&ingotv1.ConnectRequest{Message: &ingotv1.ConnectRequest_Report{Report: &r}}); err != nil {
+			err := say(func() *ingotv1.ConnectRequest {
+				var r ingotv1.Report
+				a.Report(&r)
+				return &ingotv1.ConnectRequest{Message: &ingotv1.ConnectRequest_Report{Report: &r}}
+			})
+			if err != nil {
 				failed <- err
 				return
 			}
@@ -68,8 +72,11 @@ func serve(a Announcer, in io.Reader, out io.Writer) error {
 				failed <- err
 				return
 			}
-			ack := &ingotv1.Ack{Nonce: u.GetNonce(), Results: a.Apply(context.Background(), u.GetUpserts(), u.GetFullBegin())}
-			if err := say(&ingotv1.ConnectRequest{Message: &ingotv1.ConnectRequest_Ack{Ack: ack}}); err != nil {
+			err := say(func() *ingotv1.ConnectRequest {
+				ack := &ingotv1.Ack{Nonce: u.GetNonce(), Results: a.Apply(context.Background(), u.GetUpserts(), u.GetFullBegin())}
+				return &ingotv1.ConnectRequest{Message: &ingotv1.ConnectRequest_Ack{Ack: ack}}
+			})
+			if err != nil {
 				failed <- err
 				return
 			}

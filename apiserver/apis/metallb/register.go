@@ -1,6 +1,8 @@
 package metallb
 
 import (
+	"fmt"
+
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -20,6 +22,15 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&BGPPeer{}, &BGPPeerList{},
 	)
 	return nil
+}
+
+// FieldLabel says what field selectors may name, in every version.
+func FieldLabel(label, value string) (string, string, error) {
+	switch label {
+	case "metadata.name", "metadata.namespace":
+		return label, value, nil
+	}
+	return "", "", fmt.Errorf("field label %q is not supported: only metadata.name and metadata.namespace are", label)
 }
 
 // Resource is the group's resource of that name, plural or singular.

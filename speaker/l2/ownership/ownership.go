@@ -25,8 +25,8 @@ const (
 	rivalMemory = 10 * time.Second
 )
 
-// Rival is another host that uses the address.
-type Rival struct {
+// rival is another host that uses the address.
+type rival struct {
 	Link string
 	MAC  MAC
 }
@@ -46,7 +46,7 @@ type Claim struct {
 	next    time.Time     // next probe, round or announcement
 
 	announceUntil time.Time
-	rival         Rival
+	rival         rival
 	rivalUntil    time.Time // while answering: forget the rival then
 }
 
@@ -78,11 +78,11 @@ func (c *Claim) Interfaces() []string {
 // the caller knows more about.
 func (c *Claim) Reason() string {
 	switch {
-	case c.phase == Blocked || c.phase == Probing && c.rival != (Rival{}):
+	case c.phase == Blocked || c.phase == Probing && c.rival != (rival{}):
 		return fmt.Sprintf("still answered by %s on %s", c.rival.MAC, c.rival.Link)
 	case c.phase == Probing:
 		return "probing whether another host still answers"
-	case c.phase == Answering && c.rival != (Rival{}):
+	case c.phase == Answering && c.rival != (rival{}):
 		return fmt.Sprintf("also answered by %s on %s", c.rival.MAC, c.rival.Link)
 	}
 	return ""
@@ -150,7 +150,7 @@ func (c *Claim) setLinks(now time.Time, links []string, a *Actions) {
 	c.links = slices.Clone(links)
 	switch {
 	case len(links) == 0:
-		c.phase, c.next, c.rival = Waiting, time.Time{}, Rival{}
+		c.phase, c.next, c.rival = Waiting, time.Time{}, rival{}
 	case c.phase == Waiting, c.phase == Probing && added:
 		// Another node may have become the owner while there was no link.
 		c.probe(now)
@@ -181,8 +181,8 @@ func (c *Claim) heard(now time.Time, h Heard) {
 			return
 		}
 		// Not for each of its packets.
-		if c.rival == (Rival{}) || !now.Before(c.rivalUntil.Add(-rivalMemory/2)) {
-			c.rival, c.rivalUntil = Rival{h.Link, h.MAC}, now.Add(rivalMemory)
+		if c.rival == (rival{}) || !now.Before(c.rivalUntil.Add(-rivalMemory/2)) {
+			c.rival, c.rivalUntil = rival{h.Link, h.MAC}, now.Add(rivalMemory)
 		}
 	}
 }
@@ -193,12 +193,12 @@ func (c *Claim) probe(now time.Time) {
 
 func (c *Claim) block(now time.Time, h Heard) {
 	c.backoff = min(max(2*c.backoff, minBackoff), maxBackoff)
-	c.phase, c.rival = Blocked, Rival{h.Link, h.MAC}
+	c.phase, c.rival = Blocked, rival{h.Link, h.MAC}
 	c.next = now.Add(c.jitter(c.backoff))
 }
 
 func (c *Claim) answer(now time.Time) {
-	c.phase, c.rival, c.backoff = Answering, Rival{}, 0
+	c.phase, c.rival, c.backoff = Answering, rival{}, 0
 	c.announceFrom(now)
 }
 
@@ -208,8 +208,8 @@ func (c *Claim) announceFrom(now time.Time) {
 
 // expire does what is due.
 func (c *Claim) expire(now time.Time, a *Actions) {
-	if c.phase == Answering && c.rival != (Rival{}) && !now.Before(c.rivalUntil) {
-		c.rival = Rival{}
+	if c.phase == Answering && c.rival != (rival{}) && !now.Before(c.rivalUntil) {
+		c.rival = rival{}
 	}
 	if c.next.IsZero() || now.Before(c.next) {
 		return
@@ -236,7 +236,7 @@ func (c *Claim) expire(now time.Time, a *Actions) {
 
 // due is when time alone changes something.
 func (c *Claim) due() time.Time {
-	if c.phase == Answering && c.rival != (Rival{}) && c.rivalUntil.Before(c.next) {
+	if c.phase == Answering && c.rival != (rival{}) && c.rivalUntil.Before(c.next) {
 		return c.rivalUntil
 	}
 	return c.next

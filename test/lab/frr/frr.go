@@ -7,11 +7,8 @@ import (
 	"strings"
 )
 
-// The autonomous systems of the lab. The router takes nodes of any other AS than its own.
-const (
-	RouterASN = 64501
-	NodeASN   = 64500
-)
+// asn is the router's autonomous system. It takes nodes of any other.
+const asn = 64501
 
 // Daemons are the programs that make the router, in the order they start.
 var Daemons = []string{"zebra", "bfdd", "bgpd"}
@@ -34,7 +31,7 @@ router bgp %d
  no bgp network import-check
  bgp bestpath as-path multipath-relax
  bgp listen limit 500
-`, RouterASN, routerID)
+`, asn, routerID)
 	for _, prefix := range lan {
 		group := Group(prefix.Addr())
 		fmt.Fprintf(&b, ` neighbor %[1]s peer-group

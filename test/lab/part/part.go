@@ -20,12 +20,11 @@ const (
 	APIServer         = "apiserver"
 	Controller        = "controller"
 	Speaker           = "speaker"
-	Webhooks          = "webhooks"
 )
 
 // instances says what follows the slash in the name of each kind; "" is a kind there is one of.
 var instances = map[string]string{
-	Etcd: "", IngotEtcd: "", KubeAPIServer: "", ControllerManager: "", FRR: "", Controller: "", Webhooks: "",
+	Etcd: "", IngotEtcd: "", KubeAPIServer: "", ControllerManager: "", FRR: "", Controller: "",
 	APIServer: "1", KubeProxy: "node1", Speaker: "node1", Web: "node1",
 }
 
@@ -69,8 +68,5 @@ func Examples() []string {
 
 // NotHere says that the lab which has the given parts has no part n.
 func NotHere(n Name, have []string) error {
-	if n.Kind == Webhooks {
-		return fmt.Errorf("part %s is not in this lab: there was no program bin/webhooks when it came up", n)
-	}
 	return fmt.Errorf("no part %s in this lab: it has %s", n, strings.Join(have, ", "))
 }

@@ -9,7 +9,6 @@ func TestParse(t *testing.T) {
 	for in, want := range map[string]Name{
 		"etcd":             {Kind: Etcd},
 		"frr":              {Kind: FRR},
-		"webhooks":         {Kind: Webhooks},
 		"speaker/node1":    {Kind: Speaker, Instance: "node1"},
 		"kube-proxy/node2": {Kind: KubeProxy, Instance: "node2"},
 		"apiserver/1":      {Kind: APIServer, Instance: "1"},

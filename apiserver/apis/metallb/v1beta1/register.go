@@ -1,8 +1,6 @@
 package v1beta1
 
 import (
-	"fmt"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -38,17 +36,9 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 // addFieldLabels declares what field selectors may name.
 func addFieldLabels(scheme *runtime.Scheme) error {
 	for _, kind := range []string{"IPAddressPool", "L2Advertisement", "BGPAdvertisement"} {
-		if err := scheme.AddFieldLabelConversionFunc(SchemeGroupVersion.WithKind(kind), fieldLabel); err != nil {
+		if err := scheme.AddFieldLabelConversionFunc(SchemeGroupVersion.WithKind(kind), metallb.FieldLabel); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func fieldLabel(label, value string) (string, string, error) {
-	switch label {
-	case "metadata.name", "metadata.namespace":
-		return label, value, nil
-	}
-	return "", "", fmt.Errorf("field label %q is not supported: only metadata.name and metadata.namespace are", label)
 }

@@ -1,5 +1,5 @@
-// Package v1beta2 is metallb.io/v1beta2 as users write it: BGPPeer. JSON names, defaults and
-// meaning are MetalLB's; the rules are in package rules.
+// Package v1beta2 is metallb.io/v1beta2 as users write it: BGPPeer. JSON names, defaults and meaning are MetalLB's; the
+// rules are in package rules.
 //
 // +k8s:openapi-gen=true
 // +k8s:openapi-model-package=io.metallb.v1beta2

@@ -1,8 +1,6 @@
 package v1beta2
 
 import (
-	"fmt"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -35,13 +33,5 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 
 // addFieldLabels declares what field selectors may name.
 func addFieldLabels(scheme *runtime.Scheme) error {
-	return scheme.AddFieldLabelConversionFunc(SchemeGroupVersion.WithKind("BGPPeer"), fieldLabel)
-}
-
-func fieldLabel(label, value string) (string, string, error) {
-	switch label {
-	case "metadata.name", "metadata.namespace":
-		return label, value, nil
-	}
-	return "", "", fmt.Errorf("field label %q is not supported: only metadata.name and metadata.namespace are", label)
+	return scheme.AddFieldLabelConversionFunc(SchemeGroupVersion.WithKind("BGPPeer"), metallb.FieldLabel)
 }
