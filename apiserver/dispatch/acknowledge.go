@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ingot-lb/ingot/apiserver/plan"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
@@ -57,12 +58,28 @@ func (s *stream) settle(id ingotv1.Lane, outcomes []outcome) {
 	for _, o := range outcomes {
 		if !o.removed && o.status == ingotv1.ItemResult_STATUS_REJECTED {
 			s.hub.metrics.rejects.WithLabelValues(laneName(id)).Inc()
-			s.hub.log.Warn("the node refused an item", "event", "itemRejected", "node", s.node.name, "item", o.id, "reason", o.reason)
 		}
 	}
-	for _, a := range s.hub.nodes.settle(s, outcomes) {
+	begun, failures := s.hub.nodes.settle(s, outcomes)
+	for _, f := range failures {
+		s.hub.log.Warn("the node cannot do what an item says", "event", "itemFailed", "node", s.node.name, "item", f.id, "reason", f.why)
+		if s.welcome != 0 {
+			s.announceFailed(f)
+		}
+	}
+	for _, a := range begun {
 		if service, ok := s.hub.cluster.Service(a.service); ok && s.welcome != 0 {
 			s.hub.events.NodeAssigned(service, s.node.name, string(a.protocol))
+		}
+	}
+}
+
+// announceFailed says to the Services of an item that the node does not announce them.
+func (s *stream) announceFailed(f failure) {
+	for _, ref := range plan.ServiceRefs(f.item) {
+		name := types.NamespacedName{Namespace: ref.GetNamespace(), Name: ref.GetName()}
+		if service, ok := s.hub.cluster.Service(name); ok {
+			s.hub.events.AnnounceFailed(service, s.node.name, f.message(ref.GetAddress(), s.node.name))
 		}
 	}
 }

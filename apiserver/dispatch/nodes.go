@@ -36,6 +36,7 @@ type node struct {
 	// waits are those of holds that it does not answer for yet.
 	waits     map[netip.Addr]bool
 	announced announced
+	failed    failed
 	unacked   map[ingotv1.Lane]time.Time
 	state     NodeState
 	sessions  map[string]*ingotv1.SessionReport
@@ -67,6 +68,7 @@ func (n *nodes) attach(s *stream, hello *ingotv1.Hello) {
 	s.node, x.stream, x.since = x, s, n.now()
 	x.holds, x.waits = held(hello.GetHeld())
 	x.announced.restart(hello.GetHeld())
+	x.failed.restart(hello.GetHeld())
 	x.unacked = map[ingotv1.Lane]time.Time{}
 	x.state = NodeState{
 		Node: name, Instance: hello.GetInstance(), Version: hello.GetVersion(), BootID: hello.GetBootId(),
@@ -105,19 +107,23 @@ func (n *nodes) current(s *stream, f func(*node)) {
 	}
 }
 
-// settle takes what became of items on the node of s, and returns the announcements that begin with it.
-func (n *nodes) settle(s *stream, outcomes []outcome) (begun []announcement) {
+// settle takes what became of items on the node of s, and returns the announcements that begin with it, and those
+// that turned out to be impossible.
+func (n *nodes) settle(s *stream, outcomes []outcome) (begun []announcement, failures []failure) {
 	n.current(s, func(x *node) {
 		moved := false
 		for _, o := range outcomes {
 			moved = x.settleHold(o) || moved
 			begun = append(begun, x.announced.settle(o)...)
+			if why := x.hindrance(o); x.failed.settle(o.id, why) {
+				failures = append(failures, failure{item: o.item, id: o.id, why: why})
+			}
 		}
 		if moved {
 			n.changed()
 		}
 	})
-	return begun
+	return begun, failures
 }
 
 // settleHold keeps holds up with what became of an item; it says whether they changed.

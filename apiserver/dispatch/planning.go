@@ -198,7 +198,13 @@ func (e *engine) publish(in *inputs, out *plan.Output, layer2 bool) {
 	e.explain(out, routingLane)
 	if layer2 {
 		e.explain(out, layer2Lane)
-		logWithheld(h.log, e.said, out)
+		fresh := newlyWithheld(e.said, out)
+		logWithheld(h.log, fresh)
+		for _, w := range fresh {
+			if object, ok := objectOf(in.config, w); ok {
+				h.events.NotUsed(object, string(w.Reason), w.Message)
+			}
+		}
 		e.said = out
 		h.nodes.forget(func(name string) bool { return out.Nodes[name] != nil })
 		e.removed.forget(out.Nodes)

@@ -1,5 +1,6 @@
 // Package events writes Kubernetes events on behalf of the speakers, which have no access to the cluster of their
-// own: reason nodeAssigned on a Service, when a node begins to announce it (spec.md section 9.1).
+// own: reasons nodeAssigned and announceFailed on a Service, when a node begins to announce it, or cannot (spec.md
+// section 9.1), and on a configuration object why it is not used.
 package events
 
 import (
@@ -61,27 +62,45 @@ func New(events corev1client.EventsGetter, log *slog.Logger, dropped func()) *Re
 
 // NodeAssigned says that node has begun to announce service with protocol ("bgp" or "layer2").
 func (r *Recorder) NodeAssigned(service *corev1.Service, node, protocol string) {
+	r.enqueue(about(service, node, corev1.EventTypeNormal, "nodeAssigned", fmt.Sprintf("announcing from node %q with protocol %q", node, protocol)))
+}
+
+// AnnounceFailed says that node is to announce service and cannot; message says which address, and why.
+func (r *Recorder) AnnounceFailed(service *corev1.Service, node, message string) {
+	r.enqueue(about(service, node, corev1.EventTypeWarning, "announceFailed", message))
+}
+
+// NotUsed says why a configuration object has no effect, or not all of it; reason is a stable word.
+func (r *Recorder) NotUsed(object corev1.ObjectReference, reason, message string) {
+	r.enqueue(event(object, "", corev1.EventTypeWarning, reason, message))
+}
+
+func about(service *corev1.Service, node, kind, reason, message string) *corev1.Event {
+	return event(corev1.ObjectReference{
+		Kind: "Service", APIVersion: "v1",
+		Namespace: service.Namespace, Name: service.Name, UID: service.UID,
+		ResourceVersion: service.ResourceVersion,
+	}, node, kind, reason, message)
+}
+
+func event(object corev1.ObjectReference, node, kind, reason, message string) *corev1.Event {
 	now := metav1.Now()
-	r.enqueue(&corev1.Event{
+	return &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:      fmt.Sprintf("%s.%x", service.Name, rand.Uint64()),
-			Namespace: service.Namespace,
+			Name:      fmt.Sprintf("%s.%x", object.Name, rand.Uint64()),
+			Namespace: object.Namespace,
 		},
-		InvolvedObject: corev1.ObjectReference{
-			Kind: "Service", APIVersion: "v1",
-			Namespace: service.Namespace, Name: service.Name, UID: service.UID,
-			ResourceVersion: service.ResourceVersion,
-		},
-		Type:                corev1.EventTypeNormal,
-		Reason:              "nodeAssigned",
-		Message:             fmt.Sprintf("announcing from node %q with protocol %q", node, protocol),
+		InvolvedObject:      object,
+		Type:                kind,
+		Reason:              reason,
+		Message:             message,
 		Source:              corev1.EventSource{Component: Component, Host: node},
 		ReportingController: Component,
 		ReportingInstance:   node,
 		FirstTimestamp:      now,
 		LastTimestamp:       now,
 		Count:               1,
-	})
+	}
 }
 
 func (r *Recorder) enqueue(event *corev1.Event) {
@@ -132,7 +151,7 @@ func (r *Recorder) Run(ctx context.Context) {
 				return
 			}
 			r.dropped()
-			r.log.Warn("event not written", "event", "eventDropped", "service", event.InvolvedObject.Namespace+"/"+event.InvolvedObject.Name,
+			r.log.Warn("event not written", "event", "eventDropped", "object", event.InvolvedObject.Kind+" "+event.InvolvedObject.Namespace+"/"+event.InvolvedObject.Name,
 				"reason", event.Reason, "error", err)
 		}
 	}
