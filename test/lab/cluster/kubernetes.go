@@ -128,6 +128,8 @@ func (l *Lab) kubernetesParts() error {
 			"--bind-address=127.0.0.1", "--leader-elect=false", "--use-service-account-credentials=true",
 			"--service-account-private-key-file=" + l.pki.Path("sa.key"), "--root-ca-file=" + l.pki.Path("ca.crt"),
 			"--flex-volume-plugin-dir=" + l.file("flex-volume"), "--controllers=" + strings.Join(controllers, ","),
+			// With the default of 20, a burst of Services waits for its EndpointSlices, ten Services a second.
+			"--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-service-endpoint-syncs=10",
 		}}},
 	})
 	for _, node := range l.topology.Nodes() {
