@@ -22,6 +22,7 @@ var ErrExhausted = errors.New("no available IPs")
 // UnknownPoolError says that a pool that was asked for does not exist.
 type UnknownPoolError struct{ Pool string }
 
+// Error implements error, in MetalLB's words.
 func (e *UnknownPoolError) Error() string { return fmt.Sprintf("unknown pool %q", e.Pool) }
 
 // both and only are the sets of families that are looked for at once, in the order of an Assignment.
