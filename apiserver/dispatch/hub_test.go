@@ -181,6 +181,43 @@ func TestOwnerIsStoredBeforeItIsSent(t *testing.T) {
 	eventually(t, "events", func() bool { return len(c.messages()) == 2 })
 }
 
+func TestOwnerThatWentOnAnsweringIsNotToldToLetGo(t *testing.T) {
+	t.Parallel()
+	c := newCentre(t, newMemory(configuration()), nodeNamed("node1"), nodeNamed("node2"), service("web", "10.0.1.1"), slice("web"))
+	address := netip.MustParseAddr("10.0.1.1")
+	decided := func() (d plan.Decision) {
+		c.store.set(func(m *memory) { d = m.decisions[address] })
+		return d
+	}
+	owner, other := c.connect(hello("node1")), c.connect(hello("node2"))
+	owner.welcomeLeading()
+	other.welcomeLeading()
+	eventually(t, "a decision", func() bool { return decided().Owner != "" })
+	if decided().Owner == "node2" {
+		owner, other = other, owner
+	}
+	owned := owner.update(layer2Lane)
+	expect(t, owned, true, "+layer2/10.0.1.1")
+	owner.ack(applied(owned))
+	other.ack(applied(other.update(layer2Lane)))
+
+	// It is not heard for so long that another is told to own the address, which has to wait.
+	owner.cancel()
+	u := other.update(layer2Lane)
+	expect(t, u, false, "+layer2/10.0.1.1")
+	waits := applied(u)
+	waits.Results[0].Status = ingotv1.ItemResult_STATUS_PENDING
+	other.ack(waits)
+
+	again := c.connect(hello(owner.node, heldOf(owned)...))
+	again.welcomeLeading()
+	expect(t, again.update(layer2Lane), true, "+layer2/10.0.1.1")
+	expect(t, other.update(layer2Lane), false, "-layer2/10.0.1.1 (service default/web: 10.0.1.1 is now owned by node "+owner.node+")")
+	if diff := cmp.Diff(plan.Decision{Owner: owner.node, Term: 3}, decided()); diff != "" {
+		t.Errorf("decision (-want +got):\n%s", diff)
+	}
+}
+
 func TestForeignSpeakerIsAskedAgainOnlyAfterAdoption(t *testing.T) {
 	t.Parallel()
 	c := newCentre(t, newMemory(configuration()), nodeNamed("node1"))

@@ -176,6 +176,7 @@ func (l *lane) reported(r *ingotv1.ItemResult, leading uint64) (outcome, bool) {
 		return outcome{id: r.GetId(), holding: h, removed: true}, true
 	case known && (r.GetDigest() == "" || r.GetDigest() == h.digest):
 		h.status, h.reason = r.GetStatus(), r.GetReason()
+		h.hearsay = h.hearsay || foreign // the leader may have sent it anew, and with the same digest
 	case foreign:
 		h = holding{digest: r.GetDigest(), status: r.GetStatus(), reason: r.GetReason(), hearsay: true}
 	default:

@@ -316,12 +316,14 @@ func TestAnotherLeadersChangesAreHeardAndSentAnew(t *testing.T) {
 	report := func(id, digest string, status ingotv1.ItemResult_Status) {
 		l.reported(&ingotv1.ItemResult{Id: "bgp-route/" + id, Digest: digest, Status: status}, 0)
 	}
+	l.held["bgp-route/resent"] = holding{digest: "1", status: ingotv1.ItemResult_STATUS_APPLIED}
+	report("resent", "1", ingotv1.ItemResult_STATUS_APPLIED) // the speaker refuses to keep for us what another sent
 	report("changed", "2", ingotv1.ItemResult_STATUS_APPLIED)
 	report("added", "1", ingotv1.ItemResult_STATUS_APPLIED)
 	report("dropped", "1", ingotv1.ItemResult_STATUS_REMOVED)
 
-	u := l.next(orderOf(6, route("same", "1"), route("changed", "2"), route("added", "1"), route("dropped", "1")), start)
-	want(t, u, "begin +bgp-route/added@1 +bgp-route/changed@2 +bgp-route/dropped@1 =bgp-route/same end")
+	u := l.next(orderOf(6, route("same", "1"), route("changed", "2"), route("added", "1"), route("dropped", "1"), route("resent", "1")), start)
+	want(t, u, "begin +bgp-route/added@1 +bgp-route/changed@2 +bgp-route/dropped@1 +bgp-route/resent@1 =bgp-route/same end")
 }
 
 func TestReportsAfterAcksCountOnlyForTheContentHeld(t *testing.T) {

@@ -22,6 +22,8 @@ type nodes struct {
 
 	mu     sync.Mutex
 	byName map[string]*node
+	// hellos counts the streams that began.
+	hellos uint64
 	// reunited is when a speaker connected after there was none: until then this process was cut off, or starting.
 	reunited time.Time
 }
@@ -65,7 +67,8 @@ func (n *nodes) attach(s *stream, hello *ingotv1.Hello) {
 	if x.stream != nil {
 		close(x.stream.aborted)
 	}
-	s.node, x.stream, x.since = x, s, n.now()
+	n.hellos++
+	s.node, s.hello, x.stream, x.since = x, n.hellos, s, n.now()
 	x.holds, x.waits = held(hello.GetHeld())
 	x.announced.restart(hello.GetHeld())
 	x.failed.restart(hello.GetHeld())
@@ -75,6 +78,13 @@ func (n *nodes) attach(s *stream, hello *ingotv1.Hello) {
 		Lineage: hello.GetLineage(), Epoch: hello.GetEpoch(), Revision: hello.GetRevision(), Adoption: hello.GetAdoption(),
 		Refusals: map[ingotv1.Lane]Refusal{}, Observed: x.state.Observed,
 	}
+}
+
+// heard is the number of the last hello.
+func (n *nodes) heard() uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.hellos
 }
 
 // anybody says whether any speaker is connected.

@@ -32,6 +32,9 @@ type order struct {
 
 // desired is what all nodes shall have. It never changes.
 type desired struct {
+	// heard is the last hello that the layer-2 orders were planned with: what a speaker says that it holds, says what it
+	// may keep.
+	heard uint64
 	nodes map[string]map[ingotv1.Lane]*order
 }
 

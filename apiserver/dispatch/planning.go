@@ -24,6 +24,7 @@ type inputs struct {
 	adoption Adoption
 	cluster  cluster.State
 	nodes    []string
+	heard    uint64
 }
 
 // step plans once, if the gate is open, and says when to plan again though nothing changes.
@@ -43,6 +44,7 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 	}
 	serving := e.gate.open(in.lead, time.Now())
 	layer2, settled := e.gate.layer2(time.Now(), e.hub.nodes.connected(in.nodes))
+	in.heard = e.hub.nodes.heard()
 	facts, next := e.hub.nodes.facts(in.nodes, serving)
 	if !layer2 && (next.IsZero() || settled.Before(next)) {
 		next = settled
@@ -195,6 +197,11 @@ func (e *engine) publish(in *inputs, out *plan.Output, layer2 bool) {
 		}
 		return map[string]*ingotv1.Item{}
 	})
+	if layer2 {
+		next.heard = in.heard
+	} else if before != nil {
+		next.heard = before.heard
+	}
 	e.explain(out, routingLane)
 	if layer2 {
 		e.explain(out, layer2Lane)

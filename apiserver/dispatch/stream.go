@@ -27,6 +27,7 @@ const (
 type stream struct {
 	hub     *Hub
 	node    *node
+	hello   uint64 // its number among all of this replica
 	wake    chan struct{}
 	aborted chan struct{} // closed when another stream of the node took over
 
@@ -131,7 +132,7 @@ func (s *stream) flush(now time.Time) {
 	d := s.hub.desired.Load()
 	for _, id := range allLanes {
 		o := d.order(s.node.name, id)
-		if o == nil || o.epoch != s.welcome {
+		if o == nil || o.epoch != s.welcome || id == layer2Lane && d.heard < s.hello {
 			continue
 		}
 		if len(s.out) == cap(s.out) {
