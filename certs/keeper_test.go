@@ -20,6 +20,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/ingot-lb/ingot/test/await"
 )
 
 // host is a cluster that can be away.
@@ -257,20 +259,8 @@ func TestServingCertificateIsRenewedInTheLastThirdOfItsLife(t *testing.T) {
 	}
 }
 
-// eventually waits until cond holds.
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	deadline := time.After(10 * time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%s: not put right within 10 s", what)
-		}
-	}
-}
+// eventually waits for a condition.
+var eventually = await.True
 
 func TestDerivedKeysAreSharedByReplicasAndDifferByPurpose(t *testing.T) {
 	h := newHost()

@@ -36,6 +36,7 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/dispatch/identity"
 	"github.com/ingot-lb/ingot/apiserver/plan"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/test/await"
 )
 
 // patience is how long a test waits for what must come.
@@ -276,19 +277,7 @@ var certify = sync.OnceValue(func() tls.Certificate {
 })
 
 // eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(patience)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("not in time: %s", what)
-		}
-	}
-}
+var eventually = await.True
 
 // peer is a speaker's end of a stream, played by a test. It answers heartbeats by itself.
 type peer struct {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,6 +30,7 @@ import (
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
 	"github.com/ingot-lb/ingot/apiserver/store"
+	"github.com/ingot-lb/ingot/test/await"
 )
 
 const namespace = "metallb-system"
@@ -104,24 +104,8 @@ func serveAlone(t *testing.T) *rest.Config {
 	return client
 }
 
-// eventually waits until f returns nil.
-func eventually(t *testing.T, what string, f func() error) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
-}
+// eventually waits for a condition.
+var eventually = await.Success
 
 // sample is one object of a kind, and how to break it.
 type sample struct {

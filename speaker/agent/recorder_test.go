@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/test/await"
 )
 
 // recorder is an Announcer that notes what it is asked for.
@@ -169,20 +170,7 @@ func (r *rig) start() *rig {
 }
 
 // eventually waits for a condition.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	limit := time.NewTimer(patience)
-	defer limit.Stop()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-limit.C:
-			t.Fatalf("not so in %v: %s", patience, what)
-		}
-	}
-}
+var eventually = await.True
 
 func route(id, digest string, services ...string) *ingotv1.Item {
 	r := &ingotv1.BgpRoute{Prefix: id}

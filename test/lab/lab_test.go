@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/ingot-lb/ingot/test/await"
 	"github.com/ingot-lb/ingot/test/lab/control"
 	"github.com/ingot-lb/ingot/test/lab/labtest"
 )
@@ -51,21 +51,8 @@ func descendants(t *testing.T, dir string) []string {
 	return found
 }
 
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("%s: %v", what, err)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
+// eventually waits for a condition.
+var eventually = await.Success
 
 // Two labs with the same names and addresses inside live side by side, and neither leaves anything.
 func TestTwoLabsSideBySide(t *testing.T) {

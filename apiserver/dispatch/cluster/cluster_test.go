@@ -12,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/ingot-lb/ingot/test/await"
 )
 
 func kept(namespace, name string) metav1.ObjectMeta {
@@ -22,19 +24,8 @@ func kept(namespace, name string) metav1.ObjectMeta {
 	}
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(20 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("not in time: %s", what)
-		}
-	}
-}
+// eventually waits for a condition.
+var eventually = await.True
 
 func TestStateHasWhatThePlannerReadsAndNoMore(t *testing.T) {
 	slice := &discoveryv1.EndpointSlice{ObjectMeta: kept("default", "web-1"), Endpoints: []discoveryv1.Endpoint{{

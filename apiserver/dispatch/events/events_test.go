@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
+
+	"github.com/ingot-lb/ingot/test/await"
 )
 
 func web(i int) *corev1.Service {
@@ -29,19 +30,8 @@ func run(t *testing.T, r *Recorder) {
 	t.Cleanup(func() { cancel(); <-ended })
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(20 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("not in time: %s", what)
-		}
-	}
-}
+// eventually waits for a condition.
+var eventually = await.True
 
 func written(t *testing.T, client *fake.Clientset) []corev1.Event {
 	t.Helper()

@@ -1,0 +1,45 @@
+// Package await lets tests wait for conditions, which is what they do instead of sleeping.
+package await
+
+import (
+	"testing"
+	"time"
+)
+
+const (
+	// patience is how long anything may take, on a busy machine too, before a test gives up.
+	patience = 30 * time.Second
+	period   = 5 * time.Millisecond
+)
+
+// True returns when ok does. The test ends if that takes too long; what is what was waited for.
+func True(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	if !until(ok) {
+		t.Fatalf("not within %v: %s", patience, what)
+	}
+}
+
+// Success returns when check returns nil. The test ends with its last error if that takes too long.
+func Success(t testing.TB, what string, check func() error) {
+	t.Helper()
+	var err error
+	if !until(func() bool { err = check(); return err == nil }) {
+		t.Fatalf("not within %v: %s: %v", patience, what, err)
+	}
+}
+
+func until(ok func() bool) bool {
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return false
+		}
+	}
+	return true
+}
