@@ -349,3 +349,28 @@ func TestWhatEtcdFindsTooLargeIsTheClientsMistake(t *testing.T) {
 		}
 	}
 }
+
+// TestReadsDoNotWaitForTheWatchesOfOthers: after a change of the leader there is a watch that begins after the newest
+// revision, and the caches of objects are behind it. They must still learn that they are fresh.
+func TestReadsDoNotWaitForTheWatchesOfOthers(t *testing.T) {
+	s := replicas(t, 1, nil)[0]
+	storage := pools(t, s)
+	ctx := inSystemNamespace(t.Context())
+	err := wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
+		_, err := storage.List(ctx, &metainternalversion.ListOptions{ResourceVersion: "0"}) // from the cache, or not yet
+		return err == nil, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put, err := s.client.Put(ctx, "/elsewhere", "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.client.Watch(clientv3.WithRequireLeader(ctx), "/elsewhere", clientv3.WithRev(put.Header.Revision+1))
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // the cache gives up after three
+	defer cancel()
+	if _, err := storage.List(ctx, &metainternalversion.ListOptions{}); err != nil {
+		t.Errorf("list: %v", err)
+	}
+}

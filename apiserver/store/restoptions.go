@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/cacher"
 	"k8s.io/apiserver/pkg/storage/etcd3"
+	"k8s.io/apiserver/pkg/storage/feature"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
@@ -68,8 +70,11 @@ func (s *Store) decorator(kind schema.GroupKind) generic.StorageDecorator {
 		triggers storage.IndexerFuncs,
 		indexers *cache.Indexers,
 	) (storage.Interface, factory.DestroyFunc, error) {
-		plain := &kubernetes.Client{Client: s.client}
-		client := &kubernetes.Client{Client: s.client, Kubernetes: &guarded{Interface: plain, store: s, kind: kind}}
+		watching := s.withOwnWatches()
+		plain := &kubernetes.Client{Client: watching}
+		client := &kubernetes.Client{Client: watching, Kubernetes: &guarded{Interface: plain, store: s, kind: kind}}
+		// The storage asks this of its own client, which has no connection to ask.
+		feature.DefaultFeatureSupportChecker.CheckClient(s.client.Ctx(), s.client, storage.RequestWatchProgress)
 		versioner := storage.APIObjectVersioner{}
 		raw, err := etcd3.New(client, s.compactor, config.Codec, newFunc, newListFunc, config.Prefix, resourcePrefix,
 			config.GroupResource, identity.NewEncryptCheckTransformer(), config.LeaseManagerConfig,
@@ -102,8 +107,21 @@ func (s *Store) decorator(kind schema.GroupKind) generic.StorageDecorator {
 				delegator.Stop()
 				cached.Stop()
 				raw.Close()
+				if err := watching.Watcher.Close(); err != nil {
+					s.log.Debug("watches of a resource did not end well", "resource", config.GroupResource.String(), "error", err)
+				}
 			})
 		}
 		return delegator, destroy, nil
 	}
+}
+
+// withOwnWatches returns a client whose watches share a stream with nobody else's. A watch cache asks etcd for progress
+// before it answers a consistent read, and etcd says nothing of it on a stream on which any watch begins in the future,
+// as the leader's does until the next write: every read would wait for seconds, and then go to etcd itself.
+func (s *Store) withOwnWatches() *clientv3.Client {
+	c := clientv3.NewCtxClient(s.client.Ctx())
+	c.KV, c.Lease = s.client.KV, s.client.Lease
+	c.Watcher = clientv3.NewWatcher(s.client)
+	return c
 }
