@@ -16,6 +16,7 @@ import (
 	"strconv"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/ingot-lb/ingot/speaker/logging"
 )
@@ -94,6 +95,7 @@ func (o *Options) Validate() error {
 		}
 	}
 	need(o.Namespace != "", "--namespace is required")
+	need(o.Namespace == "" || len(validation.IsDNS1123Label(o.Namespace)) == 0, "--namespace %q is not the name of a namespace", o.Namespace)
 	need(o.ID != "", "--id is required: the host has no name")
 	need(o.ServiceName != "", "--service-name is required")
 	need(o.DataDir != "", "--data-dir is required")

@@ -28,6 +28,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 	}{
 		{"--secure-port=0", "--secure-port 0 is not a port"},
 		{"--namespace=", "--namespace is required"},
+		{"--namespace=Metal_LB", `--namespace "Metal_LB" is not the name of a namespace`},
 		{"--dispatch-address=7473", `--dispatch-address "7473" is not host:port`},
 		{"--metrics-address=:http", `--metrics-address ":http" is not host:port`},
 		{"--admin-socket=adm.sock", `--admin-socket "adm.sock" is not an absolute path`},

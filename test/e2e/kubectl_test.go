@@ -132,6 +132,7 @@ func TestMalformedObjectsAreRefused(t *testing.T) {
 		{"router ID not IPv4", peer(`{myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, routerID: "fd00::1"}`), []string{"spec.routerID", "fd00::1"}},
 		{"B7 source", peer(`{myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, sourceAddress: here}`), []string{"spec.sourceAddress", `"here"`}},
 		{"B8", peer(`{myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, holdTime: 2s}`), []string{"spec.holdTime", "2s"}},
+		{"hold time without a unit", peer(`{myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, holdTime: "90"}`), []string{"spec.holdTime", `"90"`}},
 		{"B9", peer(`{myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, holdTime: 9s, keepaliveTime: 10s}`), []string{"spec.keepaliveTime", "10s"}},
 		{"seeds: keepalive needs hold", peer(`{myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, keepaliveTime: 10s}`), []string{"spec.keepaliveTime", "10s"}},
 		{"B10", peer(`{myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, password: secret, passwordSecret: {name: s}}`), []string{"spec.passwordSecret"}},
@@ -164,5 +165,25 @@ func TestMalformedObjectsAreRefused(t *testing.T) {
 				t.Errorf("the refusal shows the password: %s", out)
 			}
 		})
+	}
+}
+
+// TestRefusedPatchesShowNoPassword: the generic server quotes the whole object where a patch does not fit it.
+func TestRefusedPatchesShowNoPassword(t *testing.T) {
+	const password = "hunter2hunter2"
+	apply(t, object("v1beta2", "BGPPeer", "discreet", `{myASN: 64500, peerASN: 64999, peerAddress: 192.0.2.1, password: `+password+`}`))
+	for _, patch := range []struct{ kind, body string }{
+		{"merge", `{"spec":{"peerPort":"x"}}`},
+		{"json", `[{"op":"add","path":"/spec/peerPort","value":"x"}]`},
+		{"strategic", `{"spec":{"peerPort":"x","password":"` + password + `"}}`},
+	} {
+		out, err := tryKubectl("", "patch", "bgpp", "-nmetallb-system", "discreet", "--type="+patch.kind, "-p", patch.body)
+		if err == nil || strings.Contains(out, password) || !strings.Contains(out, "not shown") {
+			t.Errorf("the %s patch: %v, %s", patch.kind, err, out)
+		}
+	}
+	wrong := object("v1beta2", "BGPPeer", "discreet", `{myASN: 64500, peerASN: 64999, peerAddress: 192.0.2.1, password: 8675309}`)
+	if out, err := tryKubectl(wrong, "apply", "--server-side", "--force-conflicts", "-f", "-"); err == nil || strings.Contains(out, "8675309") || !strings.Contains(out, ".spec.password") {
+		t.Errorf("a password that is a number: %v, %s", err, out)
 	}
 }
