@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -153,6 +154,15 @@ func TestHoldsFollowHelloAcksAndRemovals(t *testing.T) {
 	expect("stands by now", map[netip.Addr]uint64{three: 3})
 	r.detach(s)
 	expect("away, as it last said", map[netip.Addr]uint64{three: 3})
+}
+
+func TestNoClaimIsSoHighThatTheNextTermIsLower(t *testing.T) {
+	r := newRig()
+	r.connect("node1", holds("10.0.0.1", math.MaxUint64))
+	got, _ := r.facts(nil, start)
+	if term := got["node1"].Holds[netip.MustParseAddr("10.0.0.1")]; term != maxTerm {
+		t.Errorf("term %d, want %d", term, uint64(maxTerm))
+	}
 }
 
 func TestNewerStreamSupersedes(t *testing.T) {

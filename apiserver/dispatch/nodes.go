@@ -169,12 +169,15 @@ func (x *node) settleHold(o outcome) bool {
 	return !holds || term != l2.GetTerm()
 }
 
+// maxTerm bounds the terms that a speaker may claim, so that the next one is always higher.
+const maxTerm = 1 << 62
+
 // held picks what a speaker owns out of what it holds, and what of that it does not answer for yet.
 func held(items []*ingotv1.HeldItem) (owned map[netip.Addr]uint64, waits map[netip.Addr]bool) {
 	owned, waits = map[netip.Addr]uint64{}, map[netip.Addr]bool{}
 	for _, item := range items {
 		if addr, ok := plan.Layer2Address(item.GetId()); ok && item.GetRole() == ingotv1.Layer2Address_ROLE_OWNER {
-			owned[addr] = item.GetTerm()
+			owned[addr] = min(item.GetTerm(), maxTerm)
 			if item.GetStatus() == ingotv1.ItemResult_STATUS_PENDING {
 				waits[addr] = true
 			}

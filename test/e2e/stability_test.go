@@ -185,3 +185,107 @@ func TestForeignLineageIsRefusedUntilAdopted(t *testing.T) {
 	kubectl(t, "delete", "service", "routed50")
 	announcedBy(t, routed, 0)
 }
+
+// claims says whether the speaker of a node has an order to announce an address, fulfilled or not.
+func claims(node, address string) (bool, error) {
+	out, err := tryIn(node, filepath.Join(bin, "grpcurl"), "-plaintext", "127.0.0.1:7474", "ingot.v1.SpeakerService/ListAnnouncements")
+	return strings.Contains(out, `"target": "`+address+`"`), err
+}
+
+func TestOwnerCutOffFromTheCentreKeepsItsAddress(t *testing.T) {
+	_, lan := settled(t, 80)
+	mac := answering(t, lan)
+	owner, others := "", []string{}
+	for i := range nodes {
+		node := fmt.Sprintf("node%d", i+1)
+		switch owns, err := claims(node, lan); {
+		case err != nil:
+			t.Fatal(err)
+		case owns:
+			owner = node
+		default:
+			others = append(others, node)
+		}
+	}
+	// claimed counts the others that were told to own the address; meanwhile nobody but its owner may answer for it.
+	claimed := func() (n int) {
+		if got, err := arp(lan); err != nil || got != mac {
+			t.Fatalf("%s answers for %s (%v), not its owner's %s", got, lan, err, mac)
+		}
+		for _, node := range others {
+			owns, err := claims(node, lan)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if owns {
+				n++
+			}
+		}
+		return n
+	}
+
+	lab(t, "cut", owner, "--link", "mgmt")
+	healed := false
+	t.Cleanup(func() {
+		if !healed {
+			lab(t, "heal", owner, "--link", "mgmt")
+		}
+	})
+	eventually(t, "another owner, since the first is not heard", func() error {
+		if claimed() == 0 {
+			return fmt.Errorf("none but %s", owner)
+		}
+		return nil
+	})
+	lab(t, "heal", owner, "--link", "mgmt")
+	healed = true
+	eventually(t, "the first owner, since it never ceased to answer", func() error {
+		if n := claimed(); n != 0 {
+			return fmt.Errorf("%d others have the order still", n)
+		}
+		return nil
+	})
+	obeying(t)
+	claimed()
+}
+
+func TestUnexplainedLossIsHeldBackUntilAdopted(t *testing.T) {
+	const services = 12
+	apply(t, bgp(90))
+	var manifests strings.Builder
+	names := make([]string, services)
+	for i := range names {
+		names[i] = fmt.Sprintf("many%d", i)
+		manifests.WriteString(service(names[i], "pool90", ""))
+	}
+	apply(t, manifests.String())
+	routed := make([]string, services)
+	for i, name := range names {
+		routed[i] = addresses(t, name, 1)[0]
+		announcedBy(t, routed[i], nodes)
+	}
+	before := updates(t)
+
+	lab(t, "kill", "apiserver/1")
+	kubectl(t, append([]string{"delete", "service"}, names...)...)
+	lab(t, "start", "apiserver/1")
+	for i := range nodes {
+		node := fmt.Sprintf("node%d", i+1)
+		eventually(t, node+" holding back", func() error {
+			s, err := speakerState(node)
+			if err == nil && !strings.Contains(s.Refusing, "apiserver adopt") {
+				err = fmt.Errorf("%+v", s)
+			}
+			return err
+		})
+	}
+	if diff := cmp.Diff(before, updates(t)); diff != "" {
+		t.Errorf("BGP UPDATEs while the loss is held back, -before +after:\n%s", diff)
+	}
+
+	in(t, "control", filepath.Join(bin, "apiserver"), "adopt")
+	for _, prefix := range routed {
+		announcedBy(t, prefix, 0)
+	}
+	obeying(t)
+}
