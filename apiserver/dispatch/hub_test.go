@@ -134,7 +134,7 @@ func TestRemovalWhileAwayIsExplained(t *testing.T) {
 
 	again := c.connect(hello("node1", held...))
 	again.welcomeLeading()
-	expect(t, again.update(routing), true, "=bgp-session/tor -bgp-route/10.0.0.1/32 (service default/web deleted)")
+	expect(t, again.update(routing), true, "=bgp-session/tor -bgp-route/10.0.0.1/32 (serviceDeleted: service default/web deleted)")
 }
 
 func TestNothingIsSentBeforeEverythingWasRead(t *testing.T) {
@@ -212,7 +212,7 @@ func TestOwnerThatWentOnAnsweringIsNotToldToLetGo(t *testing.T) {
 	again := c.connect(hello(owner.node, heldOf(owned)...))
 	again.welcomeLeading()
 	expect(t, again.update(layer2Lane), true, "+layer2/10.0.1.1")
-	expect(t, other.update(layer2Lane), false, "-layer2/10.0.1.1 (service default/web: 10.0.1.1 is now owned by node "+owner.node+")")
+	expect(t, other.update(layer2Lane), false, "-layer2/10.0.1.1 (notOwner: service default/web: 10.0.1.1 is now owned by node "+owner.node+")")
 	if diff := cmp.Diff(plan.Decision{Owner: owner.node, Term: 3}, decided()); diff != "" {
 		t.Errorf("decision (-want +got):\n%s", diff)
 	}
@@ -337,7 +337,7 @@ func TestFollowerCanExplainWhatWasDeletedBeforeItLed(t *testing.T) {
 
 	again := c.connect(hello("node1", heldOf(u)...))
 	again.welcomeLeading()
-	expect(t, again.update(routing), true, "=bgp-session/tor -bgp-route/10.0.0.1/32 (service default/web deleted)")
+	expect(t, again.update(routing), true, "=bgp-session/tor -bgp-route/10.0.0.1/32 (serviceDeleted: service default/web deleted)")
 }
 
 func TestFencedLeaderResigns(t *testing.T) {

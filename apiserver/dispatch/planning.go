@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/dispatch/cluster"
 	"github.com/ingot-lb/ingot/apiserver/plan"
@@ -228,10 +226,7 @@ func (e *engine) publish(in *inputs, out *plan.Output, layer2 bool) {
 
 // explain keeps the reasons for which items left the plan in a lane.
 func (e *engine) explain(out *plan.Output, lane ingotv1.Lane) {
-	words := newReasons(out, func(name types.NamespacedName) bool {
-		_, ok := e.hub.cluster.Service(name)
-		return ok
-	})
+	words := newReasons(out, e.hub.cluster.Service)
 	for node, after := range out.Nodes {
 		var before map[string]*ingotv1.Item
 		if p := e.last[lane][node]; p != nil {

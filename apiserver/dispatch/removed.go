@@ -2,9 +2,11 @@ package dispatch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ingot-lb/ingot/apiserver/plan"
@@ -66,15 +68,16 @@ func (r *removals) forget(planned map[string]*plan.NodePlan) {
 	}
 }
 
-// reasons puts into words why an item left the plan that out replaces.
+// reasons puts into words why an item left the plan that out replaces: one of MetalLB's words, by which users search
+// the speakers' logs (spec.md section 5.5), and after a colon a sentence.
 type reasons struct {
 	out      *plan.Output
-	exists   func(types.NamespacedName) bool
+	service  func(types.NamespacedName) (*corev1.Service, bool)
 	withheld map[types.NamespacedName][]plan.Withheld
 }
 
-func newReasons(out *plan.Output, exists func(types.NamespacedName) bool) *reasons {
-	r := &reasons{out: out, exists: exists, withheld: map[types.NamespacedName][]plan.Withheld{}}
+func newReasons(out *plan.Output, service func(types.NamespacedName) (*corev1.Service, bool)) *reasons {
+	r := &reasons{out: out, service: service, withheld: map[types.NamespacedName][]plan.Withheld{}}
 	for _, w := range out.Withheld {
 		r.withheld[w.Name] = append(r.withheld[w.Name], w)
 	}
@@ -88,17 +91,18 @@ func (r *reasons) why(node string, item *ingotv1.Item) string {
 	var gone, left []string
 	for _, ref := range plan.ServiceRefs(item) {
 		name := types.NamespacedName{Namespace: ref.GetNamespace(), Name: ref.GetName()}
-		if !r.exists(name) {
+		service, ok := r.service(name)
+		if !ok {
 			gone = append(gone, name.String())
 			continue
 		}
-		left = append(left, r.whyService(node, name, item))
+		left = append(left, r.whyService(node, service, ref.GetAddress(), item))
 	}
 	switch {
 	case len(left) > 0:
 		return left[0]
 	case len(gone) > 0:
-		return fmt.Sprintf("service %s deleted", strings.Join(gone, ", "))
+		return fmt.Sprintf("serviceDeleted: service %s deleted", strings.Join(gone, ", "))
 	}
 	return unexplained
 }
@@ -110,26 +114,44 @@ func (r *reasons) whySession(node string, session *ingotv1.BgpSession) string {
 		}
 		for _, w := range all {
 			if w.Kind == plan.KindBGPPeer && (w.Node == "" || w.Node == node) {
-				return fmt.Sprintf("BGPPeer %s: %s", session.GetPeer(), w.Message)
+				return fmt.Sprintf("%s: BGPPeer %s: %s", w.Reason, session.GetPeer(), w.Message)
 			}
 		}
 	}
 	return fmt.Sprintf("BGPPeer %s deleted, or no longer for this node", session.GetPeer())
 }
 
-func (r *reasons) whyService(node string, name types.NamespacedName, item *ingotv1.Item) string {
+func (r *reasons) whyService(node string, service *corev1.Service, address string, item *ingotv1.Item) string {
+	name := types.NamespacedName{Namespace: service.Namespace, Name: service.Name}
+	ingress := service.Status.LoadBalancer.Ingress
+	switch {
+	case service.Spec.Type != corev1.ServiceTypeLoadBalancer:
+		return fmt.Sprintf("notLoadBalancer: service %s is of type %s", name, service.Spec.Type)
+	case len(ingress) == 0:
+		return fmt.Sprintf("noIPAllocated: service %s has no address", name)
+	case !slices.ContainsFunc(ingress, func(in corev1.LoadBalancerIngress) bool { return in.IP == address }):
+		return fmt.Sprintf("loadBalancerIPChanged: service %s no longer has %s", name, address)
+	}
 	protocol := plan.ProtocolOf(item)
 	if l2 := item.GetLayer2Address(); l2 != nil {
 		if addr, ok := plan.Layer2Address(item.GetId()); ok {
 			if d, ok := r.out.Decisions[addr]; ok && d.Owner != node {
-				return fmt.Sprintf("service %s: %s is now owned by node %s", name, addr, d.Owner)
+				return fmt.Sprintf("%s: service %s: %s is now owned by node %s", plan.ReasonNotOwner, name, addr, d.Owner)
 			}
 		}
 	}
 	for _, w := range r.withheld[name] {
 		if w.Kind == plan.KindService && (w.Node == "" || w.Node == node) && (w.Protocol == "" || w.Protocol == protocol) {
-			return fmt.Sprintf("service %s: %s", name, w.Message)
+			return fmt.Sprintf("%s: service %s: %s", w.Reason, name, w.Message)
 		}
 	}
-	return fmt.Sprintf("service %s is no longer announced from this node", name)
+	for _, w := range r.withheld[types.NamespacedName{Name: node}] {
+		if w.Kind == plan.KindNode {
+			return fmt.Sprintf("%s: %s", w.Reason, w.Message)
+		}
+	}
+	if service.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
+		return fmt.Sprintf("%s: service %s has no usable endpoint on this node, or is no longer for it", plan.ReasonNoLocalEndpoints, name)
+	}
+	return fmt.Sprintf("%s: service %s is no longer announced from this node", plan.ReasonNotOwner, name)
 }

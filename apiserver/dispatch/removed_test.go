@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ingot-lb/ingot/apiserver/plan"
@@ -64,27 +66,52 @@ func TestRemovalsAreBounded(t *testing.T) {
 }
 
 func TestReasonsSayWhatHappened(t *testing.T) {
-	web := types.NamespacedName{Namespace: "default", Name: "web"}
+	const local = corev1.ServiceExternalTrafficPolicyLocal
+	balancer := func(name string, policy corev1.ServiceExternalTrafficPolicy, addresses ...string) *corev1.Service {
+		s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
+		s.Spec.Type, s.Spec.ExternalTrafficPolicy = corev1.ServiceTypeLoadBalancer, policy
+		for _, a := range addresses {
+			s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: a})
+		}
+		return s
+	}
 	addr := netip.MustParseAddr("10.0.0.1")
 	out := &plan.Output{
 		Decisions: map[netip.Addr]plan.Decision{addr: {Owner: "node2", Term: 4}},
 		Withheld: []plan.Withheld{
-			{Kind: plan.KindService, Name: types.NamespacedName{Namespace: "default", Name: "s-a"}, Protocol: plan.BGP, Node: "node1", Reason: plan.ReasonNoLocalEndpoints, Message: "no ready endpoint on the node"},
+			{Kind: plan.KindService, Name: types.NamespacedName{Namespace: "default", Name: "empty"}, Protocol: plan.Layer2, Reason: plan.ReasonNoEndpoints, Message: "no endpoint"},
 			{Kind: plan.KindBGPPeer, Name: types.NamespacedName{Namespace: "metallb-system", Name: "tor"}, Reason: plan.ReasonInvalidPassword, Message: `Secret "x" is missing`},
+			{Kind: plan.KindNode, Name: types.NamespacedName{Name: "node4"}, Node: "node4", Reason: plan.ReasonNodeLabeledExcludeBalancers, Message: "node4 is excluded"},
 		},
 	}
-	exists := func(n types.NamespacedName) bool { return n == web || n.Name == "s-a" }
-	r := newReasons(out, exists)
+	internal := balancer("internal", "", "10.0.0.9")
+	internal.Spec.Type = corev1.ServiceTypeClusterIP
+	services := map[string]*corev1.Service{
+		"web": balancer("web", "", "10.0.0.1", "10.0.0.9"), "local": balancer("local", local, "10.0.0.9"), "empty": balancer("empty", "", "10.0.0.9"),
+		"waiting": balancer("waiting", ""), "moved": balancer("moved", "", "10.0.0.3"), "internal": internal,
+	}
+	r := newReasons(out, func(n types.NamespacedName) (*corev1.Service, bool) {
+		s, ok := services[n.Name]
+		return s, ok
+	})
+	nine := func(service string) *ingotv1.Item {
+		return owned("10.0.0.9", ingotv1.Layer2Address_ROLE_OWNER, service)
+	}
 	for _, test := range []struct {
 		node string
 		item *ingotv1.Item
 		want string
 	}{
-		{"node1", route("b", "1"), "service default/s-b deleted"},
-		{"node1", route("a", "1"), "service default/s-a: no ready endpoint on the node"},
-		{"node3", route("a", "1"), "service default/s-a is no longer announced from this node"},
-		{"node1", owned("10.0.0.1", ingotv1.Layer2Address_ROLE_OWNER, "web"), "service default/web: 10.0.0.1 is now owned by node node2"},
-		{"node1", session("tor", "1"), `BGPPeer tor: Secret "x" is missing`},
+		{"node1", nine("gone"), "serviceDeleted: service default/gone deleted"},
+		{"node1", nine("internal"), "notLoadBalancer: service default/internal is of type ClusterIP"},
+		{"node1", nine("waiting"), "noIPAllocated: service default/waiting has no address"},
+		{"node1", nine("moved"), "loadBalancerIPChanged: service default/moved no longer has 10.0.0.9"},
+		{"node1", nine("empty"), "noEndpoints: service default/empty: no endpoint"},
+		{"node4", nine("web"), "nodeLabeledExcludeBalancers: node4 is excluded"},
+		{"node3", nine("local"), "noLocalEndpoints: service default/local has no usable endpoint on this node, or is no longer for it"},
+		{"node3", nine("web"), "notOwner: service default/web is no longer announced from this node"},
+		{"node1", owned("10.0.0.1", ingotv1.Layer2Address_ROLE_OWNER, "web"), "notOwner: service default/web: 10.0.0.1 is now owned by node node2"},
+		{"node1", session("tor", "1"), `invalidPassword: BGPPeer tor: Secret "x" is missing`},
 		{"node1", session("old", "1"), "BGPPeer old deleted, or no longer for this node"},
 	} {
 		if got := r.why(test.node, test.item); got != test.want {

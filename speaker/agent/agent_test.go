@@ -214,11 +214,11 @@ metallb_speaker_announced{ip="192.0.2.2",node="node1",protocol="bgp",service="de
 	if err := testutil.GatherAndCompare(r.registry, strings.NewReader(want), "metallb_speaker_announced"); err != nil {
 		t.Error(err)
 	}
-	s.update(&ingotv1.Update{Lane: routing, Removals: []*ingotv1.Removal{{Id: "192.0.2.2/32", Reason: "service default/other deleted"}}})
+	s.update(&ingotv1.Update{Lane: routing, Removals: []*ingotv1.Removal{{Id: "192.0.2.2/32", Reason: "serviceDeleted: service default/other deleted"}}})
 	if n := r.log.count(`"event":"serviceAnnounced"`); n != 2 {
 		t.Errorf("%d announcements in the log, want 2", n)
 	}
-	if n := r.log.count(`"event":"serviceWithdrawn","service":"default/other","ip":"192.0.2.2","protocol":"bgp","reason":"service default/other deleted"`); n != 1 {
+	if n := r.log.count(`"event":"serviceWithdrawn","service":"default/other","ip":"192.0.2.2","protocol":"bgp","reason":"serviceDeleted","detail":"service default/other deleted"`); n != 1 {
 		t.Errorf("%d withdrawals in the log, want 1", n)
 	}
 	if n, err := testutil.GatherAndCount(r.registry, "metallb_speaker_announced"); n != 1 || err != nil {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
@@ -150,13 +151,25 @@ func (c *core) settle(lane ingotv1.Lane, touched []string, removed []desired.Rem
 			"service", a.service, "ips", []string{a.ip}, "protocol", a.protocol)
 	}
 	for _, a := range ended {
-		reason := reasons[a]
-		if reason == "" {
-			reason = "the announcement changed"
+		args := []any{"event", "serviceWithdrawn", "service", a.service, "ip", a.ip, "protocol", a.protocol}
+		word, detail := reasonOf(reasons[a])
+		if args = append(args, "reason", word); detail != "" {
+			args = append(args, "detail", detail)
 		}
-		c.log.Info("withdrawing service announcement", "event", "serviceWithdrawn",
-			"service", a.service, "ip", a.ip, "protocol", a.protocol, "reason", reason)
+		c.log.Info("withdrawing service announcement", args...)
 	}
+}
+
+// reasonOf takes a removal's reason apart: the word that users of MetalLB search for, where there is one, and the
+// sentence after it.
+func reasonOf(reason string) (word, detail string) {
+	if reason == "" {
+		return "the announcement changed", ""
+	}
+	if before, after, ok := strings.Cut(reason, ": "); ok && !strings.Contains(before, " ") {
+		return before, after
+	}
+	return reason, ""
 }
 
 // save keeps the state. A failure does not keep anything from being announced or acknowledged: the network already

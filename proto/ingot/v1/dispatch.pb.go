@@ -987,7 +987,7 @@ func (x *Update) GetSupersedes() []string {
 type Removal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// In words for logs and events, for example "service default/web deleted".
+	// For logs: a word to search for and a sentence, as in "serviceDeleted: service default/web deleted".
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
