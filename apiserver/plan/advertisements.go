@@ -63,11 +63,11 @@ type l2Advertisement struct {
 
 // compileBGP works out the BGPAdvertisements and hangs them on their pools. One that has a community we cannot send
 // is left out as a whole: a route without, say, its no-export would reach further than its author meant.
-func compileBGP(all []*metallb.BGPAdvertisement, pools *poolIndex, nodes *nodeList, peers *peerList, sets *nodeSets, note func(Withheld)) {
+func compileBGP(all []*metallb.BGPAdvertisement, known aliases, pools *poolIndex, nodes *nodeList, peers *peerList, sets *nodeSets, note func(Withheld)) {
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(a, b *metallb.BGPAdvertisement) int { return cmp.Compare(a.Name, b.Name) })
 	for _, a := range all {
-		ad, byLabel, reason, err := compileBGPAdvertisement(a, nodes, peers)
+		ad, byLabel, reason, err := compileBGPAdvertisement(a, known, nodes, peers)
 		if err != nil {
 			note(Withheld{
 				Kind: KindBGPAdvertisement, Name: types.NamespacedName{Namespace: a.Namespace, Name: a.Name},
@@ -82,7 +82,7 @@ func compileBGP(all []*metallb.BGPAdvertisement, pools *poolIndex, nodes *nodeLi
 	}
 }
 
-func compileBGPAdvertisement(a *metallb.BGPAdvertisement, nodes *nodeList, peers *peerList) (ad *bgpAdvertisement, byLabel selectors, reason Reason, err error) {
+func compileBGPAdvertisement(a *metallb.BGPAdvertisement, known aliases, nodes *nodeList, peers *peerList) (ad *bgpAdvertisement, byLabel selectors, reason Reason, err error) {
 	ad = &bgpAdvertisement{name: a.Name, peerNames: a.Spec.Peers, peers: peers.named(a.Spec.Peers)}
 	if ad.localPref, err = number("localPref", a.Spec.LocalPref); err != nil {
 		return nil, nil, ReasonInvalidConfiguration, err
@@ -94,10 +94,7 @@ func compileBGPAdvertisement(a *metallb.BGPAdvertisement, nodes *nodeList, peers
 		return nil, nil, ReasonInvalidConfiguration, err
 	}
 	for _, text := range a.Spec.Communities {
-		if community.IsAlias(text) {
-			return nil, nil, ReasonInvalidCommunity, fmt.Errorf("community %q: neither a value nor the name of a known alias", text)
-		}
-		c, err := community.Parse(text)
+		c, err := known.resolve(text)
 		if err != nil {
 			return nil, nil, ReasonInvalidCommunity, fmt.Errorf("community %q: %w", text, err)
 		}

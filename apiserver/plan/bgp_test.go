@@ -180,6 +180,25 @@ func TestRoutes(t *testing.T) {
 			f.bgp("ad", communities("no-export"))
 			f.service("web", "10.20.30.1")
 		}, reasons: []string{"BGPAdvertisement ad bgp invalidCommunity", "Service web noMatchingAdvertisement"}},
+		{name: "an alias that another Community defines does not help", arrange: func(f *fixture) {
+			f.community("isp", "no-export", "65535:65281")
+			f.bgp("ad", communities("no-export", "mine"))
+			f.service("web", "10.20.30.1")
+		}, reasons: []string{"BGPAdvertisement ad bgp invalidCommunity", "Service web noMatchingAdvertisement"}},
+		{name: "aliases are what they stand for", arrange: func(f *fixture) {
+			f.community("isp", "no-export", "65535:65281", "wide", "large:1:2:3")
+			f.community("ours", "mine", "65000:1")
+			f.bgp("ad", communities("mine", "wide", "no-export", "65000:1"))
+			f.service("web", "10.20.30.1")
+		}, want: everywhere("10.20.30.1/32 to tor1,tor2 communities 65000:1,65535:65281,large:1:2:3 for web")},
+		{name: "what the rules should have refused defines nothing", arrange: func(f *fixture) {
+			f.community("a", "mine", "65000:1", "bad", "1:65536")
+			f.community("b", "mine", "65000:2")
+			f.bgp("ad", communities("mine"))
+			f.bgp("lost", communities("bad"))
+			f.service("web", "10.20.30.1")
+		}, want: everywhere("10.20.30.1/32 to tor1,tor2 communities 65000:1 for web"),
+			reasons: []string{"BGPAdvertisement lost bgp invalidCommunity", "Community a bgp invalidConfiguration", "Community b bgp invalidConfiguration"}},
 		{name: "impossible lengths", arrange: func(f *fixture) {
 			f.bgp("ad", lengths(33, 128))
 			f.bgp("ad6", lengths(32, 129))

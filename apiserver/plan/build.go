@@ -21,7 +21,7 @@ func Plan(in Input) Output {
 	peers := newPeerList(config.BGPPeers, in.Secrets, nodes, seal, note)
 	pools := newPoolIndex(config.IPAddressPools, note)
 	sets := newNodeSets()
-	compileBGP(config.BGPAdvertisements, pools, nodes, peers, sets, note)
+	compileBGP(config.BGPAdvertisements, newAliases(config.Communities, note), pools, nodes, peers, sets, note)
 	compileL2(config.L2Advertisements, pools, nodes, note)
 	services := newServices(in, pools, nodes, note)
 

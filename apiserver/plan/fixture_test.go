@@ -77,6 +77,15 @@ func (f *fixture) peer(name, address string, change ...func(*metallb.BGPPeerSpec
 	f.Config.BGPPeers = append(f.Config.BGPPeers, p)
 }
 
+// community defines aliases, given as name, value, name, value.
+func (f *fixture) community(name string, definitions ...string) {
+	c := &metallb.Community{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	for i := 0; i < len(definitions); i += 2 {
+		c.Spec.Communities = append(c.Spec.Communities, metallb.CommunityAlias{Name: definitions[i], Value: definitions[i+1]})
+	}
+	f.Config.Communities = append(f.Config.Communities, c)
+}
+
 // service is one of policy Cluster in namespace default with an endpoint that is on no particular node.
 func (f *fixture) service(name string, ips ...string) *corev1.Service {
 	s := &corev1.Service{

@@ -60,6 +60,7 @@ const (
 	KindBGPPeer          Kind = "BGPPeer"
 	KindBGPAdvertisement Kind = "BGPAdvertisement"
 	KindL2Advertisement  Kind = "L2Advertisement"
+	KindCommunity        Kind = "Community"
 )
 
 // Withheld says what is not announced or not applied, where, and why. It is comparable, so that a difference of two

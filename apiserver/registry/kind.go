@@ -11,6 +11,7 @@ type kind struct {
 	plural, singular string
 	shortNames       []string
 	versions         []string // those that serve the kind
+	older            []older  // those of versions that are deprecated
 	newObject        func() runtime.Object
 	newList          func() runtime.Object
 	parts            parts

@@ -3,13 +3,15 @@ package registry
 import (
 	"strconv"
 
+	"k8s.io/apimachinery/pkg/api/meta/table"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 )
 
 // kinds are the stored kinds. Columns are those of MetalLB's CRDs.
-var kinds = []kind{ipAddressPools, l2Advertisements, bgpAdvertisements, bgpPeers}
+var kinds = []kind{ipAddressPools, l2Advertisements, bgpAdvertisements, bgpPeers, bfdProfiles, communities}
 
 var ipAddressPools = kind{
 	plural: "ipaddresspools", singular: "ipaddresspool", shortNames: []string{"ipp"}, versions: []string{"v1beta1"},
@@ -20,12 +22,7 @@ var ipAddressPools = kind{
 	}),
 	columns: []column{
 		{"Auto Assign", "boolean", 0, "Whether Services may draw from the pool without asking for it.",
-			cell(func(p *metallb.IPAddressPool) any {
-				if p.Spec.AutoAssign == nil {
-					return nil
-				}
-				return *p.Spec.AutoAssign
-			})},
+			cell(func(p *metallb.IPAddressPool) any { return valueCell(p.Spec.AutoAssign) })},
 		{"Avoid Buggy IPs", "boolean", 0, "Whether IPv4 addresses that end in .0 or .255 stay unused.",
 			cell(func(p *metallb.IPAddressPool) any { return p.Spec.AvoidBuggyIPs })},
 		{"Addresses", "string", 0, "CIDRs and ranges of the pool.",
@@ -72,7 +69,8 @@ var bgpAdvertisements = kind{
 }
 
 var bgpPeers = kind{
-	plural: "bgppeers", singular: "bgppeer", shortNames: []string{"bgpp"}, versions: []string{"v1beta2"},
+	plural: "bgppeers", singular: "bgppeer", shortNames: []string{"bgpp"}, versions: []string{"v1beta2", "v1beta1"},
+	older:     []older{bgpPeersBefore},
 	newObject: func() runtime.Object { return &metallb.BGPPeer{} },
 	newList:   func() runtime.Object { return &metallb.BGPPeerList{} },
 	parts: partsOf(func(p *metallb.BGPPeer) (*metallb.BGPPeerSpec, *metallb.BGPPeerStatus) {
@@ -92,5 +90,37 @@ var bgpPeers = kind{
 			cell(func(p *metallb.BGPPeer) any { return textCell(p.Spec.BFDProfile) })},
 		{"Multi Hops", "string", 0, "Whether the peer may be more than one hop away.",
 			cell(func(p *metallb.BGPPeer) any { return strconv.FormatBool(p.Spec.EBGPMultiHop) })},
+	},
+}
+
+var bfdProfiles = kind{
+	plural: "bfdprofiles", singular: "bfdprofile", shortNames: []string{"bfdp"}, versions: []string{"v1beta1"},
+	newObject: func() runtime.Object { return &metallb.BFDProfile{} },
+	newList:   func() runtime.Object { return &metallb.BFDProfileList{} },
+	parts: partsOf(func(p *metallb.BFDProfile) (*metallb.BFDProfileSpec, *metallb.BFDProfileStatus) {
+		return &p.Spec, &p.Status
+	}),
+	columns: []column{
+		{"Passive Mode", "boolean", 0, "Whether the peer begins the session.",
+			cell(func(p *metallb.BFDProfile) any { return valueCell(p.Spec.PassiveMode) })},
+		{"Transmit Interval", "integer", 0, "Shortest interval between packets that are sent, in milliseconds.",
+			cell(func(p *metallb.BFDProfile) any { return valueCell(p.Spec.TransmitInterval) })},
+		{"Receive Interval", "integer", 0, "Shortest interval between packets that can be received, in milliseconds.",
+			cell(func(p *metallb.BFDProfile) any { return valueCell(p.Spec.ReceiveInterval) })},
+		{"Multiplier", "integer", 0, "Number of packets that may be lost.",
+			cell(func(p *metallb.BFDProfile) any { return valueCell(p.Spec.DetectMultiplier) })},
+	},
+}
+
+var communities = kind{
+	plural: "communities", singular: "community", versions: []string{"v1beta1"},
+	newObject: func() runtime.Object { return &metallb.Community{} },
+	newList:   func() runtime.Object { return &metallb.CommunityList{} },
+	parts: partsOf(func(c *metallb.Community) (*metallb.CommunitySpec, *metallb.CommunityStatus) {
+		return &c.Spec, &c.Status
+	}),
+	columns: []column{
+		{"Age", "date", 0, metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
+			cell(func(c *metallb.Community) any { return table.ConvertToHumanReadableDateType(c.CreationTimestamp) })},
 	},
 }

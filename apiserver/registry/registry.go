@@ -36,6 +36,10 @@ func New(
 			storage[version][k.plural] = main
 			storage[version][k.plural+"/status"] = status
 		}
+		for _, o := range k.older {
+			storage[o.version][k.plural] = &olderObjects{main, o}
+			storage[o.version][k.plural+"/status"] = &olderStatus{status, o}
+		}
 	}
 	return storage, nil
 }

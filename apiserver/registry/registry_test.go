@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,9 +54,12 @@ func TestNew(t *testing.T) {
 			if n, ok := s.(rest.SingularNameProvider); ok {
 				d.Singular = n.GetSingularName()
 			}
+			var reset []string
 			for v, set := range s.(rest.ResetFieldsStrategy).GetResetFields() {
-				d.Reset += string(v) + set.String()
+				reset = append(reset, string(v)+set.String())
 			}
+			slices.Sort(reset)
+			d.Reset = strings.Join(reset, " ")
 			got[version+" "+path] = d
 		}
 	}
@@ -64,11 +68,17 @@ func TestNew(t *testing.T) {
 		"v1beta1 ipaddresspools":           {[]string{"ipp"}, ingot, "ipaddresspool", "metallb.io/v1beta1.status"},
 		"v1beta1 l2advertisements":         {[]string{"l2adv"}, ingot, "l2advertisement", "metallb.io/v1beta1.status"},
 		"v1beta1 bgpadvertisements":        {[]string{"bgpadv"}, ingot, "bgpadvertisement", "metallb.io/v1beta1.status"},
-		"v1beta2 bgppeers":                 {[]string{"bgpp"}, ingot, "bgppeer", "metallb.io/v1beta2.status"},
+		"v1beta2 bgppeers":                 {[]string{"bgpp"}, ingot, "bgppeer", "metallb.io/v1beta1.status metallb.io/v1beta2.status"},
+		"v1beta1 bgppeers":                 {[]string{"bgpp"}, ingot, "bgppeer", "metallb.io/v1beta1.status metallb.io/v1beta2.status"},
+		"v1beta1 bfdprofiles":              {[]string{"bfdp"}, ingot, "bfdprofile", "metallb.io/v1beta1.status"},
+		"v1beta1 communities":              {nil, ingot, "community", "metallb.io/v1beta1.status"},
 		"v1beta1 ipaddresspools/status":    {Reset: "metallb.io/v1beta1.spec"},
 		"v1beta1 l2advertisements/status":  {Reset: "metallb.io/v1beta1.spec"},
 		"v1beta1 bgpadvertisements/status": {Reset: "metallb.io/v1beta1.spec"},
-		"v1beta2 bgppeers/status":          {Reset: "metallb.io/v1beta2.spec"},
+		"v1beta2 bgppeers/status":          {Reset: "metallb.io/v1beta1.spec metallb.io/v1beta2.spec"},
+		"v1beta1 bgppeers/status":          {Reset: "metallb.io/v1beta1.spec metallb.io/v1beta2.spec"},
+		"v1beta1 bfdprofiles/status":       {Reset: "metallb.io/v1beta1.spec"},
+		"v1beta1 communities/status":       {Reset: "metallb.io/v1beta1.spec"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("served (-want +got):\n%s", diff)
@@ -102,6 +112,12 @@ func TestTables(t *testing.T) {
 		{bgpPeers, &metallb.BGPPeer{ObjectMeta: metav1.ObjectMeta{Name: "any"}, Spec: metallb.BGPPeerSpec{Interface: "eth0"}},
 			[]string{"Name", "Address", "ASN", "BFD Profile", "Multi Hops"},
 			[]any{"any", nil, nil, nil, "false"}},
+		{bfdProfiles, &metallb.BFDProfile{ObjectMeta: metav1.ObjectMeta{Name: "fast"}, Spec: metallb.BFDProfileSpec{
+			PassiveMode: new(true), TransmitInterval: new(int64(50)), DetectMultiplier: new(int64(5))}},
+			[]string{"Name", "Passive Mode", "Transmit Interval", "Receive Interval", "Multiplier"},
+			[]any{"fast", true, int64(50), nil, int64(5)}},
+		{communities, &metallb.Community{ObjectMeta: metav1.ObjectMeta{Name: "isp"}},
+			[]string{"Name", "Age"}, []any{"isp", "<unknown>"}},
 	}
 	for _, tt := range tests {
 		got, err := tableConvertor{tt.kind.columns}.ConvertToTable(context.Background(), tt.obj, nil)

@@ -61,6 +61,14 @@ func (c tableConvertor) definitions() []metav1.TableColumnDefinition {
 	return defs
 }
 
+// valueCell is empty where the field is not set.
+func valueCell[T any](value *T) any {
+	if value == nil {
+		return nil
+	}
+	return *value
+}
+
 // textCell is empty where the field is not set.
 func textCell(s string) any {
 	if s == "" {

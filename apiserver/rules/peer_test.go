@@ -149,11 +149,17 @@ func TestDisableMPWarnsAndStillChecks(t *testing.T) {
 	})
 }
 
-func TestBFDProfileThatDoesNotExistWarns(t *testing.T) {
-	run(t, nil, []verdict{{
-		name: "create", obj: newPeer(func(s *metallb.BGPPeerSpec) { s.BFDProfile = "fast" }),
-		warnings: []string{`spec.bfdProfile: BFDProfile "fast" does not exist (yet)`},
-	}})
+func TestBFDProfileOfAPeerWarns(t *testing.T) {
+	peer := newPeer(func(s *metallb.BGPPeerSpec) { s.BFDProfile = "fast" })
+	const missing = `spec.bfdProfile: BFDProfile "fast" does not exist (yet)`
+	const without = "spec.bfdProfile: BFD is not implemented yet: sessions run without it"
+	run(t, nil, []verdict{
+		{name: "create", obj: peer, warnings: []string{missing, without}},
+		{name: "update of something else", old: peer, obj: peer, warnings: []string{missing}},
+	})
+	run(t, &metallb.Configuration{BFDProfiles: []*metallb.BFDProfile{newProfile("fast")}}, []verdict{
+		{name: "of one that exists", obj: peer, warnings: []string{without}},
+	})
 }
 
 func TestPasswordSecretWithoutANameWarns(t *testing.T) {

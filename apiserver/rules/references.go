@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -22,18 +23,25 @@ func bgpAdvertisementWarnings(c *metallb.Configuration, adv *metallb.BGPAdvertis
 		known[p.Name] = true
 	}
 	warnings = append(warnings, missing(known, "BGPPeer", adv.Spec.Peers, spec.Child("peers"))...)
-	for i, c := range adv.Spec.Communities {
-		if community.IsAlias(c) { // Communities are not part of the configuration, so no alias is defined.
-			warnings = append(warnings, fmt.Sprintf("%s: no Community defines the alias %q (yet)", spec.Child("communities").Index(i), c))
+	defined := aliases(c)
+	for i, name := range adv.Spec.Communities {
+		if community.IsAlias(name) && !defined[name] {
+			warnings = append(warnings, fmt.Sprintf("%s: no Community defines the alias %q (yet)", spec.Child("communities").Index(i), name))
 		}
 	}
 	return warnings
 }
 
-func peerWarnings(peer, old *metallb.BGPPeer, spec *field.Path) []string {
+func peerWarnings(c *metallb.Configuration, peer, old *metallb.BGPPeer, spec *field.Path) []string {
 	var warnings []string
-	if profile := peer.Spec.BFDProfile; profile != "" { // Nor are BFDProfiles.
-		warnings = append(warnings, fmt.Sprintf("%s: BFDProfile %q does not exist (yet)", spec.Child("bfdProfile"), profile))
+	if profile := peer.Spec.BFDProfile; profile != "" {
+		exists := func(p *metallb.BFDProfile) bool { return p.Name == profile }
+		if !slices.ContainsFunc(c.BFDProfiles, exists) {
+			warnings = append(warnings, fmt.Sprintf("%s: BFDProfile %q does not exist (yet)", spec.Child("bfdProfile"), profile))
+		}
+		if old == nil || old.Spec.BFDProfile != profile {
+			warnings = append(warnings, fmt.Sprintf("%s: %s", spec.Child("bfdProfile"), bfdIsNotImplemented))
+		}
 	}
 	if secret := peer.Spec.PasswordSecret; secret.Name == "" && secret.Namespace != "" {
 		warnings = append(warnings, spec.Child("passwordSecret", "name").String()+": names no Secret, so the session has no password")

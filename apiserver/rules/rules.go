@@ -34,8 +34,8 @@ func Check(c *metallb.Configuration, ch Change) (errs field.ErrorList, warnings 
 	}
 	spec := field.NewPath("spec")
 	switch obj := ch.New.(type) {
-	case nil: // Any object may be deleted: what refers to it becomes a reference to nothing.
-		return nil, nil
+	case nil:
+		return checkDelete(c, ch.Old), nil
 	case *metallb.IPAddressPool:
 		return checkPool(c, obj, spec), nil
 	case *metallb.L2Advertisement:
@@ -44,7 +44,25 @@ func Check(c *metallb.Configuration, ch Change) (errs field.ErrorList, warnings 
 		return checkBGPAdvertisement(obj, spec), bgpAdvertisementWarnings(c, obj, spec)
 	case *metallb.BGPPeer:
 		old, _ := ch.Old.(*metallb.BGPPeer)
-		return checkPeer(obj, old, spec), peerWarnings(obj, old, spec)
+		return checkPeer(obj, old, spec), peerWarnings(c, obj, old, spec)
+	case *metallb.BFDProfile:
+		old, _ := ch.Old.(*metallb.BFDProfile)
+		if isDeletion(obj, old) {
+			return checkUnused(c, obj), nil
+		}
+		return checkBFDProfile(obj, spec), bfdProfileWarnings(old)
+	case *metallb.Community:
+		old, _ := ch.Old.(*metallb.Community)
+		errs, warnings = checkAliases(c, obj, spec)
+		return errs, append(warnings, withdrawnAliases(c, obj, old)...)
 	}
 	return field.ErrorList{field.InternalError(nil, fmt.Errorf("no rules for %s of type %T", ch.Resource, ch.New))}, nil
+}
+
+// checkDelete lets any object be deleted but a BFDProfile in use: what refers to others becomes a reference to nothing.
+func checkDelete(c *metallb.Configuration, old runtime.Object) field.ErrorList {
+	if p, ok := old.(*metallb.BFDProfile); ok {
+		return checkUnused(c, p)
+	}
+	return nil
 }

@@ -146,6 +146,27 @@ var samples = []sample{
 		broken:   map[string]any{"myASN": int64(64512), "peerASN": int64(64513), "peerAddress": "router"},
 		field:    "spec.peerAddress",
 	},
+	{
+		resource: schema.GroupVersionResource{Group: "metallb.io", Version: "v1beta1", Resource: "bgppeers"},
+		kind:     "BGPPeer",
+		spec:     map[string]any{"myASN": int64(64512), "peerASN": int64(64513), "peerAddress": "192.0.2.101"},
+		broken:   map[string]any{"myASN": int64(64512), "peerASN": int64(64513), "peerAddress": "192.0.2.102", "holdTime": "1s"},
+		field:    "spec.holdTime",
+	},
+	{
+		resource: schema.GroupVersionResource{Group: "metallb.io", Version: "v1beta1", Resource: "bfdprofiles"},
+		kind:     "BFDProfile",
+		spec:     map[string]any{"receiveInterval": int64(50), "passiveMode": true},
+		broken:   map[string]any{"detectMultiplier": int64(1)},
+		field:    "spec.detectMultiplier",
+	},
+	{
+		resource: schema.GroupVersionResource{Group: "metallb.io", Version: "v1beta1", Resource: "communities"},
+		kind:     "Community",
+		spec:     map[string]any{"communities": []any{map[string]any{"name": "mine", "value": "65000:1"}}},
+		broken:   map[string]any{"communities": []any{map[string]any{"name": "other", "value": "65536:1"}}},
+		field:    "spec.communities[0].value",
+	},
 }
 
 func (s sample) object(name string, spec map[string]any) *unstructured.Unstructured {
@@ -165,7 +186,7 @@ func TestEveryKindBehavesAsABuiltInOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range samples {
-		t.Run(s.kind, func(t *testing.T) {
+		t.Run(s.kind+" "+s.resource.Version, func(t *testing.T) {
 			ctx := t.Context()
 			objects := client.Resource(s.resource).Namespace(namespace)
 

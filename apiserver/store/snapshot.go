@@ -137,6 +137,10 @@ func newView(revision int64, entries []entry) *view {
 			c.BGPAdvertisements = append(c.BGPAdvertisements, o)
 		case *metallb.BGPPeer:
 			c.BGPPeers = append(c.BGPPeers, o)
+		case *metallb.BFDProfile:
+			c.BFDProfiles = append(c.BFDProfiles, o)
+		case *metallb.Community:
+			c.Communities = append(c.Communities, o)
 		}
 	}
 	return &view{revision: revision, entries: entries, config: c}

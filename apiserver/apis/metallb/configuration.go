@@ -9,4 +9,6 @@ type Configuration struct {
 	L2Advertisements  []*L2Advertisement
 	BGPAdvertisements []*BGPAdvertisement
 	BGPPeers          []*BGPPeer
+	BFDProfiles       []*BFDProfile
+	Communities       []*Community
 }

@@ -27,7 +27,8 @@ func models(t *testing.T) map[string]*spec.Schema {
 		GetDefinitionName: openapinamer.NewDefinitionNamer(install.Scheme).GetDefinitionName,
 	},
 		v1beta1.IPAddressPool{}.OpenAPIModelName(), v1beta1.L2Advertisement{}.OpenAPIModelName(),
-		v1beta1.BGPAdvertisement{}.OpenAPIModelName(), v1beta2.BGPPeer{}.OpenAPIModelName())
+		v1beta1.BGPAdvertisement{}.OpenAPIModelName(), v1beta2.BGPPeer{}.OpenAPIModelName(),
+		v1beta1.BGPPeer{}.OpenAPIModelName(), v1beta1.BFDProfile{}.OpenAPIModelName(), v1beta1.Community{}.OpenAPIModelName())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func TestEveryFieldIsExplained(t *testing.T) {
 			}
 		}
 	}
-	if checked < 60 {
+	if checked < 100 {
 		t.Errorf("only %d fields were found", checked)
 	}
 }
@@ -85,6 +86,12 @@ func TestOwnershipOfFields(t *testing.T) {
 				fieldpath.MakePathOrDie("spec", "myASN"), fieldpath.MakePathOrDie("spec", "nodeSelectors"),
 				fieldpath.MakePathOrDie("spec", "passwordSecret"), fieldpath.MakePathOrDie("spec", "ebgpMultiHop"),
 				fieldpath.MakePathOrDie("spec", "dualStackAddressFamily"), fieldpath.MakePathOrDie("spec", "disableMP"))},
+		{&v1beta1.Community{
+			TypeMeta: metav1.TypeMeta{APIVersion: "metallb.io/v1beta1", Kind: "Community"},
+			Spec:     v1beta1.CommunitySpec{Communities: []v1beta1.CommunityAlias{{Name: "a", Value: "1:1"}}}},
+			fieldpath.NewSet(
+				fieldpath.MakePathOrDie("apiVersion"), fieldpath.MakePathOrDie("kind"), fieldpath.MakePathOrDie("metadata"),
+				fieldpath.MakePathOrDie("spec", "communities"))},
 	}
 	for _, tt := range tests {
 		typed, err := converter.ObjectToTyped(tt.obj)

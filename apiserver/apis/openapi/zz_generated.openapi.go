@@ -18,10 +18,23 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
+		v1beta1.BFDProfile{}.OpenAPIModelName():             schema_apiserver_apis_metallb_v1beta1_BFDProfile(ref),
+		v1beta1.BFDProfileList{}.OpenAPIModelName():         schema_apiserver_apis_metallb_v1beta1_BFDProfileList(ref),
+		v1beta1.BFDProfileSpec{}.OpenAPIModelName():         schema_apiserver_apis_metallb_v1beta1_BFDProfileSpec(ref),
+		v1beta1.BFDProfileStatus{}.OpenAPIModelName():       schema_apiserver_apis_metallb_v1beta1_BFDProfileStatus(ref),
 		v1beta1.BGPAdvertisement{}.OpenAPIModelName():       schema_apiserver_apis_metallb_v1beta1_BGPAdvertisement(ref),
 		v1beta1.BGPAdvertisementList{}.OpenAPIModelName():   schema_apiserver_apis_metallb_v1beta1_BGPAdvertisementList(ref),
 		v1beta1.BGPAdvertisementSpec{}.OpenAPIModelName():   schema_apiserver_apis_metallb_v1beta1_BGPAdvertisementSpec(ref),
 		v1beta1.BGPAdvertisementStatus{}.OpenAPIModelName(): schema_apiserver_apis_metallb_v1beta1_BGPAdvertisementStatus(ref),
+		v1beta1.BGPPeer{}.OpenAPIModelName():                schema_apiserver_apis_metallb_v1beta1_BGPPeer(ref),
+		v1beta1.BGPPeerList{}.OpenAPIModelName():            schema_apiserver_apis_metallb_v1beta1_BGPPeerList(ref),
+		v1beta1.BGPPeerSpec{}.OpenAPIModelName():            schema_apiserver_apis_metallb_v1beta1_BGPPeerSpec(ref),
+		v1beta1.BGPPeerStatus{}.OpenAPIModelName():          schema_apiserver_apis_metallb_v1beta1_BGPPeerStatus(ref),
+		v1beta1.Community{}.OpenAPIModelName():              schema_apiserver_apis_metallb_v1beta1_Community(ref),
+		v1beta1.CommunityAlias{}.OpenAPIModelName():         schema_apiserver_apis_metallb_v1beta1_CommunityAlias(ref),
+		v1beta1.CommunityList{}.OpenAPIModelName():          schema_apiserver_apis_metallb_v1beta1_CommunityList(ref),
+		v1beta1.CommunitySpec{}.OpenAPIModelName():          schema_apiserver_apis_metallb_v1beta1_CommunitySpec(ref),
+		v1beta1.CommunityStatus{}.OpenAPIModelName():        schema_apiserver_apis_metallb_v1beta1_CommunityStatus(ref),
 		v1beta1.IPAddressPool{}.OpenAPIModelName():          schema_apiserver_apis_metallb_v1beta1_IPAddressPool(ref),
 		v1beta1.IPAddressPoolList{}.OpenAPIModelName():      schema_apiserver_apis_metallb_v1beta1_IPAddressPoolList(ref),
 		v1beta1.IPAddressPoolSpec{}.OpenAPIModelName():      schema_apiserver_apis_metallb_v1beta1_IPAddressPoolSpec(ref),
@@ -91,6 +104,190 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.TypeMeta{}.OpenAPIModelName():               schema_k8sio_apimachinery_pkg_runtime_TypeMeta(ref),
 		runtime.Unknown{}.OpenAPIModelName():                schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		version.Info{}.OpenAPIModelName():                   schema_k8sio_apimachinery_pkg_version_Info(ref),
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BFDProfile(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BFDProfile is how the BFD sessions (RFC 5880) of the BGPPeers that name it in bfdProfile are kept. It cannot be deleted while a BGPPeer names it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is the desired state of the profile.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.BFDProfileSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is empty.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.BFDProfileStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.BFDProfileSpec{}.OpenAPIModelName(), v1beta1.BFDProfileStatus{}.OpenAPIModelName(), v1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BFDProfileList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BFDProfileList is a list of BFDProfiles.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the profiles.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.BFDProfile{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.BFDProfile{}.OpenAPIModelName(), v1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BFDProfileSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BFDProfileSpec is the desired state of a BFDProfile.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"receiveInterval": {
+						SchemaProps: spec.SchemaProps{
+							Description: "receiveInterval is the shortest interval between control packets that we can receive, in milliseconds, 10 to 60000 (Required Min RX Interval, RFC 5880 section 4.1). If unset, 300.",
+							Minimum:     ptr.To[float64](10),
+							Maximum:     ptr.To[float64](60000),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"transmitInterval": {
+						SchemaProps: spec.SchemaProps{
+							Description: "transmitInterval is the shortest interval between control packets that we send, in milliseconds, 10 to 60000, without jitter (Desired Min TX Interval, RFC 5880 section 4.1). If unset, 300.",
+							Minimum:     ptr.To[float64](10),
+							Maximum:     ptr.To[float64](60000),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"detectMultiplier": {
+						SchemaProps: spec.SchemaProps{
+							Description: "detectMultiplier is the number of packets that may be lost before the session is down, 2 to 255: the peer declares us down after this many of the negotiated interval (Detect Mult, RFC 5880 section 4.1). If unset, 3.",
+							Minimum:     ptr.To[float64](2),
+							Maximum:     ptr.To[float64](255),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"echoInterval": {
+						SchemaProps: spec.SchemaProps{
+							Description: "echoInterval is the shortest interval between echo packets that we can send and receive, in milliseconds, 10 to 60000 (RFC 5880 section 6.8.9). If unset, 50.",
+							Minimum:     ptr.To[float64](10),
+							Maximum:     ptr.To[float64](60000),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"echoMode": {
+						SchemaProps: spec.SchemaProps{
+							Description: "echoMode turns on the echo function (RFC 5880 section 6.4), in which the peer sends our own packets back to us. It is for IPv4 sessions with a neighbour on the same network. If unset, false.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"passiveMode": {
+						SchemaProps: spec.SchemaProps{
+							Description: "passiveMode waits for the peer to begin the session (passive role, RFC 5880 section 6.1). If unset, false.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"minimumTtl": {
+						SchemaProps: spec.SchemaProps{
+							Description: "minimumTtl is the least TTL, or hop limit, of control packets that are accepted in multi-hop sessions, 1 to 254 (RFC 5883). If unset, 254. It has no meaning where the peer is one hop away.",
+							Minimum:     ptr.To[float64](1),
+							Maximum:     ptr.To[float64](254),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BFDProfileStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BFDProfileStatus is empty.",
+				Type:        []string{"object"},
+			},
+		},
 	}
 }
 
@@ -361,6 +558,412 @@ func schema_apiserver_apis_metallb_v1beta1_BGPAdvertisementStatus(ref common.Ref
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
 				Description: "BGPAdvertisementStatus is empty.",
+				Type:        []string{"object"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BGPPeer(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BGPPeer is a router that nodes keep a BGP session with. This version is deprecated: use v1beta2. What it has no field for is shown in annotations that begin with v1beta2.ingot.io/, and an update through this version leaves it as it is.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is the desired state of the peer.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.BGPPeerSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is empty.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.BGPPeerStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.BGPPeerSpec{}.OpenAPIModelName(), v1beta1.BGPPeerStatus{}.OpenAPIModelName(), v1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BGPPeerList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BGPPeerList is a list of BGPPeers.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the peers.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.BGPPeer{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.BGPPeer{}.OpenAPIModelName(), v1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BGPPeerSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BGPPeerSpec is the desired state of a BGPPeer.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"myASN": {
+						SchemaProps: spec.SchemaProps{
+							Description: "myASN is the AS number of our end of the session, 1 to 4294967295.",
+							Default:     0,
+							Minimum:     ptr.To[float64](0),
+							Maximum:     ptr.To[float64](4.294967295e+09),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"peerASN": {
+						SchemaProps: spec.SchemaProps{
+							Description: "peerASN is the AS number that the peer must have, 1 to 4294967295. It is 0 where v1beta2 has dynamicASN.",
+							Default:     0,
+							Minimum:     ptr.To[float64](0),
+							Maximum:     ptr.To[float64](4.294967295e+09),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"peerAddress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "peerAddress is the IPv4 or IPv6 address of the peer. It is empty where v1beta2 has interface.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"sourceAddress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sourceAddress is the IPv4 or IPv6 address to open the session from. If unset, the node's routing decides.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"peerPort": {
+						SchemaProps: spec.SchemaProps{
+							Description: "peerPort is the TCP port that the peer listens on, 1 to 16384. 0 or unset means 179.",
+							Minimum:     ptr.To[float64](0),
+							Maximum:     ptr.To[float64](16384),
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"holdTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "holdTime is how long the session lives without a message from the peer (RFC 4271 section 4.2), for example \"90s\": 3s to 65535s, fractions of a second being dropped. If unset or 0, 90s is proposed; v1beta2 can turn the timer off. The smaller of the two ends' times is used.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"keepaliveTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "keepaliveTime is the interval between messages that keep the session alive. It needs holdTime and must be less. If unset or 0, it is a third of the hold time.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"routerID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "routerID is the BGP identifier of our end (RFC 4271 section 4.2), in the form of an IPv4 address. If unset, each node uses an IPv4 address of its own.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"nodeSelectors": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "nodeSelectors limit the nodes that keep this session, by label; any match counts. Empty means all nodes.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1.LabelSelector{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"password": {
+						SchemaProps: spec.SchemaProps{
+							Description: "password authenticates the session's TCP segments with MD5 (RFC 2385). It is readable by whoever may read this object; v1beta2's passwordSecret keeps it apart.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"bfdProfile": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bfdProfile is the name of the BFDProfile for a BFD session (RFC 5880) that takes the BGP session down when the peer stops answering. If unset, there is no BFD session.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"ebgpMultiHop": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ebgpMultiHop allows a peer of another AS to be more than one hop away. Not allowed within one AS, where it has no meaning. Defaults to false.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"myASN", "peerASN", "peerAddress"},
+			},
+		},
+		Dependencies: []string{
+			v1.LabelSelector{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BGPPeerStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BGPPeerStatus is empty.",
+				Type:        []string{"object"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_Community(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Community gives names to BGP communities, for BGPAdvertisements to use in place of their values.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec holds the names.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.CommunitySpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is empty.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.CommunityStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.CommunitySpec{}.OpenAPIModelName(), v1beta1.CommunityStatus{}.OpenAPIModelName(), v1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_CommunityAlias(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "CommunityAlias is a name for the value of a community.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is what BGPAdvertisements may have in communities. It is unique over all Community objects. One that contains \":\" would be read as a value, and so cannot be used.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"value": {
+						SchemaProps: spec.SchemaProps{
+							Description: "value is the community: \"64512:100\", two numbers from 0 to 65535 (RFC 1997), or \"large:64512:1:2\", three from 0 to 4294967295 (RFC 8092).",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_CommunityList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "CommunityList is a list of Communities.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the Communities.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.Community{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.Community{}.OpenAPIModelName(), v1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_CommunitySpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "CommunitySpec is the desired state of a Community.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"communities": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "communities are the aliases that this object defines.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.CommunityAlias{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.CommunityAlias{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_CommunityStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "CommunityStatus is empty.",
 				Type:        []string{"object"},
 			},
 		},

@@ -27,5 +27,14 @@ var Funcs = func(serializer.CodecFactory) []any {
 				s.AggregationLengthV6 = new(int32(128))
 			}
 		},
+		func(s *metallb.BGPPeerSpec, c randfill.Continue) {
+			c.FillNoCustom(s)
+			if s.Port == 0 {
+				s.Port = 179
+			}
+			if c.Bool() { // random text hardly ever turns a timer off
+				s.HoldTime, s.KeepaliveTime = new(metallb.Duration("0s")), new(metallb.Duration("0h0m"))
+			}
+		},
 	}
 }

@@ -36,6 +36,14 @@ func TestStored(t *testing.T) {
 			  "spec":{"myASN":64512,"peerASN":64513,"peerAddress":"10.0.0.1","peerPort":179,
 			  "ebgpMultiHop":false,"dualStackAddressFamily":false,"disableMP":false}}`,
 		},
+		{ // what is unset stays unset
+			`{"apiVersion":"metallb.io/v1beta1","kind":"BFDProfile","metadata":{"name":"a"},"spec":{"minimumTtl":0}}`,
+			`{"apiVersion":"metallb.io/v1beta1","kind":"BFDProfile","metadata":{"name":"a"},"spec":{"minimumTtl":0}}`,
+		},
+		{
+			`{"apiVersion":"metallb.io/v1beta1","kind":"Community","metadata":{"name":"a"},"spec":{"communities":[{"name":"x","value":"1:2"}]}}`,
+			`{"apiVersion":"metallb.io/v1beta1","kind":"Community","metadata":{"name":"a"},"spec":{"communities":[{"name":"x","value":"1:2"}]}}`,
+		},
 		{ // durations stay as they are written, for those who compare with the manifest
 			`{"apiVersion":"metallb.io/v1beta2","kind":"BGPPeer","metadata":{"name":"a"},
 			  "spec":{"myASN":64512,"holdTime":"90s","keepaliveTime":"30000ms","connectTime":"0.1h"}}`,
@@ -96,6 +104,9 @@ func TestFieldLabels(t *testing.T) {
 		{Group: "metallb.io", Version: "v1beta1", Kind: "L2Advertisement"},
 		{Group: "metallb.io", Version: "v1beta1", Kind: "BGPAdvertisement"},
 		{Group: "metallb.io", Version: "v1beta2", Kind: "BGPPeer"},
+		{Group: "metallb.io", Version: "v1beta1", Kind: "BGPPeer"},
+		{Group: "metallb.io", Version: "v1beta1", Kind: "BFDProfile"},
+		{Group: "metallb.io", Version: "v1beta1", Kind: "Community"},
 	} {
 		for _, label := range []string{"metadata.name", "metadata.namespace"} {
 			if got, _, err := Scheme.ConvertFieldLabel(gvk, label, "x"); err != nil || got != label {

@@ -1,5 +1,5 @@
-// Package v1beta1 is metallb.io/v1beta1 as users write it: IPAddressPool, L2Advertisement and BGPAdvertisement. JSON
-// names, defaults and meaning are MetalLB's; the rules are in package rules.
+// Package v1beta1 is metallb.io/v1beta1 as users write it: every kind of MetalLB's that there is; its BGPPeer is
+// deprecated for the one of v1beta2. JSON names, defaults and meaning are MetalLB's; the rules are in package rules.
 //
 // +k8s:openapi-gen=true
 // +k8s:openapi-model-package=io.metallb.v1beta1

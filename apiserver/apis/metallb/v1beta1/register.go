@@ -28,6 +28,9 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&IPAddressPool{}, &IPAddressPoolList{},
 		&L2Advertisement{}, &L2AdvertisementList{},
 		&BGPAdvertisement{}, &BGPAdvertisementList{},
+		&BGPPeer{}, &BGPPeerList{},
+		&BFDProfile{}, &BFDProfileList{},
+		&Community{}, &CommunityList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil
@@ -35,7 +38,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 
 // addFieldLabels declares what field selectors may name.
 func addFieldLabels(scheme *runtime.Scheme) error {
-	for _, kind := range []string{"IPAddressPool", "L2Advertisement", "BGPAdvertisement"} {
+	for _, kind := range []string{"IPAddressPool", "L2Advertisement", "BGPAdvertisement", "BGPPeer", "BFDProfile", "Community"} {
 		if err := scheme.AddFieldLabelConversionFunc(SchemeGroupVersion.WithKind(kind), metallb.FieldLabel); err != nil {
 			return err
 		}

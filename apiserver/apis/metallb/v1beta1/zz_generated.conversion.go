@@ -21,6 +21,46 @@ func init() {
 // RegisterConversions adds conversion functions to the given scheme.
 // Public to allow building arbitrary schemes.
 func RegisterConversions(s *runtime.Scheme) error {
+	if err := s.AddGeneratedConversionFunc((*BFDProfile)(nil), (*metallb.BFDProfile)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BFDProfile_To_metallb_BFDProfile(a.(*BFDProfile), b.(*metallb.BFDProfile), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.BFDProfile)(nil), (*BFDProfile)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BFDProfile_To_v1beta1_BFDProfile(a.(*metallb.BFDProfile), b.(*BFDProfile), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BFDProfileList)(nil), (*metallb.BFDProfileList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BFDProfileList_To_metallb_BFDProfileList(a.(*BFDProfileList), b.(*metallb.BFDProfileList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.BFDProfileList)(nil), (*BFDProfileList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BFDProfileList_To_v1beta1_BFDProfileList(a.(*metallb.BFDProfileList), b.(*BFDProfileList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BFDProfileSpec)(nil), (*metallb.BFDProfileSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BFDProfileSpec_To_metallb_BFDProfileSpec(a.(*BFDProfileSpec), b.(*metallb.BFDProfileSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.BFDProfileSpec)(nil), (*BFDProfileSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BFDProfileSpec_To_v1beta1_BFDProfileSpec(a.(*metallb.BFDProfileSpec), b.(*BFDProfileSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BFDProfileStatus)(nil), (*metallb.BFDProfileStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BFDProfileStatus_To_metallb_BFDProfileStatus(a.(*BFDProfileStatus), b.(*metallb.BFDProfileStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.BFDProfileStatus)(nil), (*BFDProfileStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BFDProfileStatus_To_v1beta1_BFDProfileStatus(a.(*metallb.BFDProfileStatus), b.(*BFDProfileStatus), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*BGPAdvertisement)(nil), (*metallb.BGPAdvertisement)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1beta1_BGPAdvertisement_To_metallb_BGPAdvertisement(a.(*BGPAdvertisement), b.(*metallb.BGPAdvertisement), scope)
 	}); err != nil {
@@ -58,6 +98,76 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*metallb.BGPAdvertisementStatus)(nil), (*BGPAdvertisementStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_metallb_BGPAdvertisementStatus_To_v1beta1_BGPAdvertisementStatus(a.(*metallb.BGPAdvertisementStatus), b.(*BGPAdvertisementStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BGPPeerList)(nil), (*metallb.BGPPeerList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BGPPeerList_To_metallb_BGPPeerList(a.(*BGPPeerList), b.(*metallb.BGPPeerList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.BGPPeerList)(nil), (*BGPPeerList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BGPPeerList_To_v1beta1_BGPPeerList(a.(*metallb.BGPPeerList), b.(*BGPPeerList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BGPPeerStatus)(nil), (*metallb.BGPPeerStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BGPPeerStatus_To_metallb_BGPPeerStatus(a.(*BGPPeerStatus), b.(*metallb.BGPPeerStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.BGPPeerStatus)(nil), (*BGPPeerStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BGPPeerStatus_To_v1beta1_BGPPeerStatus(a.(*metallb.BGPPeerStatus), b.(*BGPPeerStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*Community)(nil), (*metallb.Community)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_Community_To_metallb_Community(a.(*Community), b.(*metallb.Community), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.Community)(nil), (*Community)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_Community_To_v1beta1_Community(a.(*metallb.Community), b.(*Community), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*CommunityAlias)(nil), (*metallb.CommunityAlias)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_CommunityAlias_To_metallb_CommunityAlias(a.(*CommunityAlias), b.(*metallb.CommunityAlias), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.CommunityAlias)(nil), (*CommunityAlias)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_CommunityAlias_To_v1beta1_CommunityAlias(a.(*metallb.CommunityAlias), b.(*CommunityAlias), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*CommunityList)(nil), (*metallb.CommunityList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_CommunityList_To_metallb_CommunityList(a.(*CommunityList), b.(*metallb.CommunityList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.CommunityList)(nil), (*CommunityList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_CommunityList_To_v1beta1_CommunityList(a.(*metallb.CommunityList), b.(*CommunityList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*CommunitySpec)(nil), (*metallb.CommunitySpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_CommunitySpec_To_metallb_CommunitySpec(a.(*CommunitySpec), b.(*metallb.CommunitySpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.CommunitySpec)(nil), (*CommunitySpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_CommunitySpec_To_v1beta1_CommunitySpec(a.(*metallb.CommunitySpec), b.(*CommunitySpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*CommunityStatus)(nil), (*metallb.CommunityStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_CommunityStatus_To_metallb_CommunityStatus(a.(*CommunityStatus), b.(*metallb.CommunityStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.CommunityStatus)(nil), (*CommunityStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_CommunityStatus_To_v1beta1_CommunityStatus(a.(*metallb.CommunityStatus), b.(*CommunityStatus), scope)
 	}); err != nil {
 		return err
 	}
@@ -161,7 +271,141 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddConversionFunc((**metallb.Duration)(nil), (*Duration)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_Pointer_metallb_Duration_To_v1beta1_Duration(a.(**metallb.Duration), b.(*Duration), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddConversionFunc((*metallb.BGPPeerSpec)(nil), (*BGPPeerSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BGPPeerSpec_To_v1beta1_BGPPeerSpec(a.(*metallb.BGPPeerSpec), b.(*BGPPeerSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddConversionFunc((*metallb.BGPPeer)(nil), (*BGPPeer)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BGPPeer_To_v1beta1_BGPPeer(a.(*metallb.BGPPeer), b.(*BGPPeer), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddConversionFunc((*BGPPeerSpec)(nil), (*metallb.BGPPeerSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BGPPeerSpec_To_metallb_BGPPeerSpec(a.(*BGPPeerSpec), b.(*metallb.BGPPeerSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddConversionFunc((*BGPPeer)(nil), (*metallb.BGPPeer)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BGPPeer_To_metallb_BGPPeer(a.(*BGPPeer), b.(*metallb.BGPPeer), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddConversionFunc((*Duration)(nil), (**metallb.Duration)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_Duration_To_Pointer_metallb_Duration(a.(*Duration), b.(**metallb.Duration), scope)
+	}); err != nil {
+		return err
+	}
 	return nil
+}
+
+func autoConvert_v1beta1_BFDProfile_To_metallb_BFDProfile(in *BFDProfile, out *metallb.BFDProfile, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1beta1_BFDProfileSpec_To_metallb_BFDProfileSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_v1beta1_BFDProfileStatus_To_metallb_BFDProfileStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1beta1_BFDProfile_To_metallb_BFDProfile is an autogenerated conversion function.
+func Convert_v1beta1_BFDProfile_To_metallb_BFDProfile(in *BFDProfile, out *metallb.BFDProfile, s conversion.Scope) error {
+	return autoConvert_v1beta1_BFDProfile_To_metallb_BFDProfile(in, out, s)
+}
+
+func autoConvert_metallb_BFDProfile_To_v1beta1_BFDProfile(in *metallb.BFDProfile, out *BFDProfile, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_metallb_BFDProfileSpec_To_v1beta1_BFDProfileSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_metallb_BFDProfileStatus_To_v1beta1_BFDProfileStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_metallb_BFDProfile_To_v1beta1_BFDProfile is an autogenerated conversion function.
+func Convert_metallb_BFDProfile_To_v1beta1_BFDProfile(in *metallb.BFDProfile, out *BFDProfile, s conversion.Scope) error {
+	return autoConvert_metallb_BFDProfile_To_v1beta1_BFDProfile(in, out, s)
+}
+
+func autoConvert_v1beta1_BFDProfileList_To_metallb_BFDProfileList(in *BFDProfileList, out *metallb.BFDProfileList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]metallb.BFDProfile)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_v1beta1_BFDProfileList_To_metallb_BFDProfileList is an autogenerated conversion function.
+func Convert_v1beta1_BFDProfileList_To_metallb_BFDProfileList(in *BFDProfileList, out *metallb.BFDProfileList, s conversion.Scope) error {
+	return autoConvert_v1beta1_BFDProfileList_To_metallb_BFDProfileList(in, out, s)
+}
+
+func autoConvert_metallb_BFDProfileList_To_v1beta1_BFDProfileList(in *metallb.BFDProfileList, out *BFDProfileList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]BFDProfile)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_metallb_BFDProfileList_To_v1beta1_BFDProfileList is an autogenerated conversion function.
+func Convert_metallb_BFDProfileList_To_v1beta1_BFDProfileList(in *metallb.BFDProfileList, out *BFDProfileList, s conversion.Scope) error {
+	return autoConvert_metallb_BFDProfileList_To_v1beta1_BFDProfileList(in, out, s)
+}
+
+func autoConvert_v1beta1_BFDProfileSpec_To_metallb_BFDProfileSpec(in *BFDProfileSpec, out *metallb.BFDProfileSpec, s conversion.Scope) error {
+	out.ReceiveInterval = (*int64)(unsafe.Pointer(in.ReceiveInterval))
+	out.TransmitInterval = (*int64)(unsafe.Pointer(in.TransmitInterval))
+	out.DetectMultiplier = (*int64)(unsafe.Pointer(in.DetectMultiplier))
+	out.EchoInterval = (*int64)(unsafe.Pointer(in.EchoInterval))
+	out.EchoMode = (*bool)(unsafe.Pointer(in.EchoMode))
+	out.PassiveMode = (*bool)(unsafe.Pointer(in.PassiveMode))
+	out.MinimumTTL = (*int64)(unsafe.Pointer(in.MinimumTTL))
+	return nil
+}
+
+// Convert_v1beta1_BFDProfileSpec_To_metallb_BFDProfileSpec is an autogenerated conversion function.
+func Convert_v1beta1_BFDProfileSpec_To_metallb_BFDProfileSpec(in *BFDProfileSpec, out *metallb.BFDProfileSpec, s conversion.Scope) error {
+	return autoConvert_v1beta1_BFDProfileSpec_To_metallb_BFDProfileSpec(in, out, s)
+}
+
+func autoConvert_metallb_BFDProfileSpec_To_v1beta1_BFDProfileSpec(in *metallb.BFDProfileSpec, out *BFDProfileSpec, s conversion.Scope) error {
+	out.ReceiveInterval = (*int64)(unsafe.Pointer(in.ReceiveInterval))
+	out.TransmitInterval = (*int64)(unsafe.Pointer(in.TransmitInterval))
+	out.DetectMultiplier = (*int64)(unsafe.Pointer(in.DetectMultiplier))
+	out.EchoInterval = (*int64)(unsafe.Pointer(in.EchoInterval))
+	out.EchoMode = (*bool)(unsafe.Pointer(in.EchoMode))
+	out.PassiveMode = (*bool)(unsafe.Pointer(in.PassiveMode))
+	out.MinimumTTL = (*int64)(unsafe.Pointer(in.MinimumTTL))
+	return nil
+}
+
+// Convert_metallb_BFDProfileSpec_To_v1beta1_BFDProfileSpec is an autogenerated conversion function.
+func Convert_metallb_BFDProfileSpec_To_v1beta1_BFDProfileSpec(in *metallb.BFDProfileSpec, out *BFDProfileSpec, s conversion.Scope) error {
+	return autoConvert_metallb_BFDProfileSpec_To_v1beta1_BFDProfileSpec(in, out, s)
+}
+
+func autoConvert_v1beta1_BFDProfileStatus_To_metallb_BFDProfileStatus(in *BFDProfileStatus, out *metallb.BFDProfileStatus, s conversion.Scope) error {
+	return nil
+}
+
+// Convert_v1beta1_BFDProfileStatus_To_metallb_BFDProfileStatus is an autogenerated conversion function.
+func Convert_v1beta1_BFDProfileStatus_To_metallb_BFDProfileStatus(in *BFDProfileStatus, out *metallb.BFDProfileStatus, s conversion.Scope) error {
+	return autoConvert_v1beta1_BFDProfileStatus_To_metallb_BFDProfileStatus(in, out, s)
+}
+
+func autoConvert_metallb_BFDProfileStatus_To_v1beta1_BFDProfileStatus(in *metallb.BFDProfileStatus, out *BFDProfileStatus, s conversion.Scope) error {
+	return nil
+}
+
+// Convert_metallb_BFDProfileStatus_To_v1beta1_BFDProfileStatus is an autogenerated conversion function.
+func Convert_metallb_BFDProfileStatus_To_v1beta1_BFDProfileStatus(in *metallb.BFDProfileStatus, out *BFDProfileStatus, s conversion.Scope) error {
+	return autoConvert_metallb_BFDProfileStatus_To_v1beta1_BFDProfileStatus(in, out, s)
 }
 
 func autoConvert_v1beta1_BGPAdvertisement_To_metallb_BGPAdvertisement(in *BGPAdvertisement, out *metallb.BGPAdvertisement, s conversion.Scope) error {
@@ -270,6 +514,251 @@ func autoConvert_metallb_BGPAdvertisementStatus_To_v1beta1_BGPAdvertisementStatu
 // Convert_metallb_BGPAdvertisementStatus_To_v1beta1_BGPAdvertisementStatus is an autogenerated conversion function.
 func Convert_metallb_BGPAdvertisementStatus_To_v1beta1_BGPAdvertisementStatus(in *metallb.BGPAdvertisementStatus, out *BGPAdvertisementStatus, s conversion.Scope) error {
 	return autoConvert_metallb_BGPAdvertisementStatus_To_v1beta1_BGPAdvertisementStatus(in, out, s)
+}
+
+func autoConvert_v1beta1_BGPPeer_To_metallb_BGPPeer(in *BGPPeer, out *metallb.BGPPeer, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1beta1_BGPPeerSpec_To_metallb_BGPPeerSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_v1beta1_BGPPeerStatus_To_metallb_BGPPeerStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+func autoConvert_metallb_BGPPeer_To_v1beta1_BGPPeer(in *metallb.BGPPeer, out *BGPPeer, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_metallb_BGPPeerSpec_To_v1beta1_BGPPeerSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_metallb_BGPPeerStatus_To_v1beta1_BGPPeerStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+func autoConvert_v1beta1_BGPPeerList_To_metallb_BGPPeerList(in *BGPPeerList, out *metallb.BGPPeerList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	if in.Items != nil {
+		in, out := &in.Items, &out.Items
+		*out = make([]metallb.BGPPeer, len(*in))
+		for i := range *in {
+			if err := Convert_v1beta1_BGPPeer_To_metallb_BGPPeer(&(*in)[i], &(*out)[i], s); err != nil {
+				return err
+			}
+		}
+	} else {
+		out.Items = nil
+	}
+	return nil
+}
+
+// Convert_v1beta1_BGPPeerList_To_metallb_BGPPeerList is an autogenerated conversion function.
+func Convert_v1beta1_BGPPeerList_To_metallb_BGPPeerList(in *BGPPeerList, out *metallb.BGPPeerList, s conversion.Scope) error {
+	return autoConvert_v1beta1_BGPPeerList_To_metallb_BGPPeerList(in, out, s)
+}
+
+func autoConvert_metallb_BGPPeerList_To_v1beta1_BGPPeerList(in *metallb.BGPPeerList, out *BGPPeerList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	if in.Items != nil {
+		in, out := &in.Items, &out.Items
+		*out = make([]BGPPeer, len(*in))
+		for i := range *in {
+			if err := Convert_metallb_BGPPeer_To_v1beta1_BGPPeer(&(*in)[i], &(*out)[i], s); err != nil {
+				return err
+			}
+		}
+	} else {
+		out.Items = nil
+	}
+	return nil
+}
+
+// Convert_metallb_BGPPeerList_To_v1beta1_BGPPeerList is an autogenerated conversion function.
+func Convert_metallb_BGPPeerList_To_v1beta1_BGPPeerList(in *metallb.BGPPeerList, out *BGPPeerList, s conversion.Scope) error {
+	return autoConvert_metallb_BGPPeerList_To_v1beta1_BGPPeerList(in, out, s)
+}
+
+func autoConvert_v1beta1_BGPPeerSpec_To_metallb_BGPPeerSpec(in *BGPPeerSpec, out *metallb.BGPPeerSpec, s conversion.Scope) error {
+	out.MyASN = in.MyASN
+	out.ASN = in.ASN
+	out.Address = in.Address
+	out.SrcAddress = in.SrcAddress
+	out.Port = in.Port
+	if err := Convert_v1beta1_Duration_To_Pointer_metallb_Duration(&in.HoldTime, &out.HoldTime, s); err != nil {
+		return err
+	}
+	if err := Convert_v1beta1_Duration_To_Pointer_metallb_Duration(&in.KeepaliveTime, &out.KeepaliveTime, s); err != nil {
+		return err
+	}
+	out.RouterID = in.RouterID
+	out.NodeSelectors = *(*[]v1.LabelSelector)(unsafe.Pointer(&in.NodeSelectors))
+	out.Password = in.Password
+	out.BFDProfile = in.BFDProfile
+	out.EBGPMultiHop = in.EBGPMultiHop
+	return nil
+}
+
+func autoConvert_metallb_BGPPeerSpec_To_v1beta1_BGPPeerSpec(in *metallb.BGPPeerSpec, out *BGPPeerSpec, s conversion.Scope) error {
+	out.MyASN = in.MyASN
+	out.ASN = in.ASN
+	// WARNING: in.DynamicASN requires manual conversion: does not exist in peer-type
+	// WARNING: in.LocalASN requires manual conversion: does not exist in peer-type
+	out.Address = in.Address
+	// WARNING: in.Interface requires manual conversion: does not exist in peer-type
+	out.SrcAddress = in.SrcAddress
+	out.Port = in.Port
+	if err := Convert_Pointer_metallb_Duration_To_v1beta1_Duration(&in.HoldTime, &out.HoldTime, s); err != nil {
+		return err
+	}
+	if err := Convert_Pointer_metallb_Duration_To_v1beta1_Duration(&in.KeepaliveTime, &out.KeepaliveTime, s); err != nil {
+		return err
+	}
+	// WARNING: in.ConnectTime requires manual conversion: does not exist in peer-type
+	out.RouterID = in.RouterID
+	out.NodeSelectors = *(*[]v1.LabelSelector)(unsafe.Pointer(&in.NodeSelectors))
+	out.Password = in.Password
+	// WARNING: in.PasswordSecret requires manual conversion: does not exist in peer-type
+	out.BFDProfile = in.BFDProfile
+	// WARNING: in.EnableGracefulRestart requires manual conversion: does not exist in peer-type
+	out.EBGPMultiHop = in.EBGPMultiHop
+	// WARNING: in.VRFName requires manual conversion: does not exist in peer-type
+	// WARNING: in.DualStackAddressFamily requires manual conversion: does not exist in peer-type
+	// WARNING: in.DisableMP requires manual conversion: does not exist in peer-type
+	return nil
+}
+
+func autoConvert_v1beta1_BGPPeerStatus_To_metallb_BGPPeerStatus(in *BGPPeerStatus, out *metallb.BGPPeerStatus, s conversion.Scope) error {
+	return nil
+}
+
+// Convert_v1beta1_BGPPeerStatus_To_metallb_BGPPeerStatus is an autogenerated conversion function.
+func Convert_v1beta1_BGPPeerStatus_To_metallb_BGPPeerStatus(in *BGPPeerStatus, out *metallb.BGPPeerStatus, s conversion.Scope) error {
+	return autoConvert_v1beta1_BGPPeerStatus_To_metallb_BGPPeerStatus(in, out, s)
+}
+
+func autoConvert_metallb_BGPPeerStatus_To_v1beta1_BGPPeerStatus(in *metallb.BGPPeerStatus, out *BGPPeerStatus, s conversion.Scope) error {
+	return nil
+}
+
+// Convert_metallb_BGPPeerStatus_To_v1beta1_BGPPeerStatus is an autogenerated conversion function.
+func Convert_metallb_BGPPeerStatus_To_v1beta1_BGPPeerStatus(in *metallb.BGPPeerStatus, out *BGPPeerStatus, s conversion.Scope) error {
+	return autoConvert_metallb_BGPPeerStatus_To_v1beta1_BGPPeerStatus(in, out, s)
+}
+
+func autoConvert_v1beta1_Community_To_metallb_Community(in *Community, out *metallb.Community, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1beta1_CommunitySpec_To_metallb_CommunitySpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_v1beta1_CommunityStatus_To_metallb_CommunityStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1beta1_Community_To_metallb_Community is an autogenerated conversion function.
+func Convert_v1beta1_Community_To_metallb_Community(in *Community, out *metallb.Community, s conversion.Scope) error {
+	return autoConvert_v1beta1_Community_To_metallb_Community(in, out, s)
+}
+
+func autoConvert_metallb_Community_To_v1beta1_Community(in *metallb.Community, out *Community, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_metallb_CommunitySpec_To_v1beta1_CommunitySpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_metallb_CommunityStatus_To_v1beta1_CommunityStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_metallb_Community_To_v1beta1_Community is an autogenerated conversion function.
+func Convert_metallb_Community_To_v1beta1_Community(in *metallb.Community, out *Community, s conversion.Scope) error {
+	return autoConvert_metallb_Community_To_v1beta1_Community(in, out, s)
+}
+
+func autoConvert_v1beta1_CommunityAlias_To_metallb_CommunityAlias(in *CommunityAlias, out *metallb.CommunityAlias, s conversion.Scope) error {
+	out.Name = in.Name
+	out.Value = in.Value
+	return nil
+}
+
+// Convert_v1beta1_CommunityAlias_To_metallb_CommunityAlias is an autogenerated conversion function.
+func Convert_v1beta1_CommunityAlias_To_metallb_CommunityAlias(in *CommunityAlias, out *metallb.CommunityAlias, s conversion.Scope) error {
+	return autoConvert_v1beta1_CommunityAlias_To_metallb_CommunityAlias(in, out, s)
+}
+
+func autoConvert_metallb_CommunityAlias_To_v1beta1_CommunityAlias(in *metallb.CommunityAlias, out *CommunityAlias, s conversion.Scope) error {
+	out.Name = in.Name
+	out.Value = in.Value
+	return nil
+}
+
+// Convert_metallb_CommunityAlias_To_v1beta1_CommunityAlias is an autogenerated conversion function.
+func Convert_metallb_CommunityAlias_To_v1beta1_CommunityAlias(in *metallb.CommunityAlias, out *CommunityAlias, s conversion.Scope) error {
+	return autoConvert_metallb_CommunityAlias_To_v1beta1_CommunityAlias(in, out, s)
+}
+
+func autoConvert_v1beta1_CommunityList_To_metallb_CommunityList(in *CommunityList, out *metallb.CommunityList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]metallb.Community)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_v1beta1_CommunityList_To_metallb_CommunityList is an autogenerated conversion function.
+func Convert_v1beta1_CommunityList_To_metallb_CommunityList(in *CommunityList, out *metallb.CommunityList, s conversion.Scope) error {
+	return autoConvert_v1beta1_CommunityList_To_metallb_CommunityList(in, out, s)
+}
+
+func autoConvert_metallb_CommunityList_To_v1beta1_CommunityList(in *metallb.CommunityList, out *CommunityList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]Community)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_metallb_CommunityList_To_v1beta1_CommunityList is an autogenerated conversion function.
+func Convert_metallb_CommunityList_To_v1beta1_CommunityList(in *metallb.CommunityList, out *CommunityList, s conversion.Scope) error {
+	return autoConvert_metallb_CommunityList_To_v1beta1_CommunityList(in, out, s)
+}
+
+func autoConvert_v1beta1_CommunitySpec_To_metallb_CommunitySpec(in *CommunitySpec, out *metallb.CommunitySpec, s conversion.Scope) error {
+	out.Communities = *(*[]metallb.CommunityAlias)(unsafe.Pointer(&in.Communities))
+	return nil
+}
+
+// Convert_v1beta1_CommunitySpec_To_metallb_CommunitySpec is an autogenerated conversion function.
+func Convert_v1beta1_CommunitySpec_To_metallb_CommunitySpec(in *CommunitySpec, out *metallb.CommunitySpec, s conversion.Scope) error {
+	return autoConvert_v1beta1_CommunitySpec_To_metallb_CommunitySpec(in, out, s)
+}
+
+func autoConvert_metallb_CommunitySpec_To_v1beta1_CommunitySpec(in *metallb.CommunitySpec, out *CommunitySpec, s conversion.Scope) error {
+	out.Communities = *(*[]CommunityAlias)(unsafe.Pointer(&in.Communities))
+	return nil
+}
+
+// Convert_metallb_CommunitySpec_To_v1beta1_CommunitySpec is an autogenerated conversion function.
+func Convert_metallb_CommunitySpec_To_v1beta1_CommunitySpec(in *metallb.CommunitySpec, out *CommunitySpec, s conversion.Scope) error {
+	return autoConvert_metallb_CommunitySpec_To_v1beta1_CommunitySpec(in, out, s)
+}
+
+func autoConvert_v1beta1_CommunityStatus_To_metallb_CommunityStatus(in *CommunityStatus, out *metallb.CommunityStatus, s conversion.Scope) error {
+	return nil
+}
+
+// Convert_v1beta1_CommunityStatus_To_metallb_CommunityStatus is an autogenerated conversion function.
+func Convert_v1beta1_CommunityStatus_To_metallb_CommunityStatus(in *CommunityStatus, out *metallb.CommunityStatus, s conversion.Scope) error {
+	return autoConvert_v1beta1_CommunityStatus_To_metallb_CommunityStatus(in, out, s)
+}
+
+func autoConvert_metallb_CommunityStatus_To_v1beta1_CommunityStatus(in *metallb.CommunityStatus, out *CommunityStatus, s conversion.Scope) error {
+	return nil
+}
+
+// Convert_metallb_CommunityStatus_To_v1beta1_CommunityStatus is an autogenerated conversion function.
+func Convert_metallb_CommunityStatus_To_v1beta1_CommunityStatus(in *metallb.CommunityStatus, out *CommunityStatus, s conversion.Scope) error {
+	return autoConvert_metallb_CommunityStatus_To_v1beta1_CommunityStatus(in, out, s)
 }
 
 func autoConvert_v1beta1_IPAddressPool_To_metallb_IPAddressPool(in *IPAddressPool, out *metallb.IPAddressPool, s conversion.Scope) error {

@@ -6,6 +6,26 @@
 package v1beta1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BFDProfile) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BFDProfile"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BFDProfileList) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BFDProfileList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BFDProfileSpec) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BFDProfileSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BFDProfileStatus) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BFDProfileStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in BGPAdvertisement) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.BGPAdvertisement"
 }
@@ -23,6 +43,51 @@ func (in BGPAdvertisementSpec) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in BGPAdvertisementStatus) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.BGPAdvertisementStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BGPPeer) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BGPPeer"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BGPPeerList) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BGPPeerList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BGPPeerSpec) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BGPPeerSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BGPPeerStatus) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BGPPeerStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Community) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.Community"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in CommunityAlias) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.CommunityAlias"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in CommunityList) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.CommunityList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in CommunitySpec) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.CommunitySpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in CommunityStatus) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.CommunityStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

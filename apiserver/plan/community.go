@@ -1,0 +1,58 @@
+package plan
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/community"
+)
+
+// aliases are the names that Communities define.
+type aliases map[string]community.Value
+
+var (
+	errUnknownAlias = errors.New("neither a value nor the name of a known alias")
+	errDefinedTwice = errors.New("it is defined elsewhere too")
+)
+
+// newAliases reads the definitions. The rules see to it that each is defined once and is a value; one that is not is
+// said, and is not defined.
+func newAliases(all []*metallb.Community, note func(Withheld)) aliases {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b *metallb.Community) int { return cmp.Compare(a.Name, b.Name) })
+	known := aliases{}
+	for _, c := range all {
+		for _, a := range c.Spec.Communities {
+			value, err := community.Parse(a.Value)
+			if _, twice := known[a.Name]; twice {
+				err = errDefinedTwice
+			}
+			if err != nil {
+				note(Withheld{
+					Kind: KindCommunity, Name: types.NamespacedName{Namespace: c.Namespace, Name: c.Name},
+					Protocol: BGP, Reason: ReasonInvalidConfiguration, Message: fmt.Sprintf("alias %q: %v", a.Name, err),
+				})
+				continue
+			}
+			known[a.Name] = value
+		}
+	}
+	return known
+}
+
+// resolve reads what an advertisement has: a value or the name of an alias.
+func (known aliases) resolve(s string) (community.Value, error) {
+	if !community.IsAlias(s) {
+		return community.Parse(s)
+	}
+	value, ok := known[s]
+	if !ok {
+		return community.Value{}, errUnknownAlias
+	}
+	return value, nil
+}

@@ -1,0 +1,64 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+)
+
+// bfdIsNotImplemented is said of every profile and of every peer that names one.
+const bfdIsNotImplemented = "BFD is not implemented yet: sessions run without it"
+
+// checkBFDProfile applies F1. What is unset is right.
+func checkBFDProfile(p *metallb.BFDProfile, spec *field.Path) field.ErrorList {
+	s := &p.Spec
+	var errs field.ErrorList
+	for _, n := range []struct {
+		name, what string
+		value      *int64
+		low, high  int64
+	}{
+		{"receiveInterval", "receive interval", s.ReceiveInterval, 10, 60000},
+		{"transmitInterval", "transmit interval", s.TransmitInterval, 10, 60000},
+		{"detectMultiplier", "detect multiplier", s.DetectMultiplier, 2, 255},
+		{"echoInterval", "echo interval", s.EchoInterval, 10, 60000},
+		{"minimumTtl", "minimum TTL", s.MinimumTTL, 1, 254},
+	} {
+		if n.value != nil {
+			errs = append(errs, between(*n.value, n.low, n.high, n.what, spec.Child(n.name))...)
+		}
+	}
+	return errs
+}
+
+// checkUnused refuses to delete a profile that peers name: their sessions would lose their guard unnoticed.
+func checkUnused(c *metallb.Configuration, p *metallb.BFDProfile) field.ErrorList {
+	var users []string
+	for _, peer := range c.BGPPeers {
+		if peer.Spec.BFDProfile == p.Name {
+			users = append(users, peer.Name)
+		}
+	}
+	if len(users) == 0 {
+		return nil
+	}
+	slices.Sort(users)
+	return field.ErrorList{field.Invalid(field.NewPath("metadata", "name"), p.Name,
+		fmt.Sprintf("failed to delete BFDProfile %s, used by BGPPeer %s", p.Name, strings.Join(users, ", ")))}
+}
+
+// isDeletion says whether old becomes something that is only kept until its finalizers are gone.
+func isDeletion(p, old *metallb.BFDProfile) bool {
+	return p.DeletionTimestamp != nil && old != nil && old.DeletionTimestamp == nil
+}
+
+func bfdProfileWarnings(old *metallb.BFDProfile) []string {
+	if old != nil {
+		return nil
+	}
+	return []string{bfdIsNotImplemented}
+}
