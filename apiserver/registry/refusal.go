@@ -48,7 +48,8 @@ func refusal(err error) error {
 	text := err.Error()
 	switch {
 	case strings.HasPrefix(text, "failed to create typed patch object"), // server-side apply, against the schema
-		strings.HasPrefix(text, "failed to convert new object"): // what the schema lets pass and the type does not
+		strings.HasPrefix(text, "failed to convert new object"),     // what the schema lets pass and the type does not
+		strings.HasPrefix(text, "failed to convert to unversioned"): // or the conversion
 		if mentionsPassword(text) {
 			text = "the applied object does not fit the schema: " + strings.Join(mismatch.FindAllString(text, -1), ", ")
 		}

@@ -75,7 +75,8 @@ func Convert_v1beta1_Duration_To_Pointer_metallb_Duration(in *Duration, out **me
 	return nil
 }
 
-// Convert_Pointer_metallb_Duration_To_v1beta1_Duration is the way back.
+// Convert_Pointer_metallb_Duration_To_v1beta1_Duration is the way back. A timer that is not set does not exist, though MetalLB
+// shows "0s": server-side apply would otherwise keep one that its manager removes.
 func Convert_Pointer_metallb_Duration_To_v1beta1_Duration(in **metallb.Duration, out *Duration, _ conversion.Scope) error {
 	*out = ""
 	if *in != nil {

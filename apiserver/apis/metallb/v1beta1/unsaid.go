@@ -120,7 +120,7 @@ func cutUnsaid(annotations map[string]string) (u unsaid, remain map[string]strin
 			err = json.Unmarshal(text, &u)
 		}
 		if err != nil {
-			return unsaid{}, nil, fmt.Errorf("annotation %s: %w", name, err)
+			return unsaid{}, nil, fmt.Errorf("annotation %s: must be the JSON of v1beta2's spec.%s", name, field)
 		}
 	}
 	return u, remain, nil
