@@ -63,6 +63,7 @@ func newPeerList(all []*metallb.BGPPeer, secrets map[string]*corev1.Secret, node
 			l.carries6.add(i)
 		}
 	}
+	l.keepApart(all, nodes, note)
 	return l
 }
 

@@ -41,6 +41,8 @@ const (
 	ReasonNoSpeaker Reason = "noSpeaker"
 	// ReasonHandover: the new owner waits for the old one to stop answering.
 	ReasonHandover Reason = "handover"
+	// ReasonConflictingPeers: an older peer is in the way of a session on this node.
+	ReasonConflictingPeers Reason = "conflictingPeers"
 	// ReasonInvalidPassword: the Secret of a peer is missing or not what it must be.
 	ReasonInvalidPassword Reason = "invalidPassword"
 	// ReasonInvalidCommunity: a community is neither a value nor a known alias.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/rules"
 )
 
 // category is what kubectl accepts for all kinds at once. It is not "metallb": kubectl expands categories first, and
@@ -20,12 +21,13 @@ const category = "ingot"
 // New makes the storage of every stored kind, by version and resource path, in the form that
 // genericapiserver.APIGroupInfo takes. Objects are accepted in namespace only. current gives the last known
 // configuration, which may be old: it is used for warnings and dry-run alone. It must not block and may return nil.
+// judge is the one that the guarded write obeys.
 func New(
-	scheme *runtime.Scheme, optsGetter generic.RESTOptionsGetter, namespace string, current func() *metallb.Configuration,
+	scheme *runtime.Scheme, optsGetter generic.RESTOptionsGetter, namespace string, current func() *metallb.Configuration, judge *rules.Judge,
 ) (map[string]map[string]rest.Storage, error) {
 	storage := map[string]map[string]rest.Storage{}
 	for _, k := range kinds {
-		main, status, err := newStorage(k, scheme, optsGetter, namespace, current)
+		main, status, err := newStorage(k, scheme, optsGetter, namespace, current, judge)
 		if err != nil {
 			return nil, fmt.Errorf("storage of %s: %w", k.plural, err)
 		}

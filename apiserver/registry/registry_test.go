@@ -18,6 +18,7 @@ import (
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/apiserver/rules"
 )
 
 // noStorage is for tests that read and write nothing.
@@ -31,7 +32,7 @@ var noStorage = generic.RESTOptions{
 }
 
 func TestNew(t *testing.T) {
-	served, err := New(install.Scheme, noStorage, namespace, func() *metallb.Configuration { return nil })
+	served, err := New(install.Scheme, noStorage, namespace, func() *metallb.Configuration { return nil }, rules.NewJudge(nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,6 @@ package registry
 import (
 	"context"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -22,9 +20,9 @@ import (
 // objects serves all verbs on the objects of one kind.
 type objects struct {
 	*genericregistry.Store
+	strategy  strategy
 	kind      kind
 	groupKind schema.GroupKind
-	current   func() *metallb.Configuration
 }
 
 var (
@@ -38,13 +36,14 @@ var (
 
 func newStorage(
 	k kind, scheme *runtime.Scheme, optsGetter generic.RESTOptionsGetter, namespace string, current func() *metallb.Configuration,
+	judge *rules.Judge,
 ) (*objects, *status, error) {
 	gvks, _, err := scheme.ObjectKinds(k.newObject())
 	if err != nil {
 		return nil, nil, err
 	}
 	groupKind := gvks[0].GroupKind()
-	s := strategy{scheme, names.SimpleNameGenerator, k, namespace, current}
+	s := strategy{scheme, names.SimpleNameGenerator, k, namespace, current, judge}
 	store := &genericregistry.Store{
 		NewFunc:                   k.newObject,
 		NewListFunc:               k.newList,
@@ -63,7 +62,7 @@ func newStorage(
 	ofStatus := *store
 	ofStatus.UpdateStrategy = statusStrategy{s}
 	ofStatus.ResetFieldsStrategy = statusStrategy{s}
-	return &objects{store, k, groupKind, current}, &status{&ofStatus, groupKind}, nil
+	return &objects{store, s, k, groupKind}, &status{&ofStatus, groupKind}, nil
 }
 
 // ShortNames implements rest.ShortNamesProvider.
@@ -86,39 +85,6 @@ func (o *objects) Update(
 ) (runtime.Object, bool, error) {
 	info = change{info, o.groupKind}
 	return o.Store.Update(withDryRun(ctx, options.DryRun), name, info, onCreate, onUpdate, forceAllowCreate, options)
-}
-
-// Delete judges a dry run, which never reaches the guarded write, as that would.
-func (o *objects) Delete(
-	ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions,
-) (runtime.Object, bool, error) {
-	return o.Store.Delete(ctx, name, o.judged(validate, options), options)
-}
-
-// DeleteCollection judges a dry run as Delete does.
-func (o *objects) DeleteCollection(
-	ctx context.Context, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions, list *metainternalversion.ListOptions,
-) (runtime.Object, error) {
-	return o.Store.DeleteCollection(ctx, o.judged(validate, options), options, list)
-}
-
-// judged adds the rules to what validates a delete, if it is a dry run.
-func (o *objects) judged(validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) rest.ValidateObjectFunc {
-	if options == nil || !dryrun.IsDryRun(options.DryRun) {
-		return validate
-	}
-	return func(ctx context.Context, obj runtime.Object) error {
-		if validate != nil {
-			if err := validate(ctx, obj); err != nil {
-				return err
-			}
-		}
-		errs, _ := rules.Check(o.current(), rules.Change{Resource: o.kind.plural, Old: obj})
-		if len(errs) > 0 {
-			return apierrors.NewInvalid(o.groupKind, obj.(object).GetName(), errs)
-		}
-		return nil
-	}
 }
 
 // status serves the status subresource of one kind.

@@ -25,6 +25,7 @@ type strategy struct {
 	kind
 	namespace string
 	current   func() *metallb.Configuration
+	judge     *rules.Judge
 }
 
 func (s strategy) NamespaceScoped() bool          { return true }
@@ -83,7 +84,7 @@ func (s strategy) check(ctx context.Context, obj, old runtime.Object) field.Erro
 	if isDryRun(ctx) {
 		beside = s.current()
 	}
-	errs, _ := rules.Check(beside, rules.Change{Resource: s.plural, Old: old, New: obj})
+	errs, _ := s.judge.Check(beside, rules.Change{Resource: s.plural, Old: old, New: obj})
 	return errs
 }
 
@@ -99,7 +100,7 @@ func (s strategy) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) [
 }
 
 func (s strategy) warnings(obj, old runtime.Object) []string {
-	_, warnings := rules.Check(s.current(), rules.Change{Resource: s.plural, Old: old, New: obj})
+	_, warnings := s.judge.Check(s.current(), rules.Change{Resource: s.plural, Old: old, New: obj})
 	return warnings
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/apiserver/rules"
 )
 
 const namespace = "metallb-system"
@@ -22,7 +23,7 @@ const namespace = "metallb-system"
 func strategyOf(known ...*metallb.IPAddressPool) strategy {
 	return strategy{install.Scheme, names.SimpleNameGenerator, ipAddressPools, namespace, func() *metallb.Configuration {
 		return &metallb.Configuration{IPAddressPools: known}
-	}}
+	}, rules.NewJudge(nil)}
 }
 
 func pool(name string, addresses ...string) *metallb.IPAddressPool {

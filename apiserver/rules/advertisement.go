@@ -52,6 +52,9 @@ func checkL2Advertisement(adv *metallb.L2Advertisement, spec *field.Path) field.
 	errs = append(errs, checkSelectors(s.IPAddressPoolSelectors, spec, "ipAddressPoolSelectors")...)
 	errs = append(errs, checkSelectors(s.NodeSelectors, spec, "nodeSelectors")...)
 	errs = append(errs, checkSelectors(s.ServiceSelectors, spec, "serviceSelectors")...)
+	for i, name := range s.Interfaces {
+		errs = append(errs, checkDevice(name, "interface", spec.Child("interfaces").Index(i))...)
+	}
 	for i := range s.PreferredNodeSelectors {
 		p, at := &s.PreferredNodeSelectors[i], spec.Child("preferredNodeSelectors").Index(i)
 		errs = append(errs, between(p.Weight, 1, 100, "weight", at.Child("weight"))...)

@@ -51,11 +51,6 @@ func checkUnused(c *metallb.Configuration, p *metallb.BFDProfile) field.ErrorLis
 		fmt.Sprintf("failed to delete BFDProfile %s, used by BGPPeer %s", p.Name, strings.Join(users, ", ")))}
 }
 
-// isDeletion says whether old becomes something that is only kept until its finalizers are gone.
-func isDeletion(p, old *metallb.BFDProfile) bool {
-	return p.DeletionTimestamp != nil && old != nil && old.DeletionTimestamp == nil
-}
-
 func bfdProfileWarnings(old *metallb.BFDProfile) []string {
 	if old != nil {
 		return nil

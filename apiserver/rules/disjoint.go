@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"cmp"
+	"net/netip"
 	"slices"
 	"sort"
 
@@ -10,6 +12,7 @@ import (
 // member is a range with its place in a pool's list.
 type member struct {
 	addrrange.Range
+	pool  *pool
 	index int
 }
 
@@ -26,12 +29,84 @@ func (d disjoint) overlapping(r addrrange.Range) []*member {
 	return d[from:to]
 }
 
-// with adds a member, which must not overlap those that are there.
-func (d disjoint) with(m member) disjoint {
-	return slices.Insert(d, d.firstEndingFrom(m.Range), &m)
+// at returns the member that holds a, or nil.
+func (d disjoint) at(a netip.Addr) *member {
+	i := sort.Search(len(d), func(i int) bool { return !d[i].Last().Less(a) })
+	if i == len(d) || !d[i].Contains(a) {
+		return nil
+	}
+	return d[i]
 }
 
 // firstEndingFrom finds the first member that does not end before r begins.
 func (d disjoint) firstEndingFrom(r addrrange.Range) int {
 	return sort.Search(len(d), func(i int) bool { return !d[i].Last().Less(r.First()) })
+}
+
+// few is how many ranges are put in or taken out one by one.
+const few = 32
+
+// replace returns d without gone, all of which are in it, and with come. A newcomer that overlaps is left out: in a
+// valid configuration there is none.
+func (d disjoint) replace(gone, come []*member) disjoint {
+	if len(gone) == 0 && len(come) == 0 {
+		return d
+	}
+	if len(gone)+len(come) <= few {
+		made := make(disjoint, len(d), len(d)+len(come))
+		copy(made, d)
+		for _, m := range gone {
+			if i := made.firstEndingFrom(m.Range); i < len(made) && made[i] == m {
+				made = slices.Delete(made, i, i+1)
+			}
+		}
+		for _, m := range come {
+			if i := made.firstEndingFrom(m.Range); i == len(made) || m.Last().Less(made[i].First()) {
+				made = slices.Insert(made, i, m)
+			}
+		}
+		return made
+	}
+	leave := make(map[*member]bool, len(gone))
+	for _, m := range gone {
+		leave[m] = true
+	}
+	made := make(disjoint, 0, len(d)+len(come))
+	for _, m := range d {
+		if !leave[m] {
+			made = append(made, m)
+		}
+	}
+	made = append(made, come...)
+	slices.SortFunc(made, byFirst)
+	return slices.CompactFunc(made, func(a, b *member) bool { return !a.Last().Less(b.First()) })
+}
+
+// byFirst orders ranges by their first address, and equal ones by their place.
+func byFirst(a, b *member) int {
+	return cmp.Or(a.First().Compare(b.First()), cmp.Compare(a.index, b.index))
+}
+
+// clash is two ranges that overlap; later stands behind earlier in the list.
+type clash struct{ earlier, later *member }
+
+// clashes finds out which members of one list overlap: for each set of overlapping ranges one pair at least.
+func clashes(members []*member) []clash {
+	sorted := slices.Clone(members)
+	slices.SortFunc(sorted, byFirst)
+	var found []clash
+	var reach *member // of those so far the one that ends last
+	for _, m := range sorted {
+		if reach != nil && !reach.Last().Less(m.First()) {
+			c := clash{reach, m}
+			if c.later.index < c.earlier.index {
+				c = clash{m, reach}
+			}
+			found = append(found, c)
+		}
+		if reach == nil || reach.Last().Less(m.Last()) {
+			reach = m
+		}
+	}
+	return found
 }

@@ -74,11 +74,13 @@ func checkEndpoints(s *metallb.BGPPeerSpec, spec *field.Path) field.ErrorList {
 	case s.Address != "" && s.Interface != "":
 		errs = append(errs, field.Invalid(spec.Child("interface"), s.Interface, "peer has both Address and Interface: give one of them"))
 	}
-	if s.Address != "" && !isAddress(s.Address) {
-		errs = append(errs, field.Invalid(spec.Child("peerAddress"), s.Address, "invalid BGPPeer address: must be an IPv4 or IPv6 address"))
+	errs = append(errs, checkAddress(s.Address, "invalid BGPPeer address", spec.Child("peerAddress"))...)
+	errs = append(errs, checkAddress(s.SrcAddress, "invalid source IP", spec.Child("sourceAddress"))...)
+	if s.Interface != "" {
+		errs = append(errs, checkDevice(s.Interface, "interface", spec.Child("interface"))...)
 	}
-	if s.SrcAddress != "" && !isAddress(s.SrcAddress) {
-		errs = append(errs, field.Invalid(spec.Child("sourceAddress"), s.SrcAddress, "invalid source IP: must be an IPv4 or IPv6 address"))
+	if s.VRFName != "" {
+		errs = append(errs, checkDevice(s.VRFName, "VRF", spec.Child("vrf"))...)
 	}
 	if id, err := netip.ParseAddr(s.RouterID); s.RouterID != "" && (err != nil || !id.Is4() || id.IsUnspecified()) {
 		errs = append(errs, field.Invalid(spec.Child("routerID"), s.RouterID, "invalid router ID: must be an IPv4 address other than 0.0.0.0"))
@@ -86,10 +88,19 @@ func checkEndpoints(s *metallb.BGPPeerSpec, spec *field.Path) field.ErrorList {
 	return append(errs, between(s.Port, 1, maxPort, "peer port", spec.Child("peerPort"))...)
 }
 
-// isAddress accepts addresses without a zone: a zone is a name on one node, and the peer is for many.
-func isAddress(s string) bool {
+// checkAddress accepts addresses without a zone: a zone is a name on one node, and the peer is for many. Empty is unset.
+func checkAddress(s, problem string, path *field.Path) field.ErrorList {
+	if s == "" {
+		return nil
+	}
 	a, err := netip.ParseAddr(s)
-	return err == nil && a.Zone() == ""
+	if err != nil || a.Zone() != "" {
+		return field.ErrorList{field.Invalid(path, s, problem+": must be an IPv4 or IPv6 address")}
+	}
+	if why := unreachable(a); why != "" {
+		return field.ErrorList{field.Invalid(path, s, problem+": "+why)}
+	}
+	return nil
 }
 
 // checkTimers applies B8, B9 and B12. A keepalive time needs a hold time and must be less: our users' rule, stricter

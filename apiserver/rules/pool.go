@@ -5,60 +5,67 @@ import (
 	"slices"
 	"strings"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
 )
 
-// checkPool applies P1 to P7 and X1.
-func checkPool(c *metallb.Configuration, pool *metallb.IPAddressPool, spec *field.Path) field.ErrorList {
-	errs := checkAddresses(c, pool, spec.Child("addresses"))
-	if to := pool.Spec.AllocateTo; to != nil {
-		at := spec.Child("serviceAllocation")
-		errs = append(errs, unique(to.Namespaces, "in namespaces field", at.Child("namespaces"))...)
-		errs = append(errs, checkSelectors(to.NamespaceSelectors, at, "namespaceSelectors")...)
-		errs = append(errs, checkSelectors(to.ServiceSelectors, at, "serviceSelectors")...)
+// checkPool applies P1 to P7 and X1, and X2 and X3 where the pool's addresses or labels change.
+func checkPool(ix *index, obj, old *metallb.IPAddressPool, nodes []Node, spec *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	p := indexPool(obj)
+	if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
+		errs = checkAddresses(ix, p, spec.Child("addresses"))
+		if to := obj.Spec.AllocateTo; to != nil {
+			at := spec.Child("serviceAllocation")
+			errs = append(errs, unique(to.Namespaces, "in namespaces field", at.Child("namespaces"))...)
+			errs = append(errs, checkSelectors(to.NamespaceSelectors, at, "namespaceSelectors")...)
+			errs = append(errs, checkSelectors(to.ServiceSelectors, at, "serviceSelectors")...)
+		}
+	}
+	if len(errs) == 0 && (old == nil || !slices.Equal(old.Spec.Addresses, obj.Spec.Addresses) ||
+		!apiequality.Semantic.DeepEqual(old.Labels, obj.Labels)) {
+		errs = checkBesideAdvertisements(ix, p, old, nodes, spec)
 	}
 	return errs
 }
 
-// checkAddresses applies P1 to P5 and X1. Each item is reported once, for the first thing that is wrong with it. What
-// it costs grows with the number of items checked times its logarithm, and with the number of items of other pools.
-func checkAddresses(c *metallb.Configuration, pool *metallb.IPAddressPool, path *field.Path) field.ErrorList {
-	items := pool.Spec.Addresses
+// checkAddresses applies P1 to P5 and X1, and refuses addresses that no Service can have. Each item is reported once,
+// for the first thing that is wrong with it. The cost grows with the number of the pool's items, times the logarithm
+// of that and of the number of all.
+func checkAddresses(ix *index, p *pool, path *field.Path) field.ErrorList {
+	items := p.Spec.Addresses
 	if len(items) == 0 {
 		return field.ErrorList{field.Required(path, "pool has no prefixes defined: give at least one CIDR or range")}
 	}
 	problems := make([]*field.Error, len(items))
-	var own disjoint
-	for i, text := range items {
-		r, err := addrrange.Parse(text)
-		if err != nil {
-			problems[i] = field.Invalid(path.Index(i), text, err.Error())
-			continue
-		}
-		if earlier := own.overlapping(r); len(earlier) > 0 {
-			e := earlier[0]
-			problems[i] = overlapError(path.Index(i), text, r, items[e.index], e.Range, "this pool")
-			continue
-		}
-		own = own.with(member{r, i})
-	}
-	for _, other := range c.IPAddressPools {
-		if other.Name == pool.Name { // the version before; all pools are in the system namespace
-			continue
-		}
-		for _, text := range other.Spec.Addresses {
-			r, err := addrrange.Parse(text)
-			if err != nil { // overlaps nothing; stored objects do parse
-				continue
+	if len(p.members) < len(items) {
+		for i, text := range items {
+			if _, err := addrrange.Parse(text); err != nil {
+				problems[i] = field.Invalid(path.Index(i), text, err.Error())
 			}
-			for _, m := range own.overlapping(r) {
-				if problems[m.index] == nil {
-					problems[m.index] = overlapError(path.Index(m.index), items[m.index], m.Range, text, r,
-						fmt.Sprintf("IPAddressPool %q", other.Name))
-				}
+		}
+	}
+	for _, m := range p.members {
+		if why := unassignable(m.Range); why != "" {
+			problems[m.index] = field.Invalid(path.Index(m.index), p.text(m), why)
+		}
+	}
+	for _, c := range clashes(p.members) {
+		if problems[c.later.index] == nil && problems[c.earlier.index] == nil {
+			problems[c.later.index] = overlapError(path, c.later, c.earlier, "this pool")
+		}
+	}
+	for _, m := range p.members {
+		if problems[m.index] != nil {
+			continue
+		}
+		for _, other := range ix.ranges.overlapping(m.Range) {
+			if other.pool.Name != p.Name { // else the version before; all pools are in the system namespace
+				problems[m.index] = overlapError(path, m, other, fmt.Sprintf("IPAddressPool %q", other.pool.Name))
+				break
 			}
 		}
 	}
@@ -67,9 +74,9 @@ func checkAddresses(c *metallb.Configuration, pool *metallb.IPAddressPool, path 
 
 // overlapError names the other item, its owner and the shared addresses, in words that scripts written for MetalLB
 // look for.
-func overlapError(at *field.Path, text string, r addrrange.Range, otherText string, other addrrange.Range, owner string) *field.Error {
-	shared, _ := r.Intersect(other)
-	otherText = strings.TrimSpace(otherText)
-	return field.Invalid(at, text, fmt.Sprintf("overlaps %s of %s (%s overlaps with already defined CIDR %s)",
-		otherText, owner, shared, otherText))
+func overlapError(path *field.Path, m, other *member, owner string) *field.Error {
+	shared, _ := m.Intersect(other.Range)
+	text := strings.TrimSpace(other.pool.text(other))
+	return field.Invalid(path.Index(m.index), m.pool.text(m), fmt.Sprintf("overlaps %s of %s (%s overlaps with already defined CIDR %s)",
+		text, owner, shared, text))
 }

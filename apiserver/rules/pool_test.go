@@ -80,7 +80,7 @@ func TestPoolsDoNotOverlap(t *testing.T) {
 			want: []problem{{"spec.addresses[0]", `overlaps 2001:db8::/64 of IPAddressPool "web"`}}},
 		{name: "IPv4 in disguise", obj: newPool("new", "::ffff:10.9.0.0/120"),
 			want: []problem{{"spec.addresses[0]", `of IPAddressPool "db"`}}},
-		{name: "half of IPv6", obj: newPool("new", "::/1", "fe80::/10"),
+		{name: "half of IPv6", obj: newPool("new", "2000::/3", "fd00::/8"),
 			want: []problem{{"spec.addresses[0]", `of IPAddressPool "web"`}}},
 		{name: "update of itself", old: web, obj: newPool("web", "10.0.0.128-10.0.0.150")},
 		{name: "update into another", old: web, obj: newPool("web", "10.9.0.7/32"),

@@ -53,6 +53,9 @@ func peerWarnings(c *metallb.Configuration, peer, old *metallb.BGPPeer, spec *fi
 }
 
 func missingPools(c *metallb.Configuration, names []string, path *field.Path) []string {
+	if len(names) == 0 {
+		return nil
+	}
 	known := map[string]bool{}
 	for _, p := range c.IPAddressPools {
 		known[p.Name] = true

@@ -1,6 +1,6 @@
-// Package rules says what a valid configuration is. It is pure: no clock, no client, no state. The storage layer
-// calls it inside the guarded write, where its word is law; strategies call it earlier, on a configuration that may
-// be old, for dry-run and for friendly errors.
+// Package rules says what a valid configuration is. It is pure: no clock, no client, no state but what Judge
+// remembers to be fast. The storage layer calls it inside the guarded write, where its word is law; strategies call
+// it earlier, on a configuration that may be old, for dry-run and for friendly errors.
 //
 // Rules are numbered as in MetalLB's validation: P for pools, A and L for advertisements, B for peers, X for rules
 // that span objects.
@@ -8,14 +8,18 @@ package rules
 
 import (
 	"fmt"
+	"net/netip"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 )
 
-// Change is one write to the configuration. Objects are of the internal types.
+// Change is one write to the configuration, and what of the host cluster decides about it. Objects are of the
+// internal types.
 type Change struct {
 	// Resource is the plural of the kind, such as "ipaddresspools".
 	Resource string
@@ -23,46 +27,88 @@ type Change struct {
 	Old runtime.Object
 	// New is the object as it would be stored; nil on delete.
 	New runtime.Object
+
+	// Nodes are those of the cluster. Where none is known, any two objects are taken to share one.
+	Nodes []Node
+	// Holders are the Services that hold addresses, for warnings when what they use is deleted.
+	Holders []Holder
+	// Terminating says that the system namespace is being deleted, which protected objects do not stop.
+	Terminating bool
+}
+
+// Node is what the rules must know of a Node.
+type Node struct {
+	Name   string
+	Labels map[string]string
+}
+
+// Holder is a Service that holds addresses.
+type Holder struct {
+	// Name is namespace and name, joined by a slash.
+	Name      string
+	Addresses []netip.Addr
 }
 
 // Check reports what is wrong with the configuration that c would become if ch were applied, and what the user
 // should know about a change that is right. c is valid, holds ch.Old and is not changed; nil means empty. It is the
 // one place where rules live.
+//
+// A change is judged by what it changes: an object whose spec and labels stay may always be written. What the host
+// cluster has made wrong since, such as Nodes whose labels brought two peers together, is not this write's fault.
 func Check(c *metallb.Configuration, ch Change) (errs field.ErrorList, warnings []string) {
-	if c == nil {
-		c = &metallb.Configuration{}
+	return (*index)(nil).next(c).check(ch)
+}
+
+func (ix *index) check(ch Change) (errs field.ErrorList, warnings []string) {
+	if deletes(ch) {
+		return checkDeletion(ix, ch)
 	}
 	spec := field.NewPath("spec")
 	switch obj := ch.New.(type) {
-	case nil:
-		return checkDelete(c, ch.Old), nil
 	case *metallb.IPAddressPool:
-		return checkPool(c, obj, spec), nil
+		old, _ := ch.Old.(*metallb.IPAddressPool)
+		return checkPool(ix, obj, old, ch.Nodes, spec), nil
 	case *metallb.L2Advertisement:
-		return checkL2Advertisement(obj, spec), l2AdvertisementWarnings(c, obj, spec)
+		old, _ := ch.Old.(*metallb.L2Advertisement)
+		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
+			errs = checkL2Advertisement(obj, spec)
+		}
+		return errs, l2AdvertisementWarnings(ix.config, obj, spec)
 	case *metallb.BGPAdvertisement:
-		return checkBGPAdvertisement(obj, spec), bgpAdvertisementWarnings(c, obj, spec)
+		old, _ := ch.Old.(*metallb.BGPAdvertisement)
+		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
+			errs = checkBGPAdvertisement(obj, spec)
+			if len(errs) == 0 {
+				errs = checkBesidePools(ix, obj, old, ch.Nodes, spec)
+			}
+		}
+		return errs, bgpAdvertisementWarnings(ix.config, obj, spec)
 	case *metallb.BGPPeer:
 		old, _ := ch.Old.(*metallb.BGPPeer)
-		return checkPeer(obj, old, spec), peerWarnings(c, obj, old, spec)
+		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
+			errs = checkPeer(obj, old, spec)
+			if len(errs) == 0 {
+				errs = checkMeetings(ix.config, obj, old, ch.Nodes, spec)
+			}
+		}
+		return errs, peerWarnings(ix.config, obj, old, spec)
 	case *metallb.BFDProfile:
 		old, _ := ch.Old.(*metallb.BFDProfile)
-		if isDeletion(obj, old) {
-			return checkUnused(c, obj), nil
-		}
 		return checkBFDProfile(obj, spec), bfdProfileWarnings(old)
 	case *metallb.Community:
 		old, _ := ch.Old.(*metallb.Community)
-		errs, warnings = checkAliases(c, obj, spec)
-		return errs, append(warnings, withdrawnAliases(c, obj, old)...)
+		errs, warnings = checkAliases(ix.config, obj, spec)
+		return errs, append(warnings, withdrawnAliases(ix.config, obj, old)...)
 	}
 	return field.ErrorList{field.InternalError(nil, fmt.Errorf("no rules for %s of type %T", ch.Resource, ch.New))}, nil
 }
 
-// checkDelete lets any object be deleted but a BFDProfile in use: what refers to others becomes a reference to nothing.
-func checkDelete(c *metallb.Configuration, old runtime.Object) field.ErrorList {
-	if p, ok := old.(*metallb.BFDProfile); ok {
-		return checkUnused(c, p)
+// deletes says whether the change removes the object, at once or when its finalizers have gone.
+func deletes(ch Change) bool {
+	if ch.New == nil {
+		return true
 	}
-	return nil
+	after, _ := ch.New.(metav1.Object)
+	before, _ := ch.Old.(metav1.Object)
+	return before != nil && after != nil && before.GetDeletionTimestamp() == nil && after.GetDeletionTimestamp() != nil
 }

@@ -58,7 +58,7 @@ func expression(key string, op metav1.LabelSelectorOperator, values ...string) m
 	return metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: key, Operator: op, Values: values}}}
 }
 
-func TestDeleteIsAccepted(t *testing.T) {
+func TestDeleteOfWhatNobodyUsesIsAccepted(t *testing.T) {
 	c := &metallb.Configuration{IPAddressPools: []*metallb.IPAddressPool{newPool("web", "10.0.0.0/24")}}
 	errs, warnings := Check(c, Change{Resource: "ipaddresspools", Old: c.IPAddressPools[0]})
 	if len(errs) != 0 || len(warnings) != 0 {

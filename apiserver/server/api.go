@@ -16,7 +16,7 @@ func (c CompletedConfig) New() (*genericserver.GenericAPIServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("aggregated server: %w", err)
 	}
-	storage, err := registry.New(install.Scheme, c.generic.RESTOptionsGetter, c.namespace, c.store.Current)
+	storage, err := registry.New(install.Scheme, c.generic.RESTOptionsGetter, c.namespace, c.store.Current, c.judge)
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
 	}

@@ -29,6 +29,7 @@ import (
 	certutil "k8s.io/client-go/util/cert"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/apiserver/rules"
 	"github.com/ingot-lb/ingot/apiserver/store"
 	"github.com/ingot-lb/ingot/test/await"
 )
@@ -37,14 +38,15 @@ const namespace = "metallb-system"
 
 // serveAlone runs the aggregated API on an embedded etcd without a host cluster: only its own loopback client, which
 // is returned, is let in.
-func serveAlone(t *testing.T) *rest.Config {
+func serveAlone(t testing.TB) *rest.Config {
 	t.Helper()
+	judge := rules.NewJudge(nil)
 	s, err := store.Open(t.Context(), store.Options{
 		DataDir:        t.TempDir(),
 		Scheme:         install.Scheme,
 		Codec:          install.StorageCodec(),
 		StorageVersion: install.StorageVersion(install.Scheme),
-		Check:          checkRules,
+		Check:          lawOf(judge),
 		UnsafeNoFsync:  true,
 	})
 	if err != nil {
@@ -67,7 +69,7 @@ func serveAlone(t *testing.T) *rest.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := &Config{Store: s, Namespace: namespace, Listener: l, Cert: cert, Host: func(_ context.Context, c *genericserver.RecommendedConfig) error {
+	config := &Config{Store: s, Judge: judge, Namespace: namespace, Listener: l, Cert: cert, Host: func(_ context.Context, c *genericserver.RecommendedConfig) error {
 		c.Authentication.Authenticator = authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
 			return nil, false, nil
 		})

@@ -15,12 +15,15 @@ import (
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
 	"github.com/ingot-lb/ingot/apiserver/apis/openapi"
+	"github.com/ingot-lb/ingot/apiserver/rules"
 	"github.com/ingot-lb/ingot/apiserver/store"
 )
 
 // Config is what the aggregated API is made of.
 type Config struct {
-	Store     *store.Store
+	Store *store.Store
+	// Judge gives early words to users; it is the one whose word is the store's law.
+	Judge     *rules.Judge
 	Namespace string
 	// Listener takes the API's connections; the server closes it.
 	Listener net.Listener
@@ -35,6 +38,7 @@ type Config struct {
 // CompletedConfig is a Config that has everything.
 type CompletedConfig struct {
 	store     *store.Store
+	judge     *rules.Judge
 	namespace string
 	generic   genericserver.CompletedConfig
 }
@@ -75,5 +79,5 @@ func (c *Config) Complete(ctx context.Context) (CompletedConfig, error) {
 		return CompletedConfig{}, err
 	}
 	config.AddReadyzChecks(c.Checks...)
-	return CompletedConfig{store: c.Store, namespace: c.Namespace, generic: config.Complete()}, nil
+	return CompletedConfig{store: c.Store, judge: c.Judge, namespace: c.Namespace, generic: config.Complete()}, nil
 }

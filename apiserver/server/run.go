@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	genericserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -19,6 +20,7 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
 	"github.com/ingot-lb/ingot/apiserver/dispatch"
 	dispatchstorage "github.com/ingot-lb/ingot/apiserver/dispatch/storage"
+	"github.com/ingot-lb/ingot/apiserver/rules"
 	"github.com/ingot-lb/ingot/apiserver/store"
 	"github.com/ingot-lb/ingot/certs"
 	"github.com/ingot-lb/ingot/speaker/backoff"
@@ -47,6 +49,9 @@ type process struct {
 	kube   kubernetes.Interface
 	store  *store.Store
 	keeper *certs.Keeper
+	// judge keeps the rules, for the store and for the API; facts is where it asks about the host cluster.
+	judge *rules.Judge
+	facts *hostFacts
 }
 
 // Run runs the apiserver until ctx ends, which gives nil, or until something fails that waiting does not mend.
@@ -58,7 +63,9 @@ func Run(ctx context.Context, o *Options, log *slog.Logger) error {
 		readiness: newReadiness([]string{partStore, partCertificates, partDispatch, partAPI}, []string{partAPIServices}),
 		admin:     &admin{},
 		group:     group,
+		facts:     &hostFacts{namespace: o.Namespace},
 	}
+	p.judge = rules.NewJudge(p.facts)
 	p.monitor = &monitor{readiness: p.readiness, log: log}
 
 	err := p.start(ctx)
@@ -116,7 +123,7 @@ func (p *process) openStore(ctx context.Context) error {
 		Scheme:         install.Scheme,
 		Codec:          install.StorageCodec(),
 		StorageVersion: install.StorageVersion(install.Scheme),
-		Check:          checkRules,
+		Check:          lawOf(p.judge),
 		Log:            p.log,
 	})
 	if err != nil {
@@ -189,6 +196,7 @@ func (p *process) startDispatch(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
+	p.facts.hub.Store(hub)
 	p.monitor.hub.Store(hub.Registry())
 	p.admin.adopter.Store(&adopter{Adopter: hub, lineage: p.store.Lineage()})
 	p.readiness.set(partDispatch, hub.Ready)
@@ -208,12 +216,21 @@ func (p *process) serveAPI(ctx context.Context) error {
 		failed:     func(err error) { p.readiness.fail(partAPI, err) },
 	}
 	config := &Config{
+		Judge:     p.judge,
 		Store:     p.store,
 		Namespace: p.options.Namespace,
 		Listener:  l,
 		Cert:      servingCert{p.keeper},
 		Checks:    []healthz.HealthChecker{p.healthCheck(partStore)},
-		Host:      host.apply,
+		Host: func(ctx context.Context, config *genericserver.RecommendedConfig) error {
+			if err := host.apply(ctx, config); err != nil {
+				return err
+			}
+			namespaces := config.SharedInformerFactory.Core().V1().Namespaces().Lister()
+			p.facts.namespaces.Store(&namespaces)
+			// Whether peers share a node is decided by the Nodes: without them, what is right would be refused.
+			return p.facts.hub.Load().WaitForHostNodes(ctx)
+		},
 	}
 	completed, err := config.Complete(ctx)
 	if err != nil {

@@ -80,6 +80,9 @@ spec:
 
 func TestAggregateStaysUntilItsLastServiceGoes(t *testing.T) {
 	apply(t, bgp(61))
+	// An aggregate must not reach beyond the pool, so the pool gets all of it first.
+	kubectl(t, "patch", "ipaddresspool", "pool61", "-n", "metallb-system", "--type=merge", "-p",
+		`{"spec":{"addresses":["198.51.61.0/24","2001:db8:61::/64"]}}`)
 	kubectl(t, "patch", "bgpadvertisement", "advertisement61", "-n", "metallb-system", "--type=merge", "-p",
 		`{"spec":{"aggregationLength":24,"aggregationLengthV6":64,"communities":["65001:100","large:64500:1:2"]}}`)
 	apply(t, service("part1", "pool61", dualStack))

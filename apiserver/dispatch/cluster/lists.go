@@ -1,0 +1,37 @@
+package cluster
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/tools/cache"
+)
+
+// Nodes are those known now. They are shared and must not be changed.
+func (c *Cluster) Nodes() []*corev1.Node {
+	nodes, err := c.nodes.List(labels.Everything())
+	if err != nil { // a lister reads memory; it has no way to fail
+		return nil
+	}
+	return nodes
+}
+
+// Services are those known now, likewise.
+func (c *Cluster) Services() []*corev1.Service {
+	services, err := c.services.List(labels.Everything())
+	if err != nil {
+		return nil
+	}
+	return services
+}
+
+// WaitForNodes returns when all Nodes have been read, while Run runs, or with ctx's error when that ends.
+func (c *Cluster) WaitForNodes(ctx context.Context) error {
+	for _, w := range c.watched {
+		if w.resource == "nodes" && !cache.WaitForCacheSync(ctx.Done(), w.informer.HasSynced) {
+			return ctx.Err()
+		}
+	}
+	return nil
+}

@@ -1,0 +1,16 @@
+package dispatch
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// HostNodes are the Nodes of the host cluster as this replica knows them. They are shared and must not be changed.
+func (h *Hub) HostNodes() []*corev1.Node { return h.cluster.Nodes() }
+
+// HostServices are the Services of the host cluster, likewise.
+func (h *Hub) HostServices() []*corev1.Service { return h.cluster.Services() }
+
+// WaitForHostNodes returns when all Nodes have been read, while Run runs, or with ctx's error when that ends.
+func (h *Hub) WaitForHostNodes(ctx context.Context) error { return h.cluster.WaitForNodes(ctx) }

@@ -1,0 +1,60 @@
+package rules
+
+import (
+	"sync/atomic"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+)
+
+// Host tells what decides about a change and is not configuration. Each answer is what is known at that moment.
+type Host interface {
+	Nodes() []Node
+	Holders() []Holder
+	// Terminating says whether the system namespace is being deleted.
+	Terminating() bool
+}
+
+// Judge checks one change after the other. It says what Check says; what it worked out of the last configuration it
+// keeps, so that a change costs what differs between two configurations. It may be used concurrently.
+type Judge struct {
+	host Host
+	last atomic.Pointer[index]
+}
+
+// NewJudge returns a judge that asks host for what is not in the change; nil is a host of which nothing is known.
+func NewJudge(host Host) *Judge { return &Judge{host: host} }
+
+// Check is the package's Check, with the host's part of the change filled in, but for Holders.
+func (j *Judge) Check(c *metallb.Configuration, ch Change) (field.ErrorList, []string) {
+	switch {
+	case j.host == nil:
+	case deletes(ch):
+		ch.Terminating = j.host.Terminating()
+	default:
+		ch.Nodes = j.host.Nodes()
+	}
+	return j.indexOf(c).check(ch)
+}
+
+// Holders are the Services that hold addresses, for those who show warnings of deletions.
+func (j *Judge) Holders() []Holder {
+	if j.host == nil {
+		return nil
+	}
+	return j.host.Holders()
+}
+
+func (j *Judge) indexOf(c *metallb.Configuration) *index {
+	last := j.last.Load()
+	switch {
+	case c == nil: // nothing to remember
+		return (*index)(nil).next(nil)
+	case last != nil && last.config == c:
+		return last
+	}
+	next := last.next(c)
+	j.last.Store(next)
+	return next
+}

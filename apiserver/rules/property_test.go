@@ -1,0 +1,263 @@
+package rules
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
+)
+
+// TestEveryVerdictAgreesWithBruteForce makes random configurations of everything, change by change. Check, a Judge
+// that remembers, and a second book that looks at the whole configuration with no cleverness must always agree.
+func TestEveryVerdictAgreesWithBruteForce(t *testing.T) {
+	accepted, refused := map[string]int{}, map[string]int{}
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 11))
+		host := knownHost(racks[:rng.IntN(4)])
+		judge := NewJudge(host)
+		objects := map[string]runtime.Object{}
+		for step := range 60 {
+			key, obj := randomObject(rng)
+			if rng.IntN(10) == 0 {
+				obj = nil
+			}
+			if obj == nil && objects[key] == nil {
+				continue
+			}
+			after := map[string]runtime.Object{}
+			for k, o := range objects {
+				after[k] = o
+			}
+			if obj == nil {
+				delete(after, key)
+			} else {
+				after[key] = obj
+			}
+			before := configurationOf(objects)
+			want := bruteForce(configurationOf(after), host.Nodes())
+
+			ch := Change{Resource: "tested", Old: objects[key], New: obj, Nodes: host.Nodes()}
+			errs, _ := Check(before, ch)
+			again, _ := judge.Check(before, Change{Resource: "tested", Old: objects[key], New: obj})
+
+			if (len(errs) > 0) != (want != "") {
+				t.Fatalf("seed %d step %d: %s after %s: Check says %v, brute force %q", seed, step, show1(obj), show1(objects[key]), errs, want)
+			}
+			if fmt.Sprint(errs) != fmt.Sprint(again) {
+				t.Fatalf("seed %d step %d: Check says %v, the Judge %v", seed, step, errs, again)
+			}
+			if want == "" {
+				objects = after
+				accepted[fmt.Sprintf("%T", obj)]++
+			} else {
+				refused[want]++
+			}
+		}
+	}
+	for _, rule := range []string{"X1", "X2", "X3", "X5", "X6", "X7"} {
+		if refused[rule] == 0 {
+			t.Errorf("no change ever broke %s: %v", rule, refused)
+		}
+	}
+	if len(accepted) != 4 { // three kinds and deletion
+		t.Errorf("accepted: %v", accepted)
+	}
+}
+
+// knownHost knows Nodes and nothing else.
+type knownHost []Node
+
+func (h knownHost) Nodes() []Node   { return h }
+func (knownHost) Holders() []Holder { return nil }
+func (knownHost) Terminating() bool { return false }
+
+func show1(o runtime.Object) string {
+	switch o := o.(type) {
+	case *metallb.IPAddressPool:
+		return fmt.Sprintf("%s %v %v", o.Name, o.Labels, o.Spec.Addresses)
+	case *metallb.BGPAdvertisement:
+		return fmt.Sprintf("%s %+v", o.Name, o.Spec)
+	case *metallb.BGPPeer:
+		return fmt.Sprintf("%s %+v", o.Name, o.Spec)
+	}
+	return "nothing"
+}
+
+func oneOf[T any](rng *rand.Rand, values ...T) T { return values[rng.IntN(len(values))] }
+
+// randomObject is one of few, so that they meet.
+func randomObject(rng *rand.Rand) (key string, obj runtime.Object) {
+	switch rng.IntN(3) {
+	case 0:
+		p := randomPool(rng, oneOf(rng, "p0", "p1", "p2"))
+		if rng.IntN(2) == 0 {
+			p.Labels = map[string]string{"zone": oneOf(rng, "x", "y")}
+		}
+		return "pool " + p.Name, p
+	case 1:
+		a := advNamed(oneOf(rng, "a0", "a1", "a2"), oneOf[int32](rng, 32, 32, 30, 28), oneOf[int64](rng, 0, 100))
+		a.Spec.AggregationLengthV6 = new(oneOf[int32](rng, 128, 128, 125))
+		if rng.IntN(2) == 0 {
+			a.Spec.IPAddressPools = []string{oneOf(rng, "p0", "p1", "p2")}
+		}
+		if rng.IntN(3) == 0 {
+			a.Spec.IPAddressPoolSelectors = []metav1.LabelSelector{labels("zone", oneOf(rng, "x", "y"))}
+		}
+		if rng.IntN(3) == 0 {
+			a.Spec.Peers = []string{oneOf(rng, "q0", "q1")}
+		}
+		if rng.IntN(3) == 0 {
+			a.Spec.NodeSelectors = []metav1.LabelSelector{labels("rack", oneOf(rng, "a", "b"))}
+		}
+		if rng.IntN(6) == 0 {
+			a.Spec.ServiceSelectors, a.Spec.AggregationLength, a.Spec.AggregationLengthV6 = []metav1.LabelSelector{labels("app", "web")}, nil, nil
+		}
+		return "adv " + a.Name, a
+	}
+	p := peerNamed(oneOf(rng, "q0", "q1", "q2"), oneOf(rng, "10.9.0.1", "10.9.0.2", "10.9.0.3"),
+		inVRF(oneOf(rng, "", "", "red")), withASN(oneOf[int64](rng, 64512, 64512, 64513)), withRouterID(oneOf(rng, "", "", "1.1.1.1")))
+	if rng.IntN(3) == 0 {
+		onDevice(oneOf(rng, "eth0", "eth1"))(&p.Spec)
+	}
+	if rng.IntN(2) == 0 {
+		onNodes("rack", oneOf(rng, "a", "b"))(&p.Spec)
+	}
+	return "peer " + p.Name, p
+}
+
+// configurationOf sorts by key, as the store does.
+func configurationOf(objects map[string]runtime.Object) *metallb.Configuration {
+	c := &metallb.Configuration{}
+	var keys []string
+	for k := range objects {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		switch o := objects[k].(type) {
+		case *metallb.IPAddressPool:
+			c.IPAddressPools = append(c.IPAddressPools, o)
+		case *metallb.BGPAdvertisement:
+			c.BGPAdvertisements = append(c.BGPAdvertisements, o)
+		case *metallb.BGPPeer:
+			c.BGPPeers = append(c.BGPPeers, o)
+		}
+	}
+	return c
+}
+
+// bruteForce names a rule that the configuration breaks; it knows matchLabels only.
+func bruteForce(c *metallb.Configuration, nodes []Node) string {
+	var all []addrrange.Range
+	for _, p := range c.IPAddressPools {
+		for _, text := range p.Spec.Addresses {
+			r, err := addrrange.Parse(text)
+			if err != nil {
+				return "unparsable"
+			}
+			if slices.ContainsFunc(all, r.Overlaps) {
+				return "X1"
+			}
+			all = append(all, r)
+			for _, a := range c.BGPAdvertisements {
+				if !means(a, p) {
+					continue
+				}
+				length, shortest := 32, 128
+				set := a.Spec.AggregationLength
+				if !r.Is4() {
+					length, set = 128, a.Spec.AggregationLengthV6
+				}
+				if set != nil {
+					length = int(*set)
+				}
+				for _, prefix := range r.Prefixes() {
+					shortest = min(shortest, prefix.Bits())
+				}
+				if length < shortest {
+					return "X2"
+				}
+			}
+		}
+		for _, a := range c.BGPAdvertisements {
+			for _, b := range c.BGPAdvertisements {
+				if a != b && means(a, p) && means(b, p) && unlike(a, b, p, nodes) {
+					return "X3"
+				}
+			}
+		}
+	}
+	for _, p := range c.BGPPeers {
+		for _, q := range c.BGPPeers {
+			if p == q || !together(p.Spec.NodeSelectors, q.Spec.NodeSelectors, nodes) {
+				continue
+			}
+			s, o := p.Spec, q.Spec
+			switch {
+			case s.RouterID != o.RouterID:
+				return "X5"
+			case s.VRFName != o.VRFName:
+			case s.Address == o.Address && s.Interface == o.Interface:
+				return "X6"
+			case s.MyASN != o.MyASN:
+				return "X7"
+			}
+		}
+	}
+	return ""
+}
+
+func matches(list []metav1.LabelSelector, of map[string]string) bool {
+	return slices.ContainsFunc(list, func(s metav1.LabelSelector) bool {
+		for k, v := range s.MatchLabels {
+			if of[k] != v {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func means(a *metallb.BGPAdvertisement, p *metallb.IPAddressPool) bool {
+	s := a.Spec
+	if s.IPAddressPools == nil && s.IPAddressPoolSelectors == nil {
+		return true
+	}
+	return slices.Contains(s.IPAddressPools, p.Name) || matches(s.IPAddressPoolSelectors, p.Labels)
+}
+
+func together(a, b []metav1.LabelSelector, nodes []Node) bool {
+	if len(nodes) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(nodes, func(n Node) bool {
+		return (a == nil || matches(a, n.Labels)) && (b == nil || matches(b, n.Labels))
+	})
+}
+
+// unlike is X3 as the specification words it.
+func unlike(a, b *metallb.BGPAdvertisement, p *metallb.IPAddressPool, nodes []Node) bool {
+	s, o := a.Spec, b.Spec
+	if s.LocalPref == o.LocalPref || s.ServiceSelectors != nil || o.ServiceSelectors != nil {
+		return false
+	}
+	var has4, has6 bool
+	for _, text := range p.Spec.Addresses {
+		r, _ := addrrange.Parse(text)
+		has4, has6 = has4 || r.Is4(), has6 || !r.Is4()
+	}
+	differ4, differ6 := *s.AggregationLength != *o.AggregationLength, *s.AggregationLengthV6 != *o.AggregationLengthV6
+	switch {
+	case has4 && has6 && differ4 && differ6, has4 && !has6 && differ4, has6 && !has4 && differ6:
+		return false
+	case s.Peers != nil && o.Peers != nil && s.Peers[0] != o.Peers[0]:
+		return false
+	}
+	return together(s.NodeSelectors, o.NodeSelectors, nodes)
+}
