@@ -37,10 +37,12 @@ type engine struct {
 	decisions map[netip.Addr]plan.Decision // as stored, in the epoch loaded
 	loaded    uint64
 	// last are the plans last made into orders, by lane; said is the output last logged.
-	last   map[ingotv1.Lane]map[string]*plan.NodePlan
-	said   *plan.Output
-	retry  backoff.Backoff
-	closed string // why nothing is sent, as last logged
+	last map[ingotv1.Lane]map[string]*plan.NodePlan
+	said *plan.Output
+	// inForce is the configuration that the last plan was made from.
+	inForce linger
+	retry   backoff.Backoff
+	closed  string // why nothing is sent, as last logged
 }
 
 func newEngine(h *Hub, key []byte, class string) *engine {

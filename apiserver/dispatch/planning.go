@@ -47,6 +47,13 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 	if !layer2 && (next.IsZero() || settled.Before(next)) {
 		next = settled
 	}
+	var until time.Time
+	in.config, in.revision, until = e.inForce.choose(in.config, in.revision, time.Now(), func(before, after *metallb.Configuration) bool {
+		return plan.Stranded(before, after, in.cluster.Services, e.class)
+	})
+	if next.IsZero() || !until.IsZero() && until.Before(next) {
+		next = until
+	}
 	out := e.plan(in, facts)
 	if layer2 {
 		if err := e.save(ctx, in.lead, out.Decisions); err != nil {

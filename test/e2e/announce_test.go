@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestBGPServiceIsReachableInBothFamilies(t *testing.T) {
@@ -106,4 +109,39 @@ func TestDeletedServiceIsWithdrawnAndItsAddressFreed(t *testing.T) {
 		t.Errorf("the new Service got %s, want the freed %s", got, address)
 	}
 	announcedBy(t, address, nodes)
+}
+
+func TestRenamedPoolIsAnnouncedWithoutAPause(t *testing.T) {
+	pool := func(name string) string {
+		return object("v1beta1", "IPAddressPool", name, `{addresses: [198.51.14.0/28], avoidBuggyIPs: true}`)
+	}
+	apply(t, bgp(15)) // for its peers
+	apply(t, object("v1beta1", "BGPAdvertisement", "renamed", `{ipAddressPoolSelectors: [{matchExpressions: [{key: e2e, operator: In, values: [before, after]}]}]}`))
+	apply(t, pool("before"))
+	apply(t, `{apiVersion: v1, kind: Service, metadata: {name: renamed, annotations: {metallb.io/loadBalancerIPs: 198.51.14.5}},
+		spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80}]}}`)
+	address := addresses(t, "renamed", 1)[0]
+	announcedBy(t, address, nodes)
+	established(t, 2*nodes)
+	before := updates(t)
+
+	kubectl(t, "delete", "ipaddresspool", "-n", "metallb-system", "before")
+	apply(t, pool("after"))
+	always(t, "announcement while a pool is renamed", 8*time.Second, func() error {
+		hops, err := nextHops(address)
+		if err == nil && len(hops) != nodes {
+			err = fmt.Errorf("the router has only %v", hops)
+		}
+		return err
+	})
+	if got := addresses(t, "renamed", 1)[0]; got != address {
+		t.Errorf("the Service moved from %s to %s", address, got)
+	}
+	if diff := cmp.Diff(before, updates(t)); diff != "" {
+		t.Errorf("BGP UPDATEs by neighbour, -before +after the renaming:\n%s", diff)
+	}
+
+	// A pool that does not come back is withdrawn once the controller has taken the address away.
+	kubectl(t, "delete", "ipaddresspool", "-n", "metallb-system", "after")
+	announcedBy(t, address, 0)
 }

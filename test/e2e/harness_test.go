@@ -290,6 +290,17 @@ func updates(t testing.TB) map[string]int {
 	return counts
 }
 
+// established waits until the router has n BGP sessions.
+func established(t testing.TB, n int) {
+	t.Helper()
+	eventually(t, "BGP sessions", func() error {
+		if up := len(updates(t)); up != n {
+			return fmt.Errorf("%d of %d are up", up, n)
+		}
+		return nil
+	})
+}
+
 // arp returns the MAC address that answers for an address on the LAN.
 func arp(address string) (string, error) {
 	out, err := tryIn("client", "arping", "-c", "1", "-w", "2", "-I", "eth0", address)

@@ -16,12 +16,7 @@ import (
 // route monitor, so that looking does not add to the time. Run it with -benchtime 20x.
 func BenchmarkApplyToRoute(b *testing.B) {
 	apply(b, bgp(90))
-	eventually(b, "every BGP session", func() error {
-		if up := len(updates(b)); up != 2*nodes {
-			return fmt.Errorf("%d are up", up)
-		}
-		return nil
-	})
+	established(b, 2*nodes)
 	monitor := exec.Command(filepath.Join(bin, "lab"), "--dir", labDir, "exec", "router", "--", "ip", "-o", "monitor", "route")
 	out, err := monitor.StdoutPipe()
 	if err != nil {

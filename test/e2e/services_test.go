@@ -109,6 +109,7 @@ func TestAggregateStaysUntilItsLastServiceGoes(t *testing.T) {
 		}
 	}
 
+	established(t, 2*nodes)
 	before := updates(t)
 	kubectl(t, "delete", "service", "part1")
 	apply(t, service("part3", "pool61", "")) // planned after the deletion: once it is known, so is that

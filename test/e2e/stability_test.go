@@ -22,6 +22,7 @@ func settled(t *testing.T, n int) (routed, lan string) {
 	routed = addresses(t, fmt.Sprintf("routed%d", n), 1)[0]
 	lan = addresses(t, fmt.Sprintf("lan%d", n), 1)[0]
 	announcedBy(t, routed, nodes)
+	established(t, 2*nodes)
 	answering(t, lan)
 	reachable(t, routed)
 	reachable(t, lan)
@@ -264,6 +265,7 @@ func TestUnexplainedLossIsHeldBackUntilAdopted(t *testing.T) {
 		routed[i] = addresses(t, name, 1)[0]
 		announcedBy(t, routed[i], nodes)
 	}
+	established(t, 2*nodes)
 	before := updates(t)
 
 	lab(t, "kill", "apiserver/1")
