@@ -162,7 +162,7 @@ func newCluster(t testing.TB) *cluster {
 // front stands where the aggregation layer stands: between the controller and the API of pools.
 type front struct {
 	*httptest.Server
-	lost atomic.Bool
+	lost, deaf atomic.Bool
 }
 
 // newFront passes everything on until lost is set: then there are no pools, as with a store that lost its data.
@@ -179,6 +179,8 @@ func newFront(t testing.TB) *front {
 	f := &front{}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case f.deaf.Load() && strings.HasSuffix(r.URL.Path, "/ipaddresspools"):
+			w.WriteHeader(http.StatusServiceUnavailable)
 		case !f.lost.Load():
 			proxy.ServeHTTP(w, r)
 		case r.URL.Query().Get("watch") == "":
@@ -203,7 +205,14 @@ func newFront(t testing.TB) *front {
 }
 
 func (f *front) loseStore() { f.lost.Store(true); f.CloseClientConnections() }
-func (f *front) restore()   { f.lost.Store(false); f.CloseClientConnections() }
+
+// deafen lets lists and watches of pools fail, but not a request for one pool.
+func (f *front) deafen(deaf bool) {
+	f.deaf.Store(deaf)
+	f.CloseClientConnections()
+}
+
+func (f *front) restore() { f.lost.Store(false); f.CloseClientConnections() }
 
 // start runs a controller with the ServiceAccount that is shipped. stop ends it and waits.
 func (c *cluster) start() (ctl *Controller, stop func()) {

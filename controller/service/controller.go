@@ -176,6 +176,18 @@ func (c *Controller) process(ctx context.Context, key string) error {
 		c.mu.Unlock()
 		return nil
 	}
+	if pool := c.desk.unknownTo(svc); pool != "" {
+		c.mu.Unlock()
+		if err := c.confirmUnknown(ctx, pool); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		c.refreshPools()
+		if c.services[key] != svc {
+			c.mu.Unlock()
+			return nil // changed meanwhile, and queued again for that
+		}
+	}
 	out := c.desk.decide(svc)
 	c.note(key, out)
 	events := c.events

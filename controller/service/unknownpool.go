@@ -1,0 +1,43 @@
+package service
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// unknownTo returns the pool that the Service asks for where no such pool has been heard of, and the Service has not
+// been served in spite of that already; otherwise "".
+func (d *desk) unknownTo(svc *corev1.Service) string {
+	pool := annotation(svc, addressPool)
+	if pool == "" || svc.Spec.Type != corev1.ServiceTypeLoadBalancer || !d.ofOurClass(svc) || !d.ips.HasPools() || d.ips.HasPool(pool) {
+		return ""
+	}
+	if rec := d.records[keyOf(svc)]; rec != nil && rec.unknownPool == pool || rec == nil && svc.Annotations[unknownPool] == pool {
+		return ""
+	}
+	return pool
+}
+
+// confirmUnknown asks the server whether a pool that has not been heard of does not exist indeed. A Service that is
+// served from another pool stays there, so hearsay must not decide: the watch of pools may be a moment behind, or
+// just be finding its way back to a server that was away. An error says to try again.
+func (c *Controller) confirmUnknown(ctx context.Context, pool string) error {
+	if len(path.IsValidPathSegmentName(pool)) > 0 {
+		return nil // no object can have this name
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	err := c.Pools.Get().Namespace(c.Namespace).Resource("ipaddresspools").Name(pool).Do(ctx).Error()
+	switch {
+	case err == nil:
+		return fmt.Errorf("IPAddressPool %q exists, but was not heard of yet", pool)
+	case errors.IsNotFound(err) && !errors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse):
+		return nil
+	}
+	return fmt.Errorf("whether IPAddressPool %q exists: %w", pool, err) // also where the whole API is not found
+}
