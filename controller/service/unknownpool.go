@@ -6,7 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -27,7 +27,7 @@ func (d *desk) unknownTo(svc *corev1.Service) string {
 // served from another pool stays there, so hearsay must not decide: the watch of pools may be a moment behind, or
 // just be finding its way back to a server that was away. An error says to try again.
 func (c *Controller) confirmUnknown(ctx context.Context, pool string) error {
-	if len(path.IsValidPathSegmentName(pool)) > 0 {
+	if len(content.IsPathSegmentName(pool)) > 0 {
 		return nil // no object can have this name
 	}
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
