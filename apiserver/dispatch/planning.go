@@ -85,6 +85,7 @@ func (e *engine) plan(in *inputs, facts map[string]plan.NodeFacts) plan.Output {
 		Facts:             facts,
 		Decisions:         e.decisions,
 		LoadBalancerClass: e.class,
+		Superseding:       len(in.adoption.Supersedes) > 0,
 		Key:               e.key,
 	})
 	e.hub.metrics.planned.Observe(time.Since(began).Seconds())

@@ -15,6 +15,8 @@ type election struct {
 	connected bitset
 	stored    map[netip.Addr]Decision
 	holds     map[netip.Addr][]hold
+	// base is the term before the first.
+	base uint64
 }
 
 // hold is one node's word that it owns an address.
@@ -31,6 +33,9 @@ func newElection(in Input, nodes *nodeList) *election {
 	e := &election{
 		nodes: nodes, facts: make([]NodeFacts, len(nodes.list)), connected: newBitset(len(nodes.list)),
 		stored: in.Decisions, holds: map[netip.Addr][]hold{},
+	}
+	if in.Superseding {
+		e.base = 1
 	}
 	for name, f := range in.Facts {
 		if i, ok := nodes.index[name]; ok {

@@ -39,6 +39,20 @@ func TestElectionOrderIsMetalLBs(t *testing.T) {
 	}
 }
 
+// A store that replaced another does not know who owned what: a node it has not heard of may still answer.
+func TestTermsOfASupersedingStoreBeginAtTwo(t *testing.T) {
+	f := newFixture("node-a", "node-b", "node-c")
+	f.pool("p", "192.168.1.0/24")
+	f.l2("l2")
+	f.service("one", "192.168.1.240")
+	f.Superseding = true
+	addr := netip.MustParseAddr("192.168.1.240")
+	diff(t, "unheard of", Decision{Owner: "node-a", Term: 2}, Plan(f.Input).Decisions[addr])
+
+	f.Decisions = map[netip.Addr]Decision{addr: {Owner: "node-b", Term: 1}}
+	diff(t, "known", Decision{Owner: "node-b", Term: 1}, Plan(f.Input).Decisions[addr])
+}
+
 func TestFirstOwnerIsElected(t *testing.T) {
 	f := newFixture("node-a", "node-b", "node-c")
 	f.pool("p", "192.168.1.0/24", "1000::/64")

@@ -108,7 +108,7 @@ func (t *layer2Table) decide(g *group) {
 	for _, a := range g.addrs {
 		d, known := t.election.before(a)
 		if !known || d.Owner != owner {
-			d = Decision{Owner: owner, Term: d.Term + 1}
+			d = Decision{Owner: owner, Term: max(d.Term, t.election.base) + 1}
 		}
 		t.decisions[a] = d
 		t.give(g, a, d)

@@ -34,6 +34,10 @@ type Input struct {
 	Decisions map[netip.Addr]Decision
 	// LoadBalancerClass limits the Services to those of exactly this class; empty means those without one.
 	LoadBalancerClass string
+	// Superseding says that the store took the place of another one. Nodes that have not been heard yet may then hold
+	// addresses whose owners this store never knew, so that terms begin at 2: the first owner too asks on the segment
+	// before it answers.
+	Superseding bool
 	// Key makes the digests of items. Digests are shown and logged and cover session passwords, so that a plain
 	// hash would let anyone who sees one try passwords at leisure. It must therefore be hard to guess, and the same
 	// over restarts and replicas, for a different one makes every item look changed.
