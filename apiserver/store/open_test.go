@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/test/await"
 )
 
 // open opens a store on dir and closes it at the end of the test.
@@ -84,6 +86,10 @@ func TestDamagedDataDirectoryIsAClearError(t *testing.T) {
 				t.Fatal(err)
 			}
 			overwrite(t, filepath.Join(dir, damaged))
+			// etcd leaves a goroutine behind that lays out log files ahead of their use, until it finds no directory.
+			t.Cleanup(func() {
+				await.Success(t, "the data directory is gone", func() error { return os.RemoveAll(dir) })
+			})
 
 			_, err = Open(t.Context(), testOptions(dir))
 			if err == nil || !strings.Contains(err.Error(), "restore it from a backup") {
