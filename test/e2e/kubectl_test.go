@@ -187,3 +187,32 @@ func TestRefusedPatchesShowNoPassword(t *testing.T) {
 		t.Errorf("a password that is a number: %v, %s", err, out)
 	}
 }
+
+func TestWhatCannotChangeOrLiveElsewhereIsRefused(t *testing.T) {
+	// B13: graceful restart cannot be switched once it was said.
+	peer := object("v1beta2", "BGPPeer", "graceful", `{myASN: 64500, peerASN: 64999, peerAddress: 203.0.113.9, enableGracefulRestart: true}`)
+	apply(t, peer)
+	changed := strings.Replace(peer, "enableGracefulRestart: true", "enableGracefulRestart: false", 1)
+	elsewhere := strings.Replace(object("v1beta1", "IPAddressPool", "elsewhere", `{addresses: [203.0.113.16/28]}`),
+		"namespace: metallb-system", "namespace: default", 1)
+	cases := []struct {
+		name, manifest string
+		says           []string
+	}{
+		{"B13", changed, []string{"spec.enableGracefulRestart", "cannot be changed after creation"}},
+		{"namespace", elsewhere, []string{"metadata.namespace", "resource must be created in metallb-system namespace"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			out, err := tryKubectl(c.manifest, "apply", "-v=6", "-f", "-")
+			if err == nil {
+				t.Fatalf("accepted: %s", c.manifest)
+			}
+			for _, want := range append(c.says, "422") {
+				if !strings.Contains(out, want) {
+					t.Errorf("the refusal does not say %q:\n%s", want, out)
+				}
+			}
+		})
+	}
+}
