@@ -56,7 +56,7 @@ func newStorage(
 		ReturnDeletedObject:       true, // as for CRDs
 		TableConvertor:            tableConvertor{k.columns},
 	}
-	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: optsGetter}); err != nil {
+	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: optsGetter, AttrFunc: attributes}); err != nil {
 		return nil, nil, err
 	}
 	ofStatus := *store

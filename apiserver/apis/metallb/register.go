@@ -1,8 +1,6 @@
 package metallb
 
 import (
-	"fmt"
-
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -24,15 +22,6 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&Community{}, &CommunityList{},
 	)
 	return nil
-}
-
-// FieldLabel says what field selectors may name, in every version.
-func FieldLabel(label, value string) (string, string, error) {
-	switch label {
-	case "metadata.name", "metadata.namespace":
-		return label, value, nil
-	}
-	return "", "", fmt.Errorf("field label %q is not supported: only metadata.name and metadata.namespace are", label)
 }
 
 // Resource is the group's resource of that name, plural or singular.

@@ -38,5 +38,6 @@ func Install(scheme *runtime.Scheme) {
 	utilruntime.Must(metallb.AddToScheme(scheme))
 	utilruntime.Must(v1beta1.AddToScheme(scheme))
 	utilruntime.Must(v1beta2.AddToScheme(scheme))
+	utilruntime.Must(metallb.AddFieldLabels(scheme))
 	utilruntime.Must(scheme.SetVersionPriority(v1beta2.SchemeGroupVersion, v1beta1.SchemeGroupVersion))
 }

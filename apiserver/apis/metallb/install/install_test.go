@@ -2,6 +2,7 @@ package install
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -98,23 +99,33 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// TestFieldLabels: field selectors may name what each kind declares, in every version, and nothing else.
 func TestFieldLabels(t *testing.T) {
-	for _, gvk := range []schema.GroupVersionKind{
-		{Group: "metallb.io", Version: "v1beta1", Kind: "IPAddressPool"},
-		{Group: "metallb.io", Version: "v1beta1", Kind: "L2Advertisement"},
-		{Group: "metallb.io", Version: "v1beta1", Kind: "BGPAdvertisement"},
-		{Group: "metallb.io", Version: "v1beta2", Kind: "BGPPeer"},
-		{Group: "metallb.io", Version: "v1beta1", Kind: "BGPPeer"},
-		{Group: "metallb.io", Version: "v1beta1", Kind: "BFDProfile"},
-		{Group: "metallb.io", Version: "v1beta1", Kind: "Community"},
-	} {
-		for _, label := range []string{"metadata.name", "metadata.namespace"} {
-			if got, _, err := Scheme.ConvertFieldLabel(gvk, label, "x"); err != nil || got != label {
-				t.Errorf("%v: field label %s becomes %q, %v", gvk, label, got, err)
+	of := map[string][]string{
+		"IPAddressPool":    {"spec.autoAssign", "spec.avoidBuggyIPs"},
+		"L2Advertisement":  {},
+		"BGPAdvertisement": {"spec.localPref"},
+		"BGPPeer": {"spec.bfdProfile", "spec.dynamicASN", "spec.interface", "spec.myASN", "spec.passwordSecret.name", "spec.peerASN",
+			"spec.peerAddress", "spec.routerID", "spec.sourceAddress", "spec.vrf"},
+		"BFDProfile": {"spec.echoMode", "spec.passiveMode"},
+		"Community":  {},
+	}
+	for _, gv := range Scheme.PrioritizedVersionsForGroup(metallb.GroupName) {
+		for kind := range of {
+			gvk := gv.WithKind(kind)
+			if !Scheme.Recognizes(gvk) {
+				continue
 			}
-		}
-		if _, _, err := Scheme.ConvertFieldLabel(gvk, "spec.addresses", "x"); err == nil {
-			t.Errorf("%v: field label spec.addresses is accepted", gvk)
+			labels := append([]string{"metadata.name", "metadata.namespace"}, of[kind]...)
+			for _, label := range labels {
+				if got, value, err := Scheme.ConvertFieldLabel(gvk, label, "x"); err != nil || got != label || value != "x" {
+					t.Errorf("%v: %s=x becomes %s=%s, %v", gvk, label, got, value, err)
+				}
+			}
+			_, _, err := Scheme.ConvertFieldLabel(gvk, "spec.addresses", "x")
+			if want := `"spec.addresses" is not a field that ` + kind + " can be selected by: those are " + strings.Join(labels, ", "); err == nil || err.Error() != want {
+				t.Errorf("%v: field label spec.addresses: %v\nwant %s", gvk, err, want)
+			}
 		}
 	}
 }

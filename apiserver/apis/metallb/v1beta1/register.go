@@ -13,7 +13,7 @@ var SchemeGroupVersion = schema.GroupVersion{Group: metallb.GroupName, Version: 
 
 var (
 	// SchemeBuilder collects what AddToScheme registers; generated code adds defaults and conversions.
-	SchemeBuilder      = runtime.NewSchemeBuilder(addKnownTypes, addFieldLabels)
+	SchemeBuilder      = runtime.NewSchemeBuilder(addKnownTypes)
 	localSchemeBuilder = &SchemeBuilder
 	// AddToScheme registers the types, their defaults and their conversion to the internal types.
 	AddToScheme = SchemeBuilder.AddToScheme
@@ -33,15 +33,5 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&Community{}, &CommunityList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
-	return nil
-}
-
-// addFieldLabels declares what field selectors may name.
-func addFieldLabels(scheme *runtime.Scheme) error {
-	for _, kind := range []string{"IPAddressPool", "L2Advertisement", "BGPAdvertisement", "BGPPeer", "BFDProfile", "Community"} {
-		if err := scheme.AddFieldLabelConversionFunc(SchemeGroupVersion.WithKind(kind), metallb.FieldLabel); err != nil {
-			return err
-		}
-	}
 	return nil
 }

@@ -13,7 +13,7 @@ var SchemeGroupVersion = schema.GroupVersion{Group: metallb.GroupName, Version: 
 
 var (
 	// SchemeBuilder collects what AddToScheme registers; generated code adds defaults and conversions.
-	SchemeBuilder      = runtime.NewSchemeBuilder(addKnownTypes, addFieldLabels)
+	SchemeBuilder      = runtime.NewSchemeBuilder(addKnownTypes)
 	localSchemeBuilder = &SchemeBuilder
 	// AddToScheme registers the types, their defaults and their conversion to the internal types.
 	AddToScheme = SchemeBuilder.AddToScheme
@@ -29,9 +29,4 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil
-}
-
-// addFieldLabels declares what field selectors may name.
-func addFieldLabels(scheme *runtime.Scheme) error {
-	return scheme.AddFieldLabelConversionFunc(SchemeGroupVersion.WithKind("BGPPeer"), metallb.FieldLabel)
 }
