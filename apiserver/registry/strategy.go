@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/storage/names"
@@ -116,7 +117,11 @@ func (s statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Obj
 	s.parts.keepAll(obj, old)
 }
 
-func (s statusStrategy) ValidateUpdate(context.Context, runtime.Object, runtime.Object) field.ErrorList {
+// ValidateUpdate holds conditions to what a CRD's schema holds them to, whoever writes them.
+func (s statusStrategy) ValidateUpdate(_ context.Context, obj, _ runtime.Object) field.ErrorList {
+	if c, ok := obj.(metallb.Conditioned); ok {
+		return metav1validation.ValidateConditions(*c.StatusConditions(), field.NewPath("status", "conditions"))
+	}
 	return nil
 }
 

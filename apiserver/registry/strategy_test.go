@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/names"
@@ -56,7 +57,7 @@ func TestUpdateKeepsStatusAndCountsSpecs(t *testing.T) {
 	labelled := old.DeepCopy()
 	labelled.Labels, labelled.Status.AssignedIPv4 = map[string]string{"a": "b"}, 0
 	strategyOf().PrepareForUpdate(inNamespace(namespace), labelled, old)
-	if labelled.Generation != 3 || labelled.Status != old.Status || labelled.Labels["a"] != "b" {
+	if labelled.Generation != 3 || !apiequality.Semantic.DeepEqual(labelled.Status, old.Status) || labelled.Labels["a"] != "b" {
 		t.Errorf("after a change of labels: generation %d, status %+v, labels %v", labelled.Generation, labelled.Status, labelled.Labels)
 	}
 
@@ -156,4 +157,26 @@ func withSystemMeta(t *testing.T, p *metallb.IPAddressPool, ns string) context.C
 	t.Helper()
 	rest.FillObjectMetaSystemFields(p)
 	return inNamespace(ns)
+}
+
+func TestEveryKindHasConditions(t *testing.T) {
+	for _, k := range kinds {
+		obj, ok := k.newObject().(metallb.Conditioned)
+		if !ok {
+			t.Errorf("%s has no conditions", k.plural)
+			continue
+		}
+		*obj.StatusConditions() = []metav1.Condition{{Type: "Ready"}}
+		old := k.newObject()
+		s := strategyOf()
+		s.kind = k
+		errs := statusStrategy{s}.ValidateUpdate(t.Context(), obj, old)
+		if len(errs) != 3 { // status, lastTransitionTime and reason
+			t.Errorf("%s: a condition without a status: %v", k.plural, errs)
+		}
+		s.PrepareForUpdate(t.Context(), obj, old)
+		if len(*obj.StatusConditions()) != 0 {
+			t.Errorf("%s: a write of the spec changed the conditions", k.plural)
+		}
+	}
 }

@@ -114,11 +114,17 @@ func (c *Controller) poolStatuses() map[string]v1beta1.IPAddressPoolStatus {
 			AssignedIPv4: counts[ipam.IPv4].Assigned, AvailableIPv4: counts[ipam.IPv4].Available,
 			AssignedIPv6: counts[ipam.IPv6].Assigned, AvailableIPv6: counts[ipam.IPv6].Available,
 		}
-		if p.Status != want {
+		if !sameCounters(&p.Status, &want) {
 			due[name] = want
 		}
 	}
 	return due
+}
+
+// sameCounters leaves the conditions out: they are the apiserver's to write.
+func sameCounters(a, b *v1beta1.IPAddressPoolStatus) bool {
+	return a.AssignedIPv4 == b.AssignedIPv4 && a.AvailableIPv4 == b.AvailableIPv4 &&
+		a.AssignedIPv6 == b.AssignedIPv6 && a.AvailableIPv6 == b.AvailableIPv6
 }
 
 // poolCounts are the counters of all pools, for metrics.

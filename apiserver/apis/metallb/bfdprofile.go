@@ -28,8 +28,11 @@ type BFDProfileSpec struct {
 	MinimumTTL *int64
 }
 
-// BFDProfileStatus is empty, as in MetalLB.
-type BFDProfileStatus struct{}
+// BFDProfileStatus is what is observed of a BFDProfile.
+type BFDProfileStatus struct {
+	// Conditions are Ready, ReferencesResolved, and those of others.
+	Conditions []metav1.Condition
+}
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

@@ -35,8 +35,11 @@ type BGPAdvertisementSpec struct {
 	ServiceSelectors []metav1.LabelSelector
 }
 
-// BGPAdvertisementStatus is empty, as in MetalLB.
-type BGPAdvertisementStatus struct{}
+// BGPAdvertisementStatus is what is observed of a BGPAdvertisement.
+type BGPAdvertisementStatus struct {
+	// Conditions are Ready, ReferencesResolved, and those of others.
+	Conditions []metav1.Condition
+}
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

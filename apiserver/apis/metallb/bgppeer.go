@@ -56,8 +56,11 @@ type BGPPeerSpec struct {
 	DisableMP bool
 }
 
-// BGPPeerStatus is empty, as in MetalLB.
-type BGPPeerStatus struct{}
+// BGPPeerStatus is what is observed of a BGPPeer.
+type BGPPeerStatus struct {
+	// Conditions are Ready, ReferencesResolved, and those of others.
+	Conditions []metav1.Condition
+}
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

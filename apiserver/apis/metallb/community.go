@@ -27,8 +27,11 @@ type CommunityAlias struct {
 	Value string
 }
 
-// CommunityStatus is empty, as in MetalLB.
-type CommunityStatus struct{}
+// CommunityStatus is what is observed of a Community.
+type CommunityStatus struct {
+	// Conditions are Ready, ReferencesResolved, and those of others.
+	Conditions []metav1.Condition
+}
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

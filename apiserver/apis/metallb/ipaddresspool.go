@@ -35,12 +35,15 @@ type ServiceAllocation struct {
 	ServiceSelectors   []metav1.LabelSelector
 }
 
-// IPAddressPoolStatus counts the addresses of a pool. Counts saturate at the largest int64.
+// IPAddressPoolStatus is what is observed of a pool, first of all the number of its addresses. Counts saturate at the
+// largest int64.
 type IPAddressPoolStatus struct {
 	AssignedIPv4  int64
 	AssignedIPv6  int64
 	AvailableIPv4 int64
 	AvailableIPv6 int64
+	// Conditions are Ready, ReferencesResolved, and those of others.
+	Conditions []metav1.Condition
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

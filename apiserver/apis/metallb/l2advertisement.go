@@ -35,8 +35,11 @@ type PreferredNodeSelector struct {
 	Preference metav1.LabelSelector
 }
 
-// L2AdvertisementStatus is empty, as in MetalLB.
-type L2AdvertisementStatus struct{}
+// L2AdvertisementStatus is what is observed of a L2Advertisement.
+type L2AdvertisementStatus struct {
+	// Conditions are Ready, ReferencesResolved, and those of others.
+	Conditions []metav1.Condition
+}
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

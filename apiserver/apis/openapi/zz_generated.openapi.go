@@ -144,7 +144,7 @@ func schema_apiserver_apis_metallb_v1beta1_BFDProfile(ref common.ReferenceCallba
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is empty.",
+							Description: "status is what is observed of the profile.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1beta1.BFDProfileStatus{}.OpenAPIModelName()),
 						},
@@ -284,10 +284,38 @@ func schema_apiserver_apis_metallb_v1beta1_BFDProfileStatus(ref common.Reference
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "BFDProfileStatus is empty.",
+				Description: "BFDProfileStatus is what is observed of a BFDProfile.",
 				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions say how far the object is in effect: Ready, and ReferencesResolved. Written by the apiserver.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
 			},
 		},
+		Dependencies: []string{
+			v1.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -328,7 +356,7 @@ func schema_apiserver_apis_metallb_v1beta1_BGPAdvertisement(ref common.Reference
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is empty.",
+							Description: "status is what is observed of the advertisement.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1beta1.BGPAdvertisementStatus{}.OpenAPIModelName()),
 						},
@@ -557,10 +585,38 @@ func schema_apiserver_apis_metallb_v1beta1_BGPAdvertisementStatus(ref common.Ref
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "BGPAdvertisementStatus is empty.",
+				Description: "BGPAdvertisementStatus is what is observed of a BGPAdvertisement.",
 				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions say how far the object is in effect: Ready, and ReferencesResolved. Written by the apiserver.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
 			},
 		},
+		Dependencies: []string{
+			v1.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -601,7 +657,7 @@ func schema_apiserver_apis_metallb_v1beta1_BGPPeer(ref common.ReferenceCallback)
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is empty.",
+							Description: "status is what is observed of the peer.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1beta1.BGPPeerStatus{}.OpenAPIModelName()),
 						},
@@ -790,10 +846,38 @@ func schema_apiserver_apis_metallb_v1beta1_BGPPeerStatus(ref common.ReferenceCal
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "BGPPeerStatus is empty.",
+				Description: "BGPPeerStatus is what is observed of a BGPPeer.",
 				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions say how far the object is in effect: Ready, and ReferencesResolved. Written by the apiserver.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
 			},
 		},
+		Dependencies: []string{
+			v1.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -834,7 +918,7 @@ func schema_apiserver_apis_metallb_v1beta1_Community(ref common.ReferenceCallbac
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is empty.",
+							Description: "status is what is observed of the Community.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1beta1.CommunityStatus{}.OpenAPIModelName()),
 						},
@@ -963,10 +1047,38 @@ func schema_apiserver_apis_metallb_v1beta1_CommunityStatus(ref common.ReferenceC
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "CommunityStatus is empty.",
+				Description: "CommunityStatus is what is observed of a Community.",
 				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions say how far the object is in effect: Ready, and ReferencesResolved. Written by the apiserver.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
 			},
 		},
+		Dependencies: []string{
+			v1.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -1007,7 +1119,7 @@ func schema_apiserver_apis_metallb_v1beta1_IPAddressPool(ref common.ReferenceCal
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status counts the addresses of the pool. Written by the controller.",
+							Description: "status is what is observed of the pool: how many addresses it has, and conditions.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1beta1.IPAddressPoolStatus{}.OpenAPIModelName()),
 						},
@@ -1134,7 +1246,7 @@ func schema_apiserver_apis_metallb_v1beta1_IPAddressPoolStatus(ref common.Refere
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "IPAddressPoolStatus counts the addresses of a pool. Numbers stop at the largest 64-bit integer.",
+				Description: "IPAddressPoolStatus is what is observed of a pool. The controller counts its addresses; numbers stop at the largest 64-bit integer.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"assignedIPv4": {
@@ -1169,10 +1281,36 @@ func schema_apiserver_apis_metallb_v1beta1_IPAddressPoolStatus(ref common.Refere
 							Format:      "int64",
 						},
 					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions say how far the pool is in effect: Ready, and ReferencesResolved. Written by the apiserver.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
 				},
 				Required: []string{"assignedIPv4", "assignedIPv6", "availableIPv4", "availableIPv6"},
 			},
 		},
+		Dependencies: []string{
+			v1.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -1213,7 +1351,7 @@ func schema_apiserver_apis_metallb_v1beta1_L2Advertisement(ref common.ReferenceC
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is empty.",
+							Description: "status is what is observed of the advertisement.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1beta1.L2AdvertisementStatus{}.OpenAPIModelName()),
 						},
@@ -1412,10 +1550,38 @@ func schema_apiserver_apis_metallb_v1beta1_L2AdvertisementStatus(ref common.Refe
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "L2AdvertisementStatus is empty.",
+				Description: "L2AdvertisementStatus is what is observed of a L2Advertisement.",
 				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions say how far the object is in effect: Ready, and ReferencesResolved. Written by the apiserver.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
 			},
 		},
+		Dependencies: []string{
+			v1.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -1569,7 +1735,7 @@ func schema_apiserver_apis_metallb_v1beta2_BGPPeer(ref common.ReferenceCallback)
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is empty.",
+							Description: "status is what is observed of the peer.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1beta2.BGPPeerStatus{}.OpenAPIModelName()),
 						},
@@ -1826,10 +1992,38 @@ func schema_apiserver_apis_metallb_v1beta2_BGPPeerStatus(ref common.ReferenceCal
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "BGPPeerStatus is empty.",
+				Description: "BGPPeerStatus is what is observed of a BGPPeer.",
 				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions say how far the object is in effect: Ready, and ReferencesResolved. Written by the apiserver.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
 			},
 		},
+		Dependencies: []string{
+			v1.Condition{}.OpenAPIModelName()},
 	}
 }
 

@@ -17,7 +17,7 @@ type BFDProfile struct {
 	// spec is the desired state of the profile.
 	// +optional
 	Spec BFDProfileSpec `json:"spec,omitempty"`
-	// status is empty.
+	// status is what is observed of the profile.
 	// +optional
 	Status BFDProfileStatus `json:"status,omitempty,omitzero"`
 }
@@ -69,8 +69,16 @@ type BFDProfileSpec struct {
 	MinimumTTL *int64 `json:"minimumTtl,omitempty"`
 }
 
-// BFDProfileStatus is empty.
-type BFDProfileStatus struct{}
+// BFDProfileStatus is what is observed of a BFDProfile.
+type BFDProfileStatus struct {
+	// conditions say how far the object is in effect: Ready, and ReferencesResolved. Written by the apiserver.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+}
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

@@ -17,7 +17,7 @@ type BGPAdvertisement struct {
 	// spec is the desired state of the advertisement.
 	// +optional
 	Spec BGPAdvertisementSpec `json:"spec,omitempty"`
-	// status is empty.
+	// status is what is observed of the advertisement.
 	// +optional
 	Status BGPAdvertisementStatus `json:"status,omitempty,omitzero"`
 }
@@ -84,8 +84,16 @@ type BGPAdvertisementSpec struct {
 	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
 }
 
-// BGPAdvertisementStatus is empty.
-type BGPAdvertisementStatus struct{}
+// BGPAdvertisementStatus is what is observed of a BGPAdvertisement.
+type BGPAdvertisementStatus struct {
+	// conditions say how far the object is in effect: Ready, and ReferencesResolved. Written by the apiserver.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+}
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

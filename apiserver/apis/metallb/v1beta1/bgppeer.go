@@ -18,7 +18,7 @@ type BGPPeer struct {
 	// spec is the desired state of the peer.
 	// +optional
 	Spec BGPPeerSpec `json:"spec,omitempty"`
-	// status is empty.
+	// status is what is observed of the peer.
 	// +optional
 	Status BGPPeerStatus `json:"status,omitempty,omitzero"`
 }
@@ -88,8 +88,16 @@ type BGPPeerSpec struct {
 	EBGPMultiHop bool `json:"ebgpMultiHop,omitempty"`
 }
 
-// BGPPeerStatus is empty.
-type BGPPeerStatus struct{}
+// BGPPeerStatus is what is observed of a BGPPeer.
+type BGPPeerStatus struct {
+	// conditions say how far the object is in effect: Ready, and ReferencesResolved. Written by the apiserver.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+}
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

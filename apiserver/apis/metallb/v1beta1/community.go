@@ -16,7 +16,7 @@ type Community struct {
 	// spec holds the names.
 	// +optional
 	Spec CommunitySpec `json:"spec,omitempty"`
-	// status is empty.
+	// status is what is observed of the Community.
 	// +optional
 	Status CommunityStatus `json:"status,omitempty,omitzero"`
 }
@@ -42,8 +42,16 @@ type CommunityAlias struct {
 	Value string `json:"value,omitempty"`
 }
 
-// CommunityStatus is empty.
-type CommunityStatus struct{}
+// CommunityStatus is what is observed of a Community.
+type CommunityStatus struct {
+	// conditions say how far the object is in effect: Ready, and ReferencesResolved. Written by the apiserver.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+}
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

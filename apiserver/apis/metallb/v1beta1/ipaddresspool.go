@@ -16,7 +16,7 @@ type IPAddressPool struct {
 
 	// spec is the desired state of the pool.
 	Spec IPAddressPoolSpec `json:"spec"`
-	// status counts the addresses of the pool. Written by the controller.
+	// status is what is observed of the pool: how many addresses it has, and conditions.
 	// +optional
 	Status IPAddressPoolStatus `json:"status,omitempty,omitzero"`
 }
@@ -73,7 +73,8 @@ type ServiceAllocation struct {
 	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
 }
 
-// IPAddressPoolStatus counts the addresses of a pool. Numbers stop at the largest 64-bit integer.
+// IPAddressPoolStatus is what is observed of a pool. The controller counts its addresses; numbers stop at the largest
+// 64-bit integer.
 type IPAddressPoolStatus struct {
 	// assignedIPv4 is the number of IPv4 addresses in use, each counted once however many Services share it.
 	AssignedIPv4 int64 `json:"assignedIPv4"`
@@ -83,6 +84,14 @@ type IPAddressPoolStatus struct {
 	AvailableIPv4 int64 `json:"availableIPv4"`
 	// availableIPv6 is the number of IPv6 addresses not in use.
 	AvailableIPv6 int64 `json:"availableIPv6"`
+
+	// conditions say how far the pool is in effect: Ready, and ReferencesResolved. Written by the apiserver.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

@@ -17,7 +17,7 @@ type L2Advertisement struct {
 	// spec is the desired state of the advertisement.
 	// +optional
 	Spec L2AdvertisementSpec `json:"spec,omitempty"`
-	// status is empty.
+	// status is what is observed of the advertisement.
 	// +optional
 	Status L2AdvertisementStatus `json:"status,omitempty,omitzero"`
 }
@@ -71,8 +71,16 @@ type PreferredNodeSelector struct {
 	Preference metav1.LabelSelector `json:"preference"`
 }
 
-// L2AdvertisementStatus is empty.
-type L2AdvertisementStatus struct{}
+// L2AdvertisementStatus is what is observed of a L2Advertisement.
+type L2AdvertisementStatus struct {
+	// conditions say how far the object is in effect: Ready, and ReferencesResolved. Written by the apiserver.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+}
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

@@ -391,6 +391,7 @@ func Convert_metallb_BFDProfileSpec_To_v1beta1_BFDProfileSpec(in *metallb.BFDPro
 }
 
 func autoConvert_v1beta1_BFDProfileStatus_To_metallb_BFDProfileStatus(in *BFDProfileStatus, out *metallb.BFDProfileStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
 	return nil
 }
 
@@ -400,6 +401,7 @@ func Convert_v1beta1_BFDProfileStatus_To_metallb_BFDProfileStatus(in *BFDProfile
 }
 
 func autoConvert_metallb_BFDProfileStatus_To_v1beta1_BFDProfileStatus(in *metallb.BFDProfileStatus, out *BFDProfileStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
 	return nil
 }
 
@@ -499,6 +501,7 @@ func Convert_metallb_BGPAdvertisementSpec_To_v1beta1_BGPAdvertisementSpec(in *me
 }
 
 func autoConvert_v1beta1_BGPAdvertisementStatus_To_metallb_BGPAdvertisementStatus(in *BGPAdvertisementStatus, out *metallb.BGPAdvertisementStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
 	return nil
 }
 
@@ -508,6 +511,7 @@ func Convert_v1beta1_BGPAdvertisementStatus_To_metallb_BGPAdvertisementStatus(in
 }
 
 func autoConvert_metallb_BGPAdvertisementStatus_To_v1beta1_BGPAdvertisementStatus(in *metallb.BGPAdvertisementStatus, out *BGPAdvertisementStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
 	return nil
 }
 
@@ -630,6 +634,7 @@ func autoConvert_metallb_BGPPeerSpec_To_v1beta1_BGPPeerSpec(in *metallb.BGPPeerS
 }
 
 func autoConvert_v1beta1_BGPPeerStatus_To_metallb_BGPPeerStatus(in *BGPPeerStatus, out *metallb.BGPPeerStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
 	return nil
 }
 
@@ -639,6 +644,7 @@ func Convert_v1beta1_BGPPeerStatus_To_metallb_BGPPeerStatus(in *BGPPeerStatus, o
 }
 
 func autoConvert_metallb_BGPPeerStatus_To_v1beta1_BGPPeerStatus(in *metallb.BGPPeerStatus, out *BGPPeerStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
 	return nil
 }
 
@@ -744,6 +750,7 @@ func Convert_metallb_CommunitySpec_To_v1beta1_CommunitySpec(in *metallb.Communit
 }
 
 func autoConvert_v1beta1_CommunityStatus_To_metallb_CommunityStatus(in *CommunityStatus, out *metallb.CommunityStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
 	return nil
 }
 
@@ -753,6 +760,7 @@ func Convert_v1beta1_CommunityStatus_To_metallb_CommunityStatus(in *CommunitySta
 }
 
 func autoConvert_metallb_CommunityStatus_To_v1beta1_CommunityStatus(in *metallb.CommunityStatus, out *CommunityStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
 	return nil
 }
 
@@ -846,6 +854,7 @@ func autoConvert_v1beta1_IPAddressPoolStatus_To_metallb_IPAddressPoolStatus(in *
 	out.AssignedIPv6 = in.AssignedIPv6
 	out.AvailableIPv4 = in.AvailableIPv4
 	out.AvailableIPv6 = in.AvailableIPv6
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
 	return nil
 }
 
@@ -859,6 +868,7 @@ func autoConvert_metallb_IPAddressPoolStatus_To_v1beta1_IPAddressPoolStatus(in *
 	out.AssignedIPv6 = in.AssignedIPv6
 	out.AvailableIPv4 = in.AvailableIPv4
 	out.AvailableIPv6 = in.AvailableIPv6
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
 	return nil
 }
 
@@ -952,6 +962,7 @@ func Convert_metallb_L2AdvertisementSpec_To_v1beta1_L2AdvertisementSpec(in *meta
 }
 
 func autoConvert_v1beta1_L2AdvertisementStatus_To_metallb_L2AdvertisementStatus(in *L2AdvertisementStatus, out *metallb.L2AdvertisementStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
 	return nil
 }
 
@@ -961,6 +972,7 @@ func Convert_v1beta1_L2AdvertisementStatus_To_metallb_L2AdvertisementStatus(in *
 }
 
 func autoConvert_metallb_L2AdvertisementStatus_To_v1beta1_L2AdvertisementStatus(in *metallb.L2AdvertisementStatus, out *L2AdvertisementStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
 	return nil
 }
 

@@ -218,6 +218,7 @@ func Convert_metallb_BGPPeerSpec_To_v1beta2_BGPPeerSpec(in *metallb.BGPPeerSpec,
 }
 
 func autoConvert_v1beta2_BGPPeerStatus_To_metallb_BGPPeerStatus(in *BGPPeerStatus, out *metallb.BGPPeerStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]metav1.Condition)(unsafe.Pointer(&in.Conditions))
 	return nil
 }
 
@@ -227,6 +228,7 @@ func Convert_v1beta2_BGPPeerStatus_To_metallb_BGPPeerStatus(in *BGPPeerStatus, o
 }
 
 func autoConvert_metallb_BGPPeerStatus_To_v1beta2_BGPPeerStatus(in *metallb.BGPPeerStatus, out *BGPPeerStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]metav1.Condition)(unsafe.Pointer(&in.Conditions))
 	return nil
 }
 
