@@ -11,7 +11,7 @@ import (
 )
 
 // kinds are the stored kinds. Columns are those of MetalLB's CRDs.
-var kinds = []kind{ipAddressPools, l2Advertisements, bgpAdvertisements, bgpPeers, bfdProfiles, communities}
+var kinds = []kind{ipAddressPools, l2Advertisements, bgpAdvertisements, bgpPeers, bfdProfiles, communities, ipReservations}
 
 var ipAddressPools = kind{
 	plural: "ipaddresspools", singular: "ipaddresspool", shortNames: []string{"ipp"}, versions: []string{"v1beta1"},
@@ -122,5 +122,26 @@ var communities = kind{
 	columns: []column{
 		{"Age", "date", 0, metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
 			cell(func(c *metallb.Community) any { return table.ConvertToHumanReadableDateType(c.CreationTimestamp) })},
+	},
+}
+
+var ipReservations = kind{
+	plural: "ipreservations", singular: "ipreservation", shortNames: []string{"ipr"}, versions: []string{"v1beta1"},
+	newObject: func() runtime.Object { return &metallb.IPReservation{} },
+	newList:   func() runtime.Object { return &metallb.IPReservationList{} },
+	parts: partsOf(func(r *metallb.IPReservation) (*metallb.IPReservationSpec, *metallb.IPReservationStatus) {
+		return &r.Spec, &r.Status
+	}),
+	columns: []column{
+		{"Addresses", "string", 0, "CIDRs, ranges and addresses that are reserved.",
+			cell(func(r *metallb.IPReservation) any { return listCell(r.Spec.Addresses) })},
+		{"Namespace", "string", 0, "Namespace that they are for; nobody gets them without one.",
+			cell(func(r *metallb.IPReservation) any { return textCell(r.Spec.Namespace) })},
+		{"Service", "string", 0, "Service that they are for; any of the namespace without one.",
+			cell(func(r *metallb.IPReservation) any { return textCell(r.Spec.Service) })},
+		{"Reason", "string", 10, "What the reservation is for.",
+			cell(func(r *metallb.IPReservation) any { return textCell(r.Spec.Reason) })},
+		{"Age", "date", 0, metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
+			cell(func(r *metallb.IPReservation) any { return table.ConvertToHumanReadableDateType(r.CreationTimestamp) })},
 	},
 }

@@ -73,6 +73,7 @@ func TestNew(t *testing.T) {
 		"v1beta1 bgppeers":                 {[]string{"bgpp"}, ingot, "bgppeer", "metallb.io/v1beta1.status metallb.io/v1beta2.status"},
 		"v1beta1 bfdprofiles":              {[]string{"bfdp"}, ingot, "bfdprofile", "metallb.io/v1beta1.status"},
 		"v1beta1 communities":              {nil, ingot, "community", "metallb.io/v1beta1.status"},
+		"v1beta1 ipreservations":           {[]string{"ipr"}, ingot, "ipreservation", "metallb.io/v1beta1.status"},
 		"v1beta1 ipaddresspools/status":    {Reset: "metallb.io/v1beta1.spec"},
 		"v1beta1 l2advertisements/status":  {Reset: "metallb.io/v1beta1.spec"},
 		"v1beta1 bgpadvertisements/status": {Reset: "metallb.io/v1beta1.spec"},
@@ -80,6 +81,7 @@ func TestNew(t *testing.T) {
 		"v1beta1 bgppeers/status":          {Reset: "metallb.io/v1beta1.spec metallb.io/v1beta2.spec"},
 		"v1beta1 bfdprofiles/status":       {Reset: "metallb.io/v1beta1.spec"},
 		"v1beta1 communities/status":       {Reset: "metallb.io/v1beta1.spec"},
+		"v1beta1 ipreservations/status":    {Reset: "metallb.io/v1beta1.spec"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("served (-want +got):\n%s", diff)
@@ -119,6 +121,13 @@ func TestTables(t *testing.T) {
 			[]any{"fast", true, int64(50), nil, int64(5)}},
 		{communities, &metallb.Community{ObjectMeta: metav1.ObjectMeta{Name: "isp"}},
 			[]string{"Name", "Age"}, []any{"isp", "<unknown>"}},
+		{ipReservations, &metallb.IPReservation{ObjectMeta: metav1.ObjectMeta{Name: "shop"}, Spec: metallb.IPReservationSpec{
+			Addresses: []string{"10.0.0.7", "10.0.1.0/28"}, Namespace: "shop", Service: "web", Reason: "in DNS"}},
+			[]string{"Name", "Addresses", "Namespace", "Service", "Reason*", "Age"},
+			[]any{"shop", `["10.0.0.7","10.0.1.0/28"]`, "shop", "web", "in DNS", "<unknown>"}},
+		{ipReservations, &metallb.IPReservation{ObjectMeta: metav1.ObjectMeta{Name: "router"}, Spec: metallb.IPReservationSpec{Addresses: []string{"10.0.0.1"}}},
+			[]string{"Name", "Addresses", "Namespace", "Service", "Reason*", "Age"},
+			[]any{"router", `["10.0.0.1"]`, nil, nil, nil, "<unknown>"}},
 	}
 	for _, tt := range tests {
 		got, err := tableConvertor{tt.kind.columns}.ConvertToTable(context.Background(), tt.obj, nil)

@@ -17,7 +17,8 @@ type index struct {
 	pools          []*pool
 	advertisements []*advertisement
 	// ranges are those of all pools.
-	ranges disjoint
+	ranges       disjoint
+	reservations []*reservation
 }
 
 // pool is an IPAddressPool with its ranges. Items that are wrong are missing.
@@ -115,6 +116,7 @@ func (ix *index) next(c *metallb.Configuration) *index {
 	pools := derive(ix.config.IPAddressPools, ix.pools, c.IPAddressPools, indexPool)
 	made.pools = pools.all
 	made.advertisements = derive(ix.config.BGPAdvertisements, ix.advertisements, c.BGPAdvertisements, indexAdvertisement).all
+	made.reservations = derive(ix.config.IPReservations, ix.reservations, c.IPReservations, indexReservation).all
 	var gone, come []*member
 	for _, p := range pools.gone {
 		gone = append(gone, p.members...)

@@ -23,7 +23,9 @@ func checkPool(ix *index, obj, old *metallb.IPAddressPool, nodes []Node, spec *f
 			errs = append(errs, unique(to.Namespaces, "in namespaces field", at.Child("namespaces"))...)
 			errs = append(errs, checkSelectors(to.NamespaceSelectors, at, "namespaceSelectors")...)
 			errs = append(errs, checkSelectors(to.ServiceSelectors, at, "serviceSelectors")...)
+			errs = append(errs, checkCooldown(to.Cooldown, at.Child("cooldown"))...)
 		}
+		errs = append(errs, checkQuota(obj.Spec.Quota, spec.Child("quota"))...)
 	}
 	if len(errs) == 0 && (old == nil || !slices.Equal(old.Spec.Addresses, obj.Spec.Addresses) ||
 		!apiequality.Semantic.DeepEqual(old.Labels, obj.Labels)) {

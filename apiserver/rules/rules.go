@@ -3,7 +3,7 @@
 // it earlier, on a configuration that may be old, for dry-run and for friendly errors.
 //
 // Rules are numbered as in MetalLB's validation: P for pools, A and L for advertisements, B for peers, X for rules
-// that span objects.
+// that span objects. Those of the kinds and fields that are ours have no number.
 package rules
 
 import (
@@ -99,6 +99,12 @@ func (ix *index) check(ch Change) (errs field.ErrorList, warnings []string) {
 		old, _ := ch.Old.(*metallb.Community)
 		errs, warnings = checkAliases(ix.config, obj, spec)
 		return errs, append(warnings, withdrawnAliases(ix.config, obj, old)...)
+	case *metallb.IPReservation:
+		old, _ := ch.Old.(*metallb.IPReservation)
+		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
+			return checkReservation(ix, obj, spec)
+		}
+		return nil, nil
 	}
 	return field.ErrorList{field.InternalError(nil, fmt.Errorf("no rules for %s of type %T", ch.Resource, ch.New))}, nil
 }

@@ -141,6 +141,8 @@ func newView(revision int64, entries []entry) *view {
 			c.BFDProfiles = append(c.BFDProfiles, o)
 		case *metallb.Community:
 			c.Communities = append(c.Communities, o)
+		case *metallb.IPReservation:
+			c.IPReservations = append(c.IPReservations, o)
 		}
 	}
 	return &view{revision: revision, entries: entries, config: c}

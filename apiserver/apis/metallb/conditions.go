@@ -32,3 +32,6 @@ func (p *BFDProfile) StatusConditions() *[]metav1.Condition { return &p.Status.C
 
 // StatusConditions implements Conditioned.
 func (c *Community) StatusConditions() *[]metav1.Condition { return &c.Status.Conditions }
+
+// StatusConditions implements Conditioned.
+func (r *IPReservation) StatusConditions() *[]metav1.Condition { return &r.Status.Conditions }

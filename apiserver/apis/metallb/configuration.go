@@ -11,4 +11,5 @@ type Configuration struct {
 	BGPPeers          []*BGPPeer
 	BFDProfiles       []*BFDProfile
 	Communities       []*Community
+	IPReservations    []*IPReservation
 }

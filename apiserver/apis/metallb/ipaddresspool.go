@@ -24,6 +24,22 @@ type IPAddressPoolSpec struct {
 	AvoidBuggyIPs bool
 	// AllocateTo pins the pool to namespaces and Services; serviceAllocation on the wire.
 	AllocateTo *ServiceAllocation
+	// Quota limits what a namespace may hold of the pool; nil for no limit. It is ours.
+	Quota *Quota
+}
+
+// Quota limits the addresses of a pool that the Services of one namespace may hold.
+type Quota struct {
+	// PerNamespace is the limit of every namespace without one of its own; nil for no limit.
+	PerNamespace *int64
+	// Namespaces are those with a limit of their own.
+	Namespaces []NamespaceQuota
+}
+
+// NamespaceQuota is the limit of one namespace.
+type NamespaceQuota struct {
+	Name  string
+	Limit int64
 }
 
 // ServiceAllocation restricts and orders a pool's use.
@@ -33,6 +49,15 @@ type ServiceAllocation struct {
 	Namespaces         []string
 	NamespaceSelectors []metav1.LabelSelector
 	ServiceSelectors   []metav1.LabelSelector
+	// Cooldown is how long a released address rests before another Service gets it; nil for not at all. It is ours,
+	// and alone it pins nothing: see Pins.
+	Cooldown *Duration
+}
+
+// Pins reports whether the pool is pinned: a serviceAllocation that says nothing but how long addresses rest leaves it
+// open to everybody.
+func (s *ServiceAllocation) Pins() bool {
+	return s != nil && (s.Cooldown == nil || s.Priority != 0 || len(s.Namespaces)+len(s.NamespaceSelectors)+len(s.ServiceSelectors) > 0)
 }
 
 // IPAddressPoolStatus is what is observed of a pool, first of all the number of its addresses. Counts saturate at the

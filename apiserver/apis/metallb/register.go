@@ -20,6 +20,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&BGPPeer{}, &BGPPeerList{},
 		&BFDProfile{}, &BFDProfileList{},
 		&Community{}, &CommunityList{},
+		&IPReservation{}, &IPReservationList{},
 	)
 	return nil
 }

@@ -57,6 +57,11 @@ func (p *BFDProfile) SelectableFields() fields.Set {
 	}
 }
 
+// SelectableFields implements Selectable.
+func (r *IPReservation) SelectableFields() fields.Set {
+	return fields.Set{"spec.namespace": r.Spec.Namespace, "spec.service": r.Spec.Service}
+}
+
 func flag(b *bool) string {
 	if b == nil {
 		return ""

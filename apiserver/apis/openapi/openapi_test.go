@@ -28,7 +28,8 @@ func models(t *testing.T) map[string]*spec.Schema {
 	},
 		v1beta1.IPAddressPool{}.OpenAPIModelName(), v1beta1.L2Advertisement{}.OpenAPIModelName(),
 		v1beta1.BGPAdvertisement{}.OpenAPIModelName(), v1beta2.BGPPeer{}.OpenAPIModelName(),
-		v1beta1.BGPPeer{}.OpenAPIModelName(), v1beta1.BFDProfile{}.OpenAPIModelName(), v1beta1.Community{}.OpenAPIModelName())
+		v1beta1.BGPPeer{}.OpenAPIModelName(), v1beta1.BFDProfile{}.OpenAPIModelName(), v1beta1.Community{}.OpenAPIModelName(),
+		v1beta1.IPReservation{}.OpenAPIModelName())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,11 +39,17 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.IPAddressPoolList{}.OpenAPIModelName():      schema_apiserver_apis_metallb_v1beta1_IPAddressPoolList(ref),
 		v1beta1.IPAddressPoolSpec{}.OpenAPIModelName():      schema_apiserver_apis_metallb_v1beta1_IPAddressPoolSpec(ref),
 		v1beta1.IPAddressPoolStatus{}.OpenAPIModelName():    schema_apiserver_apis_metallb_v1beta1_IPAddressPoolStatus(ref),
+		v1beta1.IPReservation{}.OpenAPIModelName():          schema_apiserver_apis_metallb_v1beta1_IPReservation(ref),
+		v1beta1.IPReservationList{}.OpenAPIModelName():      schema_apiserver_apis_metallb_v1beta1_IPReservationList(ref),
+		v1beta1.IPReservationSpec{}.OpenAPIModelName():      schema_apiserver_apis_metallb_v1beta1_IPReservationSpec(ref),
+		v1beta1.IPReservationStatus{}.OpenAPIModelName():    schema_apiserver_apis_metallb_v1beta1_IPReservationStatus(ref),
 		v1beta1.L2Advertisement{}.OpenAPIModelName():        schema_apiserver_apis_metallb_v1beta1_L2Advertisement(ref),
 		v1beta1.L2AdvertisementList{}.OpenAPIModelName():    schema_apiserver_apis_metallb_v1beta1_L2AdvertisementList(ref),
 		v1beta1.L2AdvertisementSpec{}.OpenAPIModelName():    schema_apiserver_apis_metallb_v1beta1_L2AdvertisementSpec(ref),
 		v1beta1.L2AdvertisementStatus{}.OpenAPIModelName():  schema_apiserver_apis_metallb_v1beta1_L2AdvertisementStatus(ref),
+		v1beta1.NamespaceQuota{}.OpenAPIModelName():         schema_apiserver_apis_metallb_v1beta1_NamespaceQuota(ref),
 		v1beta1.PreferredNodeSelector{}.OpenAPIModelName():  schema_apiserver_apis_metallb_v1beta1_PreferredNodeSelector(ref),
+		v1beta1.Quota{}.OpenAPIModelName():                  schema_apiserver_apis_metallb_v1beta1_Quota(ref),
 		v1beta1.ServiceAllocation{}.OpenAPIModelName():      schema_apiserver_apis_metallb_v1beta1_ServiceAllocation(ref),
 		v1beta2.BGPPeer{}.OpenAPIModelName():                schema_apiserver_apis_metallb_v1beta2_BGPPeer(ref),
 		v1beta2.BGPPeerList{}.OpenAPIModelName():            schema_apiserver_apis_metallb_v1beta2_BGPPeerList(ref),
@@ -1229,8 +1235,14 @@ func schema_apiserver_apis_metallb_v1beta1_IPAddressPoolSpec(ref common.Referenc
 					},
 					"serviceAllocation": {
 						SchemaProps: spec.SchemaProps{
-							Description: "serviceAllocation pins the pool to namespaces and Services and orders pinned pools. A Service that a pinned pool matches tries pinned pools before others. If it is given without any restriction, the pool is pinned to every Service.",
+							Description: "serviceAllocation pins the pool to namespaces and Services and orders pinned pools. A Service that a pinned pool matches tries pinned pools before others. If it is given without any restriction, the pool is pinned to every Service. If it holds nothing but cooldown, the pool is not pinned.",
 							Ref:         ref(v1beta1.ServiceAllocation{}.OpenAPIModelName()),
+						},
+					},
+					"quota": {
+						SchemaProps: spec.SchemaProps{
+							Description: "quota limits how many addresses of this pool the Services of one namespace may hold. MetalLB has no such field. Lowering it takes no address away.",
+							Ref:         ref(v1beta1.Quota{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -1238,7 +1250,7 @@ func schema_apiserver_apis_metallb_v1beta1_IPAddressPoolSpec(ref common.Referenc
 			},
 		},
 		Dependencies: []string{
-			v1beta1.ServiceAllocation{}.OpenAPIModelName()},
+			v1beta1.Quota{}.OpenAPIModelName(), v1beta1.ServiceAllocation{}.OpenAPIModelName()},
 	}
 }
 
@@ -1307,6 +1319,202 @@ func schema_apiserver_apis_metallb_v1beta1_IPAddressPoolStatus(ref common.Refere
 					},
 				},
 				Required: []string{"assignedIPv4", "assignedIPv6", "availableIPv4", "availableIPv6"},
+			},
+		},
+		Dependencies: []string{
+			v1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_IPReservation(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "IPReservation holds addresses for one Service, for the Services of one namespace, or for nobody, so that no other Service gets them, automatically or by asking. A Service prefers an address that is reserved for it, then one for its namespace, to others of the same pool. An address that a Service holds when it becomes reserved for another stays with that Service until it releases it. MetalLB has no such kind.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is the desired state of the reservation.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.IPReservationSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is what is observed of the reservation.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.IPReservationStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.IPReservationSpec{}.OpenAPIModelName(), v1beta1.IPReservationStatus{}.OpenAPIModelName(), v1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_IPReservationList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "IPReservationList is a list of IPReservations.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the reservations.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.IPReservation{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.IPReservation{}.OpenAPIModelName(), v1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_IPReservationSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "IPReservationSpec is the desired state of an IPReservation.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"addresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "addresses are the addresses that are reserved, each entry a single address (\"192.168.10.7\"), a CIDR (\"192.168.10.0/28\", \"2001:db8::/120\") or an inclusive range (\"192.168.9.1-192.168.9.5\"). No two reservations may share an address. Addresses that no IPAddressPool has are of no effect.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace is the name of the namespace whose Services may have the addresses. If unset, nobody gets them.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"service": {
+						SchemaProps: spec.SchemaProps{
+							Description: "service is the name of the one Service of namespace that may have the addresses. If unset, every Service of the namespace may. The Service need not exist yet.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason says what the reservation is for, for people to read. It is told to those who ask for the addresses and may not have them.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"addresses"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_IPReservationStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "IPReservationStatus is what is observed of an IPReservation.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions say how far the object is in effect: Ready, and ReferencesResolved. Written by the apiserver.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
 			},
 		},
 		Dependencies: []string{
@@ -1585,6 +1793,37 @@ func schema_apiserver_apis_metallb_v1beta1_L2AdvertisementStatus(ref common.Refe
 	}
 }
 
+func schema_apiserver_apis_metallb_v1beta1_NamespaceQuota(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "NamespaceQuota is the limit of one namespace.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the namespace.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"limit": {
+						SchemaProps: spec.SchemaProps{
+							Description: "limit is the number of addresses that the namespace's Services may hold, 0 for none.",
+							Default:     0,
+							Minimum:     ptr.To[float64](0),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"name", "limit"},
+			},
+		},
+	}
+}
+
 func schema_apiserver_apis_metallb_v1beta1_PreferredNodeSelector(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -1615,6 +1854,51 @@ func schema_apiserver_apis_metallb_v1beta1_PreferredNodeSelector(ref common.Refe
 		},
 		Dependencies: []string{
 			v1.LabelSelector{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_Quota(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Quota limits the addresses of an IPAddressPool that the Services of one namespace may hold. Each address counts once, however many Services of the namespace share it; IPv4 and IPv6 addresses count alike.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"perNamespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "perNamespace is the limit of every namespace that namespaces does not list. If unset, those have no limit; 0 lets them have none of the addresses.",
+							Minimum:     ptr.To[float64](0),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"namespaces": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "namespaces are the namespaces with a limit of their own, each listed once.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.NamespaceQuota{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.NamespaceQuota{}.OpenAPIModelName()},
 	}
 }
 
@@ -1688,6 +1972,13 @@ func schema_apiserver_apis_metallb_v1beta1_ServiceAllocation(ref common.Referenc
 									},
 								},
 							},
+						},
+					},
+					"cooldown": {
+						SchemaProps: spec.SchemaProps{
+							Description: "cooldown is how long an address rests after a Service has released it before another Service gets it, for example \"5m\"; the Service that had it, or one of the same namespace and name, may have it back at any time. If unset, addresses do not rest. MetalLB has no such field. Alone it pins the pool to nobody.",
+							Type:        []string{"string"},
+							Format:      "",
 						},
 					},
 				},

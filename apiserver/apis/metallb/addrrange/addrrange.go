@@ -40,6 +40,14 @@ func Parse(s string) (Range, error) {
 	return r, nil
 }
 
+// ParseAny is Parse that takes a bare address too.
+func ParseAny(s string) (Range, error) {
+	if a, err := parseAddr(s); err == nil {
+		return New(a, a)
+	}
+	return Parse(s)
+}
+
 func parseCIDR(s string) (Range, error) {
 	p, err := netip.ParsePrefix(s)
 	if err != nil {

@@ -45,6 +45,17 @@ func TestStored(t *testing.T) {
 			`{"apiVersion":"metallb.io/v1beta1","kind":"Community","metadata":{"name":"a"},"spec":{"communities":[{"name":"x","value":"1:2"}]}}`,
 			`{"apiVersion":"metallb.io/v1beta1","kind":"Community","metadata":{"name":"a"},"spec":{"communities":[{"name":"x","value":"1:2"}]}}`,
 		},
+		{
+			`{"apiVersion":"metallb.io/v1beta1","kind":"IPReservation","metadata":{"name":"a"},"spec":{"addresses":["10.0.0.1"]}}`,
+			`{"apiVersion":"metallb.io/v1beta1","kind":"IPReservation","metadata":{"name":"a"},"spec":{"addresses":["10.0.0.1"]}}`,
+		},
+		{ // so do the fields of pools that are ours
+			`{"apiVersion":"metallb.io/v1beta1","kind":"IPAddressPool","metadata":{"name":"a"},"spec":{"addresses":["10.0.0.0/24"],
+			  "serviceAllocation":{"cooldown":"0s"},"quota":{"perNamespace":0,"namespaces":[{"name":"b","limit":0}]}}}`,
+			`{"apiVersion":"metallb.io/v1beta1","kind":"IPAddressPool","metadata":{"name":"a"},
+			  "spec":{"addresses":["10.0.0.0/24"],"autoAssign":true,"avoidBuggyIPs":false,
+			  "serviceAllocation":{"cooldown":"0s"},"quota":{"perNamespace":0,"namespaces":[{"name":"b","limit":0}]}}}`,
+		},
 		{ // durations stay as they are written, for those who compare with the manifest
 			`{"apiVersion":"metallb.io/v1beta2","kind":"BGPPeer","metadata":{"name":"a"},
 			  "spec":{"myASN":64512,"holdTime":"90s","keepaliveTime":"30000ms","connectTime":"0.1h"}}`,
@@ -107,8 +118,9 @@ func TestFieldLabels(t *testing.T) {
 		"BGPAdvertisement": {"spec.localPref"},
 		"BGPPeer": {"spec.bfdProfile", "spec.dynamicASN", "spec.interface", "spec.myASN", "spec.passwordSecret.name", "spec.peerASN",
 			"spec.peerAddress", "spec.routerID", "spec.sourceAddress", "spec.vrf"},
-		"BFDProfile": {"spec.echoMode", "spec.passiveMode"},
-		"Community":  {},
+		"BFDProfile":    {"spec.echoMode", "spec.passiveMode"},
+		"Community":     {},
+		"IPReservation": {"spec.namespace", "spec.service"},
 	}
 	for _, gv := range Scheme.PrioritizedVersionsForGroup(metallb.GroupName) {
 		for kind := range of {

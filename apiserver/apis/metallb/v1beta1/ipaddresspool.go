@@ -45,9 +45,40 @@ type IPAddressPoolSpec struct {
 
 	// serviceAllocation pins the pool to namespaces and Services and orders pinned pools. A Service that a pinned
 	// pool matches tries pinned pools before others. If it is given without any restriction, the pool is pinned
-	// to every Service.
+	// to every Service. If it holds nothing but cooldown, the pool is not pinned.
 	// +optional
 	AllocateTo *ServiceAllocation `json:"serviceAllocation,omitempty"`
+
+	// quota limits how many addresses of this pool the Services of one namespace may hold. MetalLB has no such
+	// field. Lowering it takes no address away.
+	// +optional
+	Quota *Quota `json:"quota,omitempty"`
+}
+
+// Quota limits the addresses of an IPAddressPool that the Services of one namespace may hold. Each address counts
+// once, however many Services of the namespace share it; IPv4 and IPv6 addresses count alike.
+type Quota struct {
+	// perNamespace is the limit of every namespace that namespaces does not list. If unset, those have no limit; 0
+	// lets them have none of the addresses.
+	// +optional
+	// +k8s:validation:minimum=0
+	PerNamespace *int64 `json:"perNamespace,omitempty"`
+
+	// namespaces are the namespaces with a limit of their own, each listed once.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	Namespaces []NamespaceQuota `json:"namespaces,omitempty"`
+}
+
+// NamespaceQuota is the limit of one namespace.
+type NamespaceQuota struct {
+	// name is the name of the namespace.
+	Name string `json:"name"`
+
+	// limit is the number of addresses that the namespace's Services may hold, 0 for none.
+	// +k8s:validation:minimum=0
+	Limit int64 `json:"limit"`
 }
 
 // ServiceAllocation pins an IPAddressPool. The namespace restriction (namespaces and namespaceSelectors together)
@@ -71,6 +102,12 @@ type ServiceAllocation struct {
 	// +optional
 	// +listType=atomic
 	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+
+	// cooldown is how long an address rests after a Service has released it before another Service gets it, for
+	// example "5m"; the Service that had it, or one of the same namespace and name, may have it back at any time. If
+	// unset, addresses do not rest. MetalLB has no such field. Alone it pins the pool to nobody.
+	// +optional
+	Cooldown *Duration `json:"cooldown,omitempty"`
 }
 
 // IPAddressPoolStatus is what is observed of a pool. The controller counts its addresses; numbers stop at the largest

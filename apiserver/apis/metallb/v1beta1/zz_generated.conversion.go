@@ -211,6 +211,46 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*IPReservation)(nil), (*metallb.IPReservation)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_IPReservation_To_metallb_IPReservation(a.(*IPReservation), b.(*metallb.IPReservation), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.IPReservation)(nil), (*IPReservation)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_IPReservation_To_v1beta1_IPReservation(a.(*metallb.IPReservation), b.(*IPReservation), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*IPReservationList)(nil), (*metallb.IPReservationList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_IPReservationList_To_metallb_IPReservationList(a.(*IPReservationList), b.(*metallb.IPReservationList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.IPReservationList)(nil), (*IPReservationList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_IPReservationList_To_v1beta1_IPReservationList(a.(*metallb.IPReservationList), b.(*IPReservationList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*IPReservationSpec)(nil), (*metallb.IPReservationSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_IPReservationSpec_To_metallb_IPReservationSpec(a.(*IPReservationSpec), b.(*metallb.IPReservationSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.IPReservationSpec)(nil), (*IPReservationSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_IPReservationSpec_To_v1beta1_IPReservationSpec(a.(*metallb.IPReservationSpec), b.(*IPReservationSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*IPReservationStatus)(nil), (*metallb.IPReservationStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_IPReservationStatus_To_metallb_IPReservationStatus(a.(*IPReservationStatus), b.(*metallb.IPReservationStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.IPReservationStatus)(nil), (*IPReservationStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_IPReservationStatus_To_v1beta1_IPReservationStatus(a.(*metallb.IPReservationStatus), b.(*IPReservationStatus), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*L2Advertisement)(nil), (*metallb.L2Advertisement)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1beta1_L2Advertisement_To_metallb_L2Advertisement(a.(*L2Advertisement), b.(*metallb.L2Advertisement), scope)
 	}); err != nil {
@@ -251,6 +291,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*NamespaceQuota)(nil), (*metallb.NamespaceQuota)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_NamespaceQuota_To_metallb_NamespaceQuota(a.(*NamespaceQuota), b.(*metallb.NamespaceQuota), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.NamespaceQuota)(nil), (*NamespaceQuota)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_NamespaceQuota_To_v1beta1_NamespaceQuota(a.(*metallb.NamespaceQuota), b.(*NamespaceQuota), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*PreferredNodeSelector)(nil), (*metallb.PreferredNodeSelector)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1beta1_PreferredNodeSelector_To_metallb_PreferredNodeSelector(a.(*PreferredNodeSelector), b.(*metallb.PreferredNodeSelector), scope)
 	}); err != nil {
@@ -258,6 +308,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*metallb.PreferredNodeSelector)(nil), (*PreferredNodeSelector)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_metallb_PreferredNodeSelector_To_v1beta1_PreferredNodeSelector(a.(*metallb.PreferredNodeSelector), b.(*PreferredNodeSelector), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*Quota)(nil), (*metallb.Quota)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_Quota_To_metallb_Quota(a.(*Quota), b.(*metallb.Quota), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.Quota)(nil), (*Quota)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_Quota_To_v1beta1_Quota(a.(*metallb.Quota), b.(*Quota), scope)
 	}); err != nil {
 		return err
 	}
@@ -828,6 +888,7 @@ func autoConvert_v1beta1_IPAddressPoolSpec_To_metallb_IPAddressPoolSpec(in *IPAd
 	out.AutoAssign = (*bool)(unsafe.Pointer(in.AutoAssign))
 	out.AvoidBuggyIPs = in.AvoidBuggyIPs
 	out.AllocateTo = (*metallb.ServiceAllocation)(unsafe.Pointer(in.AllocateTo))
+	out.Quota = (*metallb.Quota)(unsafe.Pointer(in.Quota))
 	return nil
 }
 
@@ -841,6 +902,7 @@ func autoConvert_metallb_IPAddressPoolSpec_To_v1beta1_IPAddressPoolSpec(in *meta
 	out.AutoAssign = (*bool)(unsafe.Pointer(in.AutoAssign))
 	out.AvoidBuggyIPs = in.AvoidBuggyIPs
 	out.AllocateTo = (*ServiceAllocation)(unsafe.Pointer(in.AllocateTo))
+	out.Quota = (*Quota)(unsafe.Pointer(in.Quota))
 	return nil
 }
 
@@ -875,6 +937,106 @@ func autoConvert_metallb_IPAddressPoolStatus_To_v1beta1_IPAddressPoolStatus(in *
 // Convert_metallb_IPAddressPoolStatus_To_v1beta1_IPAddressPoolStatus is an autogenerated conversion function.
 func Convert_metallb_IPAddressPoolStatus_To_v1beta1_IPAddressPoolStatus(in *metallb.IPAddressPoolStatus, out *IPAddressPoolStatus, s conversion.Scope) error {
 	return autoConvert_metallb_IPAddressPoolStatus_To_v1beta1_IPAddressPoolStatus(in, out, s)
+}
+
+func autoConvert_v1beta1_IPReservation_To_metallb_IPReservation(in *IPReservation, out *metallb.IPReservation, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1beta1_IPReservationSpec_To_metallb_IPReservationSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_v1beta1_IPReservationStatus_To_metallb_IPReservationStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1beta1_IPReservation_To_metallb_IPReservation is an autogenerated conversion function.
+func Convert_v1beta1_IPReservation_To_metallb_IPReservation(in *IPReservation, out *metallb.IPReservation, s conversion.Scope) error {
+	return autoConvert_v1beta1_IPReservation_To_metallb_IPReservation(in, out, s)
+}
+
+func autoConvert_metallb_IPReservation_To_v1beta1_IPReservation(in *metallb.IPReservation, out *IPReservation, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_metallb_IPReservationSpec_To_v1beta1_IPReservationSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_metallb_IPReservationStatus_To_v1beta1_IPReservationStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_metallb_IPReservation_To_v1beta1_IPReservation is an autogenerated conversion function.
+func Convert_metallb_IPReservation_To_v1beta1_IPReservation(in *metallb.IPReservation, out *IPReservation, s conversion.Scope) error {
+	return autoConvert_metallb_IPReservation_To_v1beta1_IPReservation(in, out, s)
+}
+
+func autoConvert_v1beta1_IPReservationList_To_metallb_IPReservationList(in *IPReservationList, out *metallb.IPReservationList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]metallb.IPReservation)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_v1beta1_IPReservationList_To_metallb_IPReservationList is an autogenerated conversion function.
+func Convert_v1beta1_IPReservationList_To_metallb_IPReservationList(in *IPReservationList, out *metallb.IPReservationList, s conversion.Scope) error {
+	return autoConvert_v1beta1_IPReservationList_To_metallb_IPReservationList(in, out, s)
+}
+
+func autoConvert_metallb_IPReservationList_To_v1beta1_IPReservationList(in *metallb.IPReservationList, out *IPReservationList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]IPReservation)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_metallb_IPReservationList_To_v1beta1_IPReservationList is an autogenerated conversion function.
+func Convert_metallb_IPReservationList_To_v1beta1_IPReservationList(in *metallb.IPReservationList, out *IPReservationList, s conversion.Scope) error {
+	return autoConvert_metallb_IPReservationList_To_v1beta1_IPReservationList(in, out, s)
+}
+
+func autoConvert_v1beta1_IPReservationSpec_To_metallb_IPReservationSpec(in *IPReservationSpec, out *metallb.IPReservationSpec, s conversion.Scope) error {
+	out.Addresses = *(*[]string)(unsafe.Pointer(&in.Addresses))
+	out.Namespace = in.Namespace
+	out.Service = in.Service
+	out.Reason = in.Reason
+	return nil
+}
+
+// Convert_v1beta1_IPReservationSpec_To_metallb_IPReservationSpec is an autogenerated conversion function.
+func Convert_v1beta1_IPReservationSpec_To_metallb_IPReservationSpec(in *IPReservationSpec, out *metallb.IPReservationSpec, s conversion.Scope) error {
+	return autoConvert_v1beta1_IPReservationSpec_To_metallb_IPReservationSpec(in, out, s)
+}
+
+func autoConvert_metallb_IPReservationSpec_To_v1beta1_IPReservationSpec(in *metallb.IPReservationSpec, out *IPReservationSpec, s conversion.Scope) error {
+	out.Addresses = *(*[]string)(unsafe.Pointer(&in.Addresses))
+	out.Namespace = in.Namespace
+	out.Service = in.Service
+	out.Reason = in.Reason
+	return nil
+}
+
+// Convert_metallb_IPReservationSpec_To_v1beta1_IPReservationSpec is an autogenerated conversion function.
+func Convert_metallb_IPReservationSpec_To_v1beta1_IPReservationSpec(in *metallb.IPReservationSpec, out *IPReservationSpec, s conversion.Scope) error {
+	return autoConvert_metallb_IPReservationSpec_To_v1beta1_IPReservationSpec(in, out, s)
+}
+
+func autoConvert_v1beta1_IPReservationStatus_To_metallb_IPReservationStatus(in *IPReservationStatus, out *metallb.IPReservationStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
+	return nil
+}
+
+// Convert_v1beta1_IPReservationStatus_To_metallb_IPReservationStatus is an autogenerated conversion function.
+func Convert_v1beta1_IPReservationStatus_To_metallb_IPReservationStatus(in *IPReservationStatus, out *metallb.IPReservationStatus, s conversion.Scope) error {
+	return autoConvert_v1beta1_IPReservationStatus_To_metallb_IPReservationStatus(in, out, s)
+}
+
+func autoConvert_metallb_IPReservationStatus_To_v1beta1_IPReservationStatus(in *metallb.IPReservationStatus, out *IPReservationStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
+	return nil
+}
+
+// Convert_metallb_IPReservationStatus_To_v1beta1_IPReservationStatus is an autogenerated conversion function.
+func Convert_metallb_IPReservationStatus_To_v1beta1_IPReservationStatus(in *metallb.IPReservationStatus, out *IPReservationStatus, s conversion.Scope) error {
+	return autoConvert_metallb_IPReservationStatus_To_v1beta1_IPReservationStatus(in, out, s)
 }
 
 func autoConvert_v1beta1_L2Advertisement_To_metallb_L2Advertisement(in *L2Advertisement, out *metallb.L2Advertisement, s conversion.Scope) error {
@@ -981,6 +1143,28 @@ func Convert_metallb_L2AdvertisementStatus_To_v1beta1_L2AdvertisementStatus(in *
 	return autoConvert_metallb_L2AdvertisementStatus_To_v1beta1_L2AdvertisementStatus(in, out, s)
 }
 
+func autoConvert_v1beta1_NamespaceQuota_To_metallb_NamespaceQuota(in *NamespaceQuota, out *metallb.NamespaceQuota, s conversion.Scope) error {
+	out.Name = in.Name
+	out.Limit = in.Limit
+	return nil
+}
+
+// Convert_v1beta1_NamespaceQuota_To_metallb_NamespaceQuota is an autogenerated conversion function.
+func Convert_v1beta1_NamespaceQuota_To_metallb_NamespaceQuota(in *NamespaceQuota, out *metallb.NamespaceQuota, s conversion.Scope) error {
+	return autoConvert_v1beta1_NamespaceQuota_To_metallb_NamespaceQuota(in, out, s)
+}
+
+func autoConvert_metallb_NamespaceQuota_To_v1beta1_NamespaceQuota(in *metallb.NamespaceQuota, out *NamespaceQuota, s conversion.Scope) error {
+	out.Name = in.Name
+	out.Limit = in.Limit
+	return nil
+}
+
+// Convert_metallb_NamespaceQuota_To_v1beta1_NamespaceQuota is an autogenerated conversion function.
+func Convert_metallb_NamespaceQuota_To_v1beta1_NamespaceQuota(in *metallb.NamespaceQuota, out *NamespaceQuota, s conversion.Scope) error {
+	return autoConvert_metallb_NamespaceQuota_To_v1beta1_NamespaceQuota(in, out, s)
+}
+
 func autoConvert_v1beta1_PreferredNodeSelector_To_metallb_PreferredNodeSelector(in *PreferredNodeSelector, out *metallb.PreferredNodeSelector, s conversion.Scope) error {
 	out.Weight = in.Weight
 	out.Preference = in.Preference
@@ -1003,11 +1187,34 @@ func Convert_metallb_PreferredNodeSelector_To_v1beta1_PreferredNodeSelector(in *
 	return autoConvert_metallb_PreferredNodeSelector_To_v1beta1_PreferredNodeSelector(in, out, s)
 }
 
+func autoConvert_v1beta1_Quota_To_metallb_Quota(in *Quota, out *metallb.Quota, s conversion.Scope) error {
+	out.PerNamespace = (*int64)(unsafe.Pointer(in.PerNamespace))
+	out.Namespaces = *(*[]metallb.NamespaceQuota)(unsafe.Pointer(&in.Namespaces))
+	return nil
+}
+
+// Convert_v1beta1_Quota_To_metallb_Quota is an autogenerated conversion function.
+func Convert_v1beta1_Quota_To_metallb_Quota(in *Quota, out *metallb.Quota, s conversion.Scope) error {
+	return autoConvert_v1beta1_Quota_To_metallb_Quota(in, out, s)
+}
+
+func autoConvert_metallb_Quota_To_v1beta1_Quota(in *metallb.Quota, out *Quota, s conversion.Scope) error {
+	out.PerNamespace = (*int64)(unsafe.Pointer(in.PerNamespace))
+	out.Namespaces = *(*[]NamespaceQuota)(unsafe.Pointer(&in.Namespaces))
+	return nil
+}
+
+// Convert_metallb_Quota_To_v1beta1_Quota is an autogenerated conversion function.
+func Convert_metallb_Quota_To_v1beta1_Quota(in *metallb.Quota, out *Quota, s conversion.Scope) error {
+	return autoConvert_metallb_Quota_To_v1beta1_Quota(in, out, s)
+}
+
 func autoConvert_v1beta1_ServiceAllocation_To_metallb_ServiceAllocation(in *ServiceAllocation, out *metallb.ServiceAllocation, s conversion.Scope) error {
 	out.Priority = in.Priority
 	out.Namespaces = *(*[]string)(unsafe.Pointer(&in.Namespaces))
 	out.NamespaceSelectors = *(*[]v1.LabelSelector)(unsafe.Pointer(&in.NamespaceSelectors))
 	out.ServiceSelectors = *(*[]v1.LabelSelector)(unsafe.Pointer(&in.ServiceSelectors))
+	out.Cooldown = (*metallb.Duration)(unsafe.Pointer(in.Cooldown))
 	return nil
 }
 
@@ -1021,6 +1228,7 @@ func autoConvert_metallb_ServiceAllocation_To_v1beta1_ServiceAllocation(in *meta
 	out.Namespaces = *(*[]string)(unsafe.Pointer(&in.Namespaces))
 	out.NamespaceSelectors = *(*[]v1.LabelSelector)(unsafe.Pointer(&in.NamespaceSelectors))
 	out.ServiceSelectors = *(*[]v1.LabelSelector)(unsafe.Pointer(&in.ServiceSelectors))
+	out.Cooldown = (*Duration)(unsafe.Pointer(in.Cooldown))
 	return nil
 }
 

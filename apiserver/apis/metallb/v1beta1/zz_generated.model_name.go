@@ -111,6 +111,26 @@ func (in IPAddressPoolStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in IPReservation) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.IPReservation"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in IPReservationList) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.IPReservationList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in IPReservationSpec) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.IPReservationSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in IPReservationStatus) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.IPReservationStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in L2Advertisement) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.L2Advertisement"
 }
@@ -131,8 +151,18 @@ func (in L2AdvertisementStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in NamespaceQuota) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.NamespaceQuota"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in PreferredNodeSelector) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.PreferredNodeSelector"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Quota) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.Quota"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
