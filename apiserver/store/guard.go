@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"reflect"
@@ -23,15 +24,19 @@ import (
 	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
-// guardTries bounds how often one write is checked again after it lost a race. Somebody wins each race, so only
-// a storm of writers gets here; then the client is asked to come back.
+// guardTries bounds how often one write is checked again after it lost a race. The writers of one process take
+// turns, so that only processes race, and somebody wins each race; who still gets here is asked to come back.
 const guardTries = 40
 
-// createGuard brings the guard into being. Its value names the last key written, for people who look.
+// guardValue is what a write of key makes of the guard: it names the key, for people who look, and is like no value
+// before. A revision may come twice, with other content, where etcd was restored from a backup; a value does not.
+func guardValue(key string) string { return key + " " + rand.Text() }
+
+// createGuard brings the guard into being.
 func (s *Store) createGuard(ctx context.Context) error {
 	_, err := s.client.Txn(ctx).
 		If(clientv3.Compare(clientv3.CreateRevision(guardKey), "=", 0)).
-		Then(clientv3.OpPut(guardKey, "")).
+		Then(clientv3.OpPut(guardKey, guardValue("created"))).
 		Commit()
 	if err != nil {
 		return fmt.Errorf("create the guard: %w", err)
@@ -97,7 +102,20 @@ func (g *guarded) OptimisticDelete(ctx context.Context, key string, expected int
 // commit applies op, which makes object (nil: nothing) of key.
 func (g *guarded) commit(ctx context.Context, key string, object runtime.Object, expected int64, op clientv3.Op) (outcome, error) {
 	ours := clientv3.Compare(clientv3.ModRevision(key), "=", expected)
-	retry := backoff.Backoff{First: 2 * time.Millisecond, Most: 50 * time.Millisecond}
+	if object != nil && expected != 0 {
+		exempt, err := g.exempt(ctx, key, object, expected)
+		if err != nil {
+			return outcome{}, err
+		}
+		if exempt {
+			return g.transact(ctx, key, []clientv3.Cmp{ours}, op)
+		}
+	}
+	if err := g.store.turn.Acquire(ctx, 1); err != nil {
+		return outcome{}, err
+	}
+	defer g.store.turn.Release(1)
+	retry := backoff.Backoff{First: 2 * time.Millisecond, Most: 20 * time.Millisecond}
 	for attempt := range guardTries {
 		if attempt > 0 {
 			if err := retry.Wait(ctx); err != nil {
@@ -109,14 +127,11 @@ func (g *guarded) commit(ctx context.Context, key string, object runtime.Object,
 			return outcome{}, err
 		}
 		old := v.object(key)
-		if object != nil && old != nil && sameButStatus(old, object) {
-			return g.transact(ctx, key, []clientv3.Cmp{ours}, op)
-		}
 		errs := g.store.check(v.config, resourceOf(key), old, object)
 		if len(errs) > 0 {
 			// The check saw the object as stored, the caller may have come from an older state of it. Then the
 			// caller shall hear of that and apply its change anew.
-			out, moved, err := g.examine(ctx, key, v.revision)
+			out, moved, err := g.examine(ctx, key, v.guard)
 			if err != nil {
 				return outcome{}, err
 			}
@@ -128,13 +143,14 @@ func (g *guarded) commit(ctx context.Context, key string, object runtime.Object,
 			}
 			return out, nil
 		}
-		unmoved := clientv3.Compare(clientv3.ModRevision(guardKey), "=", v.revision)
-		out, err := g.transact(ctx, key, []clientv3.Cmp{ours, unmoved}, op, clientv3.OpPut(guardKey, key))
+		value := guardValue(key)
+		compares := append(v.guard.unmoved(), ours)
+		out, err := g.transact(ctx, key, compares, op, clientv3.OpPut(guardKey, value))
 		if err != nil {
 			return outcome{}, err
 		}
 		if out.succeeded {
-			g.store.remember(v.with(key, object, out.revision))
+			g.store.remember(v, v.with(key, object, guardState{out.revision, value}, hashOf(op.ValueBytes())))
 			return out, nil
 		}
 		if !out.stands(expected) {
@@ -145,12 +161,30 @@ func (g *guarded) commit(ctx context.Context, key string, object runtime.Object,
 		fmt.Sprintf("%d other writes of the configuration came first; try again", guardTries), 1)
 }
 
+// exempt says whether the rules cannot tell object from the state of it that has the modification revision expected.
+// Then no rule can be broken by replacing the one by the other, and the write need not pass the guard. If the state
+// that is known is not that very one, the guard is read: whatever but status was written to the object before the
+// caller saw it has moved the guard by then, and what is written later makes the comparison of the object's key fail.
+func (g *guarded) exempt(ctx context.Context, key string, object runtime.Object, expected int64) (bool, error) {
+	v := g.store.cachedView()
+	i, found := v.find(key)
+	if !found || v.entries[i].modRevision != expected {
+		var err error
+		if v, err = g.store.currentView(ctx); err != nil {
+			return false, err
+		}
+	}
+	old := v.object(key)
+	return old != nil && sameButStatus(old, object), nil
+}
+
 // transact runs ops if all comparisons hold, and otherwise reads the key.
 func (g *guarded) transact(ctx context.Context, key string, compares []clientv3.Cmp, ops ...clientv3.Op) (outcome, error) {
 	resp, err := g.store.client.Txn(ctx).If(compares...).Then(ops...).Else(clientv3.OpGet(key)).Commit()
 	if err != nil {
 		return outcome{}, err
 	}
+	g.store.saw(resp.Header.Revision)
 	out := outcome{succeeded: resp.Succeeded, revision: resp.Header.Revision}
 	if !resp.Succeeded {
 		out.current = first(resp.Responses[0].GetResponseRange().Kvs)
@@ -158,18 +192,18 @@ func (g *guarded) transact(ctx context.Context, key string, compares []clientv3.
 	return out, nil
 }
 
-// examine reads the key and whether the guard has moved from revision, at one moment.
-func (g *guarded) examine(ctx context.Context, key string, revision int64) (outcome, bool, error) {
+// examine reads the key and whether the guard has moved from a state, at one moment.
+func (g *guarded) examine(ctx context.Context, key string, from guardState) (outcome, bool, error) {
 	resp, err := g.store.client.Txn(ctx).Then(clientv3.OpGet(key), clientv3.OpGet(guardKey)).Commit()
 	if err != nil {
 		return outcome{}, false, err
 	}
-	now, err := guardRevision(resp.Responses[1].GetResponseRange().Kvs)
+	now, err := guardOf(resp.Responses[1].GetResponseRange().Kvs)
 	if err != nil {
 		return outcome{}, false, err
 	}
 	out := outcome{revision: resp.Header.Revision, current: first(resp.Responses[0].GetResponseRange().Kvs)}
-	return out, now != revision, nil
+	return out, now != from, nil
 }
 
 // stands says whether the key is still at the revision that the caller came from.
@@ -198,9 +232,7 @@ func (g *guarded) invalid(old, object runtime.Object, errs field.ErrorList) erro
 	return apierrors.NewInvalid(g.kind, m.GetName(), errs)
 }
 
-// sameButStatus says whether the rules cannot tell two states of an object apart: they differ in status and
-// bookkeeping at most. Such a write need not pass the guard. That the old state may be a cached one is no danger:
-// whatever else was written to the object since has moved the guard, or makes the comparison of its own key fail.
+// sameButStatus says whether two states of an object differ in status and bookkeeping at most.
 func sameButStatus(a, b runtime.Object) bool {
 	a, b = withoutStatus(a), withoutStatus(b)
 	return a != nil && b != nil && apiequality.Semantic.DeepEqual(a, b)

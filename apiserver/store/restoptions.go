@@ -72,7 +72,7 @@ func (s *Store) decorator(kind schema.GroupKind) generic.StorageDecorator {
 	) (storage.Interface, factory.DestroyFunc, error) {
 		watching := s.withOwnWatches()
 		plain := &kubernetes.Client{Client: watching}
-		client := &kubernetes.Client{Client: watching, Kubernetes: &guarded{Interface: plain, store: s, kind: kind}}
+		client := &kubernetes.Client{Client: watching, Kubernetes: s.writes(plain, kind)}
 		// The storage asks this of its own client, which has no connection to ask.
 		feature.DefaultFeatureSupportChecker.CheckClient(s.client.Ctx(), s.client, storage.RequestWatchProgress)
 		versioner := storage.APIObjectVersioner{}

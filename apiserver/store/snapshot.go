@@ -2,32 +2,17 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 )
-
-// view is the decoded configuration at one revision of the guard. It is never changed. Writes that are exempt
-// from the guard (status) may be missing from it.
-type view struct {
-	revision int64
-	// entries are sorted by key, as etcd returns them.
-	entries []entry
-	config  *metallb.Configuration
-}
-
-type entry struct {
-	key         string
-	modRevision int64
-	object      runtime.Object
-}
 
 // Snapshot returns the configuration and the configuration revision that it had at some moment after the call
 // (linearizable). Status fields may be older. The result is shared: it must not be changed.
@@ -36,7 +21,7 @@ func (s *Store) Snapshot(ctx context.Context) (*metallb.Configuration, int64, er
 	if err != nil {
 		return nil, 0, err
 	}
-	return v.config, v.revision, nil
+	return v.config, v.guard.revision, nil
 }
 
 // Current returns what Snapshot returns, or when etcd does not answer soon the last configuration known. It is
@@ -56,65 +41,113 @@ func (s *Store) cachedView() *view {
 	return s.view
 }
 
-// remember keeps the newer of the cached view and v.
-func (s *Store) remember(v *view) {
+// remember replaces the cached view by one that was made from it or read later: if nobody has replaced it meanwhile by
+// a newer one. Revisions are not compared with those of another past (see ErrReplaced).
+func (s *Store) remember(from, v *view) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if v.revision > s.view.revision {
+	if s.view == from || v.guard.revision > s.view.guard.revision {
 		s.view = v
 	}
 }
 
 // currentView reads the guard, and the objects only when it has moved since they were last read.
 func (s *Store) currentView(ctx context.Context) (*view, error) {
-	guard, err := s.client.Get(ctx, guardKey)
+	resp, err := s.client.Get(ctx, guardKey)
 	if err != nil {
 		return nil, fmt.Errorf("read the guard: %w", err)
 	}
-	revision, err := guardRevision(guard.Kvs)
-	if err != nil {
-		return nil, err
-	}
-	if cached := s.cachedView(); cached.revision == revision {
-		return cached, nil
-	}
-	return s.readView(ctx)
-}
-
-// readView reads guard and objects in one transaction, and decodes what is not decoded already.
-func (s *Store) readView(ctx context.Context) (*view, error) {
-	resp, err := s.client.Txn(ctx).
-		Then(clientv3.OpGet(guardKey), clientv3.OpGet(objectPrefix, clientv3.WithPrefix())).
-		Commit()
-	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
-	}
-	revision, err := guardRevision(resp.Responses[0].GetResponseRange().Kvs)
+	s.saw(resp.Header.Revision)
+	guard, err := guardOf(resp.Kvs)
 	if err != nil {
 		return nil, err
 	}
 	cached := s.cachedView()
-	kvs := resp.Responses[1].GetResponseRange().Kvs
+	if cached.guard == guard {
+		return cached, nil
+	}
+	v, err := s.readChanges(ctx, cached)
+	if err == nil && v == nil {
+		v, err = s.readView(ctx, cached)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	s.remember(cached, v)
+	return v, nil
+}
+
+// readChanges reads what was written since v, at one moment. It returns nil where that does not tell everything:
+// something was deleted, v is too old, or v is of a past that etcd does not remember.
+func (s *Store) readChanges(ctx context.Context, v *view) (*view, error) {
+	if v.guard.revision == 0 {
+		return nil, nil
+	}
+	resp, err := s.client.Txn(ctx).Then(
+		clientv3.OpGet(guardKey),
+		clientv3.OpGet(guardKey, clientv3.WithRev(v.guard.revision)),
+		clientv3.OpGet(objectPrefix, clientv3.WithPrefix(), clientv3.WithMinModRev(v.guard.revision+1)),
+		clientv3.OpGet(objectPrefix, clientv3.WithPrefix(), clientv3.WithCountOnly()),
+	).Commit()
+	if errors.Is(err, rpctypes.ErrCompacted) || errors.Is(err, rpctypes.ErrFutureRev) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.saw(resp.Header.Revision)
+	guard, err := guardOf(resp.Responses[0].GetResponseRange().Kvs)
+	if err != nil {
+		return nil, err
+	}
+	if then := first(resp.Responses[1].GetResponseRange().Kvs); then == nil || string(then.Value) != v.guard.value {
+		return nil, nil
+	}
+	changed, err := s.entriesOf(resp.Responses[2].GetResponseRange().Kvs, v)
+	if err != nil {
+		return nil, err
+	}
+	entries := merge(v.entries, changed)
+	if int64(len(entries)) != resp.Responses[3].GetResponseRange().Count {
+		return nil, nil
+	}
+	return newView(guard, entries), nil
+}
+
+// readView reads guard and objects in one transaction, and decodes what is not in v already.
+func (s *Store) readView(ctx context.Context, v *view) (*view, error) {
+	resp, err := s.client.Txn(ctx).
+		Then(clientv3.OpGet(guardKey), clientv3.OpGet(objectPrefix, clientv3.WithPrefix())).
+		Commit()
+	if err != nil {
+		return nil, err
+	}
+	s.saw(resp.Header.Revision)
+	guard, err := guardOf(resp.Responses[0].GetResponseRange().Kvs)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := s.entriesOf(resp.Responses[1].GetResponseRange().Kvs, v)
+	if err != nil {
+		return nil, err
+	}
+	return newView(guard, entries), nil
+}
+
+// entriesOf decodes what is not in v already.
+func (s *Store) entriesOf(kvs []*mvccpb.KeyValue, v *view) ([]entry, error) {
 	entries := make([]entry, 0, len(kvs))
 	for _, kv := range kvs {
-		e := entry{key: string(kv.Key), modRevision: kv.ModRevision}
-		if i, found := cached.find(e.key); found && cached.entries[i].modRevision == e.modRevision {
-			e.object = cached.entries[i].object
+		e := entry{key: string(kv.Key), modRevision: kv.ModRevision, hash: hashOf(kv.Value)}
+		var err error
+		if i, found := v.find(e.key); found && v.entries[i].modRevision == e.modRevision && v.entries[i].hash == e.hash {
+			e.object = v.entries[i].object
 		} else if e.object, err = s.decode(e.key, kv.Value); err != nil {
 			return nil, err
 		}
 		entries = append(entries, e)
 	}
-	v := newView(revision, entries)
-	s.remember(v)
-	return v, nil
-}
-
-func guardRevision(kvs []*mvccpb.KeyValue) (int64, error) {
-	if len(kvs) != 1 {
-		return 0, fmt.Errorf("%w: the guard is gone", ErrReplaced)
-	}
-	return kvs[0].ModRevision, nil
+	return entries, nil
 }
 
 func (s *Store) decode(key string, value []byte) (runtime.Object, error) {
@@ -123,56 +156,4 @@ func (s *Store) decode(key string, value []byte) (runtime.Object, error) {
 		return nil, fmt.Errorf("stored object %s cannot be read: %w", key, err)
 	}
 	return obj, nil
-}
-
-func newView(revision int64, entries []entry) *view {
-	c := &metallb.Configuration{}
-	for _, e := range entries {
-		switch o := any(e.object).(type) {
-		case *metallb.IPAddressPool:
-			c.IPAddressPools = append(c.IPAddressPools, o)
-		case *metallb.L2Advertisement:
-			c.L2Advertisements = append(c.L2Advertisements, o)
-		case *metallb.BGPAdvertisement:
-			c.BGPAdvertisements = append(c.BGPAdvertisements, o)
-		case *metallb.BGPPeer:
-			c.BGPPeers = append(c.BGPPeers, o)
-		case *metallb.BFDProfile:
-			c.BFDProfiles = append(c.BFDProfiles, o)
-		case *metallb.Community:
-			c.Communities = append(c.Communities, o)
-		case *metallb.IPReservation:
-			c.IPReservations = append(c.IPReservations, o)
-		}
-	}
-	return &view{revision: revision, entries: entries, config: c}
-}
-
-func (v *view) find(key string) (int, bool) {
-	return slices.BinarySearchFunc(v.entries, key, func(e entry, key string) int { return strings.Compare(e.key, key) })
-}
-
-// object returns the object stored under key, or nil.
-func (v *view) object(key string) runtime.Object {
-	if i, found := v.find(key); found {
-		return v.entries[i].object
-	}
-	return nil
-}
-
-// with returns the view after a commit at revision that stored object under key, or deleted it (nil). So the
-// writer of an uncontended series of writes never reads the objects back.
-func (v *view) with(key string, object runtime.Object, revision int64) *view {
-	i, found := v.find(key)
-	tail := i
-	if found {
-		tail++
-	}
-	entries := make([]entry, 0, len(v.entries)+1)
-	entries = append(entries, v.entries[:i]...)
-	if object != nil {
-		entries = append(entries, entry{key: key, modRevision: revision, object: object})
-	}
-	entries = append(entries, v.entries[tail:]...)
-	return newView(revision, entries)
 }

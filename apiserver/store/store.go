@@ -11,10 +11,14 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	"golang.org/x/sync/semaphore"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 
@@ -63,6 +67,14 @@ type Store struct {
 	check          CheckFunc
 	log            *slog.Logger
 	lineage        string
+	// writes puts the guarded write over the writes of a client. Tests, and they alone, put something else here.
+	writes func(plain kubernetes.Interface, kind schema.GroupKind) kubernetes.Interface
+
+	// turn is held by the guarded write that is under way in this process. Those who wait get it in the order in which
+	// they came, so that they do not race each other; the server's limit on requests in flight bounds how many wait.
+	turn *semaphore.Weighted
+	// seen is the highest revision of etcd that any answer told of.
+	seen atomic.Int64
 
 	mu sync.Mutex
 	// view is the newest decoded configuration; never nil.
@@ -78,7 +90,11 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		storageVersion: o.StorageVersion,
 		check:          o.Check,
 		log:            o.Log,
+		turn:           semaphore.NewWeighted(1),
 		view:           &view{config: &metallb.Configuration{}},
+	}
+	s.writes = func(plain kubernetes.Interface, kind schema.GroupKind) kubernetes.Interface {
+		return &guarded{Interface: plain, store: s, kind: kind}
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -157,22 +173,37 @@ const requestTimeout = 5 * time.Second
 // Embedded says whether etcd runs in this process.
 func (s *Store) Embedded() bool { return s.embedded != nil }
 
-// Health reports whether etcd answers and still is the store that was opened. An error that wraps ErrReplaced
-// means that this process must start anew.
+// Health reports whether etcd answers and still is the store that was opened, and has not gone back to an earlier
+// state of it, as when a backup was restored. An error that wraps ErrReplaced means that this process must start anew.
 func (s *Store) Health(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	before := s.seen.Load() // whoever saw it did so before this request
 	resp, err := s.client.Get(ctx, lineageKey)
 	if err != nil {
 		return fmt.Errorf("ask etcd: %w", err)
 	}
+	if now := resp.Header.Revision; now < before {
+		return fmt.Errorf("%w: it went back from revision %d to %d", ErrReplaced, before, now)
+	}
+	s.saw(resp.Header.Revision)
 	if len(resp.Kvs) != 1 || string(resp.Kvs[0].Value) != s.lineage {
 		return fmt.Errorf("%w: lineage %s is gone", ErrReplaced, s.lineage)
 	}
 	return nil
 }
 
-// ErrReplaced says that the etcd behind an open store was emptied or exchanged for another.
+// saw remembers the revision of an answer of etcd.
+func (s *Store) saw(revision int64) {
+	for {
+		highest := s.seen.Load()
+		if revision <= highest || s.seen.CompareAndSwap(highest, revision) {
+			return
+		}
+	}
+}
+
+// ErrReplaced says that the etcd behind an open store was emptied, exchanged for another or restored from a backup.
 var ErrReplaced = errors.New("the store was replaced while it was in use")
 
 // Close ends the client and the embedded etcd. It may be called once.
