@@ -42,7 +42,7 @@ generate: tools
 	bin/tools/openapi-gen --go-header-file /dev/null --output-file zz_generated.openapi.go \
 		--output-dir apiserver/apis/openapi --output-pkg github.com/ingot-lb/ingot/apiserver/apis/openapi \
 		--output-model-name-file zz_generated.model_name.go --report-filename /dev/null \
-		$(foreach p,pkg/apis/meta/v1 pkg/runtime pkg/version,--readonly-pkg k8s.io/apimachinery/$(p) k8s.io/apimachinery/$(p)) $(SERVED)
+		$(foreach p,apimachinery/pkg/apis/meta/v1 apimachinery/pkg/api/resource apimachinery/pkg/runtime apimachinery/pkg/util/intstr apimachinery/pkg/version api/core/v1,--readonly-pkg k8s.io/$(p) k8s.io/$(p)) $(SERVED)
 	PATH="$(CURDIR)/bin/tools:$$PATH" buf generate
 
 ## check-generated: fails, with the difference, where what is checked in is not what generate makes

@@ -3,6 +3,7 @@ package registry
 import (
 	"strconv"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/meta/table"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -11,7 +12,7 @@ import (
 )
 
 // kinds are the stored kinds. Columns are those of MetalLB's CRDs.
-var kinds = []kind{ipAddressPools, l2Advertisements, bgpAdvertisements, bgpPeers, bfdProfiles, communities, ipReservations}
+var kinds = []kind{ipAddressPools, l2Advertisements, bgpAdvertisements, bgpPeers, bfdProfiles, communities, ipReservations, metalLBs}
 
 var ipAddressPools = kind{
 	plural: "ipaddresspools", singular: "ipaddresspool", shortNames: []string{"ipp"}, versions: []string{"v1beta1"},
@@ -144,4 +145,32 @@ var ipReservations = kind{
 		{"Age", "date", 0, metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
 			cell(func(r *metallb.IPReservation) any { return table.ConvertToHumanReadableDateType(r.CreationTimestamp) })},
 	},
+}
+
+// metalLBs is what "kubectl get metallb" means: nothing else of the group answers to that name.
+var metalLBs = kind{
+	plural: "metallbs", singular: "metallb", versions: []string{"v1beta1"},
+	newObject: func() runtime.Object { return &metallb.MetalLB{} },
+	newList:   func() runtime.Object { return &metallb.MetalLBList{} },
+	parts: partsOf(func(m *metallb.MetalLB) (*metallb.MetalLBSpec, *metallb.MetalLBStatus) {
+		return &m.Spec, &m.Status
+	}),
+	columns: []column{
+		{"Available", "string", 0, "Whether all programs run.",
+			cell(func(m *metallb.MetalLB) any { return conditionCell(m.Status.Conditions, "Available") })},
+		{"Degraded", "string", 0, "Whether the installation cannot be what the object says.",
+			cell(func(m *metallb.MetalLB) any { return conditionCell(m.Status.Conditions, "Degraded") })},
+		{"Progressing", "string", 0, "Whether the installation is being made what the object says.",
+			cell(func(m *metallb.MetalLB) any { return conditionCell(m.Status.Conditions, "Progressing") })},
+		{"Age", "date", 0, metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
+			cell(func(m *metallb.MetalLB) any { return table.ConvertToHumanReadableDateType(m.CreationTimestamp) })},
+	},
+}
+
+// conditionCell is the status of a condition, and empty where there is none.
+func conditionCell(conditions []metav1.Condition, name string) any {
+	if c := meta.FindStatusCondition(conditions, name); c != nil {
+		return string(c.Status)
+	}
+	return nil
 }

@@ -74,6 +74,7 @@ func TestNew(t *testing.T) {
 		"v1beta1 bfdprofiles":              {[]string{"bfdp"}, ingot, "bfdprofile", "metallb.io/v1beta1.status"},
 		"v1beta1 communities":              {nil, ingot, "community", "metallb.io/v1beta1.status"},
 		"v1beta1 ipreservations":           {[]string{"ipr"}, ingot, "ipreservation", "metallb.io/v1beta1.status"},
+		"v1beta1 metallbs":                 {nil, ingot, "metallb", "metallb.io/v1beta1.status"},
 		"v1beta1 ipaddresspools/status":    {Reset: "metallb.io/v1beta1.spec"},
 		"v1beta1 l2advertisements/status":  {Reset: "metallb.io/v1beta1.spec"},
 		"v1beta1 bgpadvertisements/status": {Reset: "metallb.io/v1beta1.spec"},
@@ -82,6 +83,7 @@ func TestNew(t *testing.T) {
 		"v1beta1 bfdprofiles/status":       {Reset: "metallb.io/v1beta1.spec"},
 		"v1beta1 communities/status":       {Reset: "metallb.io/v1beta1.spec"},
 		"v1beta1 ipreservations/status":    {Reset: "metallb.io/v1beta1.spec"},
+		"v1beta1 metallbs/status":          {Reset: "metallb.io/v1beta1.spec"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("served (-want +got):\n%s", diff)
@@ -128,6 +130,9 @@ func TestTables(t *testing.T) {
 		{ipReservations, &metallb.IPReservation{ObjectMeta: metav1.ObjectMeta{Name: "router"}, Spec: metallb.IPReservationSpec{Addresses: []string{"10.0.0.1"}}},
 			[]string{"Name", "Addresses", "Namespace", "Service", "Reason*", "Age"},
 			[]any{"router", `["10.0.0.1"]`, nil, nil, nil, "<unknown>"}},
+		{metalLBs, &metallb.MetalLB{ObjectMeta: metav1.ObjectMeta{Name: "metallb"}, Status: metallb.MetalLBStatus{
+			Conditions: []metav1.Condition{{Type: "Degraded", Status: "False"}, {Type: "Available", Status: "True"}}}},
+			[]string{"Name", "Available", "Degraded", "Progressing", "Age"}, []any{"metallb", "True", "False", nil, "<unknown>"}},
 	}
 	for _, tt := range tests {
 		got, err := tableConvertor{tt.kind.columns}.ConvertToTable(context.Background(), tt.obj, nil)

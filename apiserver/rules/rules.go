@@ -105,6 +105,12 @@ func (ix *index) check(ch Change) (errs field.ErrorList, warnings []string) {
 			return checkReservation(ix, obj, spec)
 		}
 		return nil, nil
+	case *metallb.MetalLB:
+		old, _ := ch.Old.(*metallb.MetalLB)
+		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
+			errs = checkMetalLB(obj, spec)
+		}
+		return errs, metalLBWarnings(obj, spec)
 	}
 	return field.ErrorList{field.InternalError(nil, fmt.Errorf("no rules for %s of type %T", ch.Resource, ch.New))}, nil
 }

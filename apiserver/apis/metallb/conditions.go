@@ -35,3 +35,6 @@ func (c *Community) StatusConditions() *[]metav1.Condition { return &c.Status.Co
 
 // StatusConditions implements Conditioned.
 func (r *IPReservation) StatusConditions() *[]metav1.Condition { return &r.Status.Conditions }
+
+// StatusConditions implements Conditioned.
+func (m *MetalLB) StatusConditions() *[]metav1.Condition { return &m.Status.Conditions }

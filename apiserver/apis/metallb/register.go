@@ -21,6 +21,8 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&BFDProfile{}, &BFDProfileList{},
 		&Community{}, &CommunityList{},
 		&IPReservation{}, &IPReservationList{},
+		&MetalLB{}, &MetalLBList{},
+		&ConfigurationState{}, &ConfigurationStateList{},
 	)
 	return nil
 }

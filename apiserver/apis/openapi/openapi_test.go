@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/managedfields"
@@ -29,7 +30,8 @@ func models(t *testing.T) map[string]*spec.Schema {
 		v1beta1.IPAddressPool{}.OpenAPIModelName(), v1beta1.L2Advertisement{}.OpenAPIModelName(),
 		v1beta1.BGPAdvertisement{}.OpenAPIModelName(), v1beta2.BGPPeer{}.OpenAPIModelName(),
 		v1beta1.BGPPeer{}.OpenAPIModelName(), v1beta1.BFDProfile{}.OpenAPIModelName(), v1beta1.Community{}.OpenAPIModelName(),
-		v1beta1.IPReservation{}.OpenAPIModelName())
+		v1beta1.IPReservation{}.OpenAPIModelName(),
+		v1beta1.MetalLB{}.OpenAPIModelName(), v1beta1.ConfigurationState{}.OpenAPIModelName())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,6 +95,16 @@ func TestOwnershipOfFields(t *testing.T) {
 			fieldpath.NewSet(
 				fieldpath.MakePathOrDie("apiVersion"), fieldpath.MakePathOrDie("kind"), fieldpath.MakePathOrDie("metadata"),
 				fieldpath.MakePathOrDie("spec", "communities"))},
+		{&v1beta1.MetalLB{
+			TypeMeta: metav1.TypeMeta{APIVersion: "metallb.io/v1beta1", Kind: "MetalLB"},
+			Spec: v1beta1.MetalLBSpec{LogLevel: "debug", NodeSelector: map[string]string{"a": "b"},
+				SpeakerTolerations: []corev1.Toleration{{Operator: "Exists"}}},
+			Status: v1beta1.MetalLBStatus{Conditions: []metav1.Condition{{Type: "Available", Status: "True"}}}},
+			fieldpath.NewSet(
+				fieldpath.MakePathOrDie("apiVersion"), fieldpath.MakePathOrDie("kind"), fieldpath.MakePathOrDie("metadata"),
+				fieldpath.MakePathOrDie("spec", "logLevel"), fieldpath.MakePathOrDie("spec", "nodeSelector", "a"),
+				fieldpath.MakePathOrDie("spec", "speakerTolerations"), ofCondition(), ofCondition("type"), ofCondition("status"),
+				ofCondition("reason"), ofCondition("message"), ofCondition("lastTransitionTime"))},
 	}
 	for _, tt := range tests {
 		typed, err := converter.ObjectToTyped(tt.obj)
@@ -107,4 +119,9 @@ func TestOwnershipOfFields(t *testing.T) {
 			t.Errorf("%T owns\n%v\nwant\n%v", tt.obj, got, tt.want)
 		}
 	}
+}
+
+// ofCondition is the path of a field of the condition Available, or of the condition itself.
+func ofCondition(field ...any) fieldpath.Path {
+	return fieldpath.MakePathOrDie(append([]any{"status", "conditions", fieldpath.KeyByFields("type", "Available")}, field...)...)
 }

@@ -56,6 +56,14 @@ func TestStored(t *testing.T) {
 			  "spec":{"addresses":["10.0.0.0/24"],"autoAssign":true,"avoidBuggyIPs":false,
 			  "serviceAllocation":{"cooldown":"0s"},"quota":{"perNamespace":0,"namespaces":[{"name":"b","limit":0}]}}}`,
 		},
+		{ // nothing is defaulted: what is unset is the operator's to choose
+			`{"apiVersion":"metallb.io/v1beta1","kind":"MetalLB","metadata":{"name":"metallb"},
+			  "spec":{"speakerTolerations":[{"key":"Example","operator":"Exists","effect":"NoExecute"}],
+			  "speakerConfig":{"resources":{"limits":{"cpu":"0.2"}}}}}`,
+			`{"apiVersion":"metallb.io/v1beta1","kind":"MetalLB","metadata":{"name":"metallb"},
+			  "spec":{"speakerTolerations":[{"key":"Example","operator":"Exists","effect":"NoExecute"}],
+			  "speakerConfig":{"resources":{"limits":{"cpu":"200m"}}}}}`,
+		},
 		{ // durations stay as they are written, for those who compare with the manifest
 			`{"apiVersion":"metallb.io/v1beta2","kind":"BGPPeer","metadata":{"name":"a"},
 			  "spec":{"myASN":64512,"holdTime":"90s","keepaliveTime":"30000ms","connectTime":"0.1h"}}`,
@@ -121,6 +129,7 @@ func TestFieldLabels(t *testing.T) {
 		"BFDProfile":    {"spec.echoMode", "spec.passiveMode"},
 		"Community":     {},
 		"IPReservation": {"spec.namespace", "spec.service"},
+		"MetalLB":       {},
 	}
 	for _, gv := range Scheme.PrioritizedVersionsForGroup(metallb.GroupName) {
 		for kind := range of {

@@ -9,6 +9,7 @@ import (
 	unsafe "unsafe"
 
 	metallb "github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	corev1 "k8s.io/api/core/v1"
 	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	conversion "k8s.io/apimachinery/pkg/conversion"
 	runtime "k8s.io/apimachinery/pkg/runtime"
@@ -171,6 +172,46 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*ConfigurationState)(nil), (*metallb.ConfigurationState)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ConfigurationState_To_metallb_ConfigurationState(a.(*ConfigurationState), b.(*metallb.ConfigurationState), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.ConfigurationState)(nil), (*ConfigurationState)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_ConfigurationState_To_v1beta1_ConfigurationState(a.(*metallb.ConfigurationState), b.(*ConfigurationState), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ConfigurationStateList)(nil), (*metallb.ConfigurationStateList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ConfigurationStateList_To_metallb_ConfigurationStateList(a.(*ConfigurationStateList), b.(*metallb.ConfigurationStateList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.ConfigurationStateList)(nil), (*ConfigurationStateList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_ConfigurationStateList_To_v1beta1_ConfigurationStateList(a.(*metallb.ConfigurationStateList), b.(*ConfigurationStateList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ConfigurationStateStatus)(nil), (*metallb.ConfigurationStateStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ConfigurationStateStatus_To_metallb_ConfigurationStateStatus(a.(*ConfigurationStateStatus), b.(*metallb.ConfigurationStateStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.ConfigurationStateStatus)(nil), (*ConfigurationStateStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_ConfigurationStateStatus_To_v1beta1_ConfigurationStateStatus(a.(*metallb.ConfigurationStateStatus), b.(*ConfigurationStateStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*FRRK8sConfig)(nil), (*metallb.FRRK8sConfig)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_FRRK8sConfig_To_metallb_FRRK8sConfig(a.(*FRRK8sConfig), b.(*metallb.FRRK8sConfig), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.FRRK8sConfig)(nil), (*FRRK8sConfig)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_FRRK8sConfig_To_v1beta1_FRRK8sConfig(a.(*metallb.FRRK8sConfig), b.(*FRRK8sConfig), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*IPAddressPool)(nil), (*metallb.IPAddressPool)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1beta1_IPAddressPool_To_metallb_IPAddressPool(a.(*IPAddressPool), b.(*metallb.IPAddressPool), scope)
 	}); err != nil {
@@ -291,6 +332,46 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*MetalLB)(nil), (*metallb.MetalLB)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_MetalLB_To_metallb_MetalLB(a.(*MetalLB), b.(*metallb.MetalLB), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.MetalLB)(nil), (*MetalLB)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_MetalLB_To_v1beta1_MetalLB(a.(*metallb.MetalLB), b.(*MetalLB), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*MetalLBList)(nil), (*metallb.MetalLBList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_MetalLBList_To_metallb_MetalLBList(a.(*MetalLBList), b.(*metallb.MetalLBList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.MetalLBList)(nil), (*MetalLBList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_MetalLBList_To_v1beta1_MetalLBList(a.(*metallb.MetalLBList), b.(*MetalLBList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*MetalLBSpec)(nil), (*metallb.MetalLBSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_MetalLBSpec_To_metallb_MetalLBSpec(a.(*MetalLBSpec), b.(*metallb.MetalLBSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.MetalLBSpec)(nil), (*MetalLBSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_MetalLBSpec_To_v1beta1_MetalLBSpec(a.(*metallb.MetalLBSpec), b.(*MetalLBSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*MetalLBStatus)(nil), (*metallb.MetalLBStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_MetalLBStatus_To_metallb_MetalLBStatus(a.(*MetalLBStatus), b.(*metallb.MetalLBStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.MetalLBStatus)(nil), (*MetalLBStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_MetalLBStatus_To_v1beta1_MetalLBStatus(a.(*metallb.MetalLBStatus), b.(*MetalLBStatus), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*NamespaceQuota)(nil), (*metallb.NamespaceQuota)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1beta1_NamespaceQuota_To_metallb_NamespaceQuota(a.(*NamespaceQuota), b.(*metallb.NamespaceQuota), scope)
 	}); err != nil {
@@ -298,6 +379,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*metallb.NamespaceQuota)(nil), (*NamespaceQuota)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_metallb_NamespaceQuota_To_v1beta1_NamespaceQuota(a.(*metallb.NamespaceQuota), b.(*NamespaceQuota), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*PodConfig)(nil), (*metallb.PodConfig)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_PodConfig_To_metallb_PodConfig(a.(*PodConfig), b.(*metallb.PodConfig), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.PodConfig)(nil), (*PodConfig)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_PodConfig_To_v1beta1_PodConfig(a.(*metallb.PodConfig), b.(*PodConfig), scope)
 	}); err != nil {
 		return err
 	}
@@ -829,6 +920,102 @@ func Convert_metallb_CommunityStatus_To_v1beta1_CommunityStatus(in *metallb.Comm
 	return autoConvert_metallb_CommunityStatus_To_v1beta1_CommunityStatus(in, out, s)
 }
 
+func autoConvert_v1beta1_ConfigurationState_To_metallb_ConfigurationState(in *ConfigurationState, out *metallb.ConfigurationState, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1beta1_ConfigurationStateStatus_To_metallb_ConfigurationStateStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1beta1_ConfigurationState_To_metallb_ConfigurationState is an autogenerated conversion function.
+func Convert_v1beta1_ConfigurationState_To_metallb_ConfigurationState(in *ConfigurationState, out *metallb.ConfigurationState, s conversion.Scope) error {
+	return autoConvert_v1beta1_ConfigurationState_To_metallb_ConfigurationState(in, out, s)
+}
+
+func autoConvert_metallb_ConfigurationState_To_v1beta1_ConfigurationState(in *metallb.ConfigurationState, out *ConfigurationState, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_metallb_ConfigurationStateStatus_To_v1beta1_ConfigurationStateStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_metallb_ConfigurationState_To_v1beta1_ConfigurationState is an autogenerated conversion function.
+func Convert_metallb_ConfigurationState_To_v1beta1_ConfigurationState(in *metallb.ConfigurationState, out *ConfigurationState, s conversion.Scope) error {
+	return autoConvert_metallb_ConfigurationState_To_v1beta1_ConfigurationState(in, out, s)
+}
+
+func autoConvert_v1beta1_ConfigurationStateList_To_metallb_ConfigurationStateList(in *ConfigurationStateList, out *metallb.ConfigurationStateList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]metallb.ConfigurationState)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_v1beta1_ConfigurationStateList_To_metallb_ConfigurationStateList is an autogenerated conversion function.
+func Convert_v1beta1_ConfigurationStateList_To_metallb_ConfigurationStateList(in *ConfigurationStateList, out *metallb.ConfigurationStateList, s conversion.Scope) error {
+	return autoConvert_v1beta1_ConfigurationStateList_To_metallb_ConfigurationStateList(in, out, s)
+}
+
+func autoConvert_metallb_ConfigurationStateList_To_v1beta1_ConfigurationStateList(in *metallb.ConfigurationStateList, out *ConfigurationStateList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]ConfigurationState)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_metallb_ConfigurationStateList_To_v1beta1_ConfigurationStateList is an autogenerated conversion function.
+func Convert_metallb_ConfigurationStateList_To_v1beta1_ConfigurationStateList(in *metallb.ConfigurationStateList, out *ConfigurationStateList, s conversion.Scope) error {
+	return autoConvert_metallb_ConfigurationStateList_To_v1beta1_ConfigurationStateList(in, out, s)
+}
+
+func autoConvert_v1beta1_ConfigurationStateStatus_To_metallb_ConfigurationStateStatus(in *ConfigurationStateStatus, out *metallb.ConfigurationStateStatus, s conversion.Scope) error {
+	out.Result = metallb.ConfigurationResult(in.Result)
+	out.ErrorSummary = in.ErrorSummary
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
+	return nil
+}
+
+// Convert_v1beta1_ConfigurationStateStatus_To_metallb_ConfigurationStateStatus is an autogenerated conversion function.
+func Convert_v1beta1_ConfigurationStateStatus_To_metallb_ConfigurationStateStatus(in *ConfigurationStateStatus, out *metallb.ConfigurationStateStatus, s conversion.Scope) error {
+	return autoConvert_v1beta1_ConfigurationStateStatus_To_metallb_ConfigurationStateStatus(in, out, s)
+}
+
+func autoConvert_metallb_ConfigurationStateStatus_To_v1beta1_ConfigurationStateStatus(in *metallb.ConfigurationStateStatus, out *ConfigurationStateStatus, s conversion.Scope) error {
+	out.Result = ConfigurationResult(in.Result)
+	out.ErrorSummary = in.ErrorSummary
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
+	return nil
+}
+
+// Convert_metallb_ConfigurationStateStatus_To_v1beta1_ConfigurationStateStatus is an autogenerated conversion function.
+func Convert_metallb_ConfigurationStateStatus_To_v1beta1_ConfigurationStateStatus(in *metallb.ConfigurationStateStatus, out *ConfigurationStateStatus, s conversion.Scope) error {
+	return autoConvert_metallb_ConfigurationStateStatus_To_v1beta1_ConfigurationStateStatus(in, out, s)
+}
+
+func autoConvert_v1beta1_FRRK8sConfig_To_metallb_FRRK8sConfig(in *FRRK8sConfig, out *metallb.FRRK8sConfig, s conversion.Scope) error {
+	out.AlwaysBlock = *(*[]string)(unsafe.Pointer(&in.AlwaysBlock))
+	out.Namespace = in.Namespace
+	out.SecretPassthrough = in.SecretPassthrough
+	return nil
+}
+
+// Convert_v1beta1_FRRK8sConfig_To_metallb_FRRK8sConfig is an autogenerated conversion function.
+func Convert_v1beta1_FRRK8sConfig_To_metallb_FRRK8sConfig(in *FRRK8sConfig, out *metallb.FRRK8sConfig, s conversion.Scope) error {
+	return autoConvert_v1beta1_FRRK8sConfig_To_metallb_FRRK8sConfig(in, out, s)
+}
+
+func autoConvert_metallb_FRRK8sConfig_To_v1beta1_FRRK8sConfig(in *metallb.FRRK8sConfig, out *FRRK8sConfig, s conversion.Scope) error {
+	out.AlwaysBlock = *(*[]string)(unsafe.Pointer(&in.AlwaysBlock))
+	out.Namespace = in.Namespace
+	out.SecretPassthrough = in.SecretPassthrough
+	return nil
+}
+
+// Convert_metallb_FRRK8sConfig_To_v1beta1_FRRK8sConfig is an autogenerated conversion function.
+func Convert_metallb_FRRK8sConfig_To_v1beta1_FRRK8sConfig(in *metallb.FRRK8sConfig, out *FRRK8sConfig, s conversion.Scope) error {
+	return autoConvert_metallb_FRRK8sConfig_To_v1beta1_FRRK8sConfig(in, out, s)
+}
+
 func autoConvert_v1beta1_IPAddressPool_To_metallb_IPAddressPool(in *IPAddressPool, out *metallb.IPAddressPool, s conversion.Scope) error {
 	out.ObjectMeta = in.ObjectMeta
 	if err := Convert_v1beta1_IPAddressPoolSpec_To_metallb_IPAddressPoolSpec(&in.Spec, &out.Spec, s); err != nil {
@@ -1143,6 +1330,120 @@ func Convert_metallb_L2AdvertisementStatus_To_v1beta1_L2AdvertisementStatus(in *
 	return autoConvert_metallb_L2AdvertisementStatus_To_v1beta1_L2AdvertisementStatus(in, out, s)
 }
 
+func autoConvert_v1beta1_MetalLB_To_metallb_MetalLB(in *MetalLB, out *metallb.MetalLB, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1beta1_MetalLBSpec_To_metallb_MetalLBSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_v1beta1_MetalLBStatus_To_metallb_MetalLBStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1beta1_MetalLB_To_metallb_MetalLB is an autogenerated conversion function.
+func Convert_v1beta1_MetalLB_To_metallb_MetalLB(in *MetalLB, out *metallb.MetalLB, s conversion.Scope) error {
+	return autoConvert_v1beta1_MetalLB_To_metallb_MetalLB(in, out, s)
+}
+
+func autoConvert_metallb_MetalLB_To_v1beta1_MetalLB(in *metallb.MetalLB, out *MetalLB, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_metallb_MetalLBSpec_To_v1beta1_MetalLBSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_metallb_MetalLBStatus_To_v1beta1_MetalLBStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_metallb_MetalLB_To_v1beta1_MetalLB is an autogenerated conversion function.
+func Convert_metallb_MetalLB_To_v1beta1_MetalLB(in *metallb.MetalLB, out *MetalLB, s conversion.Scope) error {
+	return autoConvert_metallb_MetalLB_To_v1beta1_MetalLB(in, out, s)
+}
+
+func autoConvert_v1beta1_MetalLBList_To_metallb_MetalLBList(in *MetalLBList, out *metallb.MetalLBList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]metallb.MetalLB)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_v1beta1_MetalLBList_To_metallb_MetalLBList is an autogenerated conversion function.
+func Convert_v1beta1_MetalLBList_To_metallb_MetalLBList(in *MetalLBList, out *metallb.MetalLBList, s conversion.Scope) error {
+	return autoConvert_v1beta1_MetalLBList_To_metallb_MetalLBList(in, out, s)
+}
+
+func autoConvert_metallb_MetalLBList_To_v1beta1_MetalLBList(in *metallb.MetalLBList, out *MetalLBList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]MetalLB)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_metallb_MetalLBList_To_v1beta1_MetalLBList is an autogenerated conversion function.
+func Convert_metallb_MetalLBList_To_v1beta1_MetalLBList(in *metallb.MetalLBList, out *MetalLBList, s conversion.Scope) error {
+	return autoConvert_metallb_MetalLBList_To_v1beta1_MetalLBList(in, out, s)
+}
+
+func autoConvert_v1beta1_MetalLBSpec_To_metallb_MetalLBSpec(in *MetalLBSpec, out *metallb.MetalLBSpec, s conversion.Scope) error {
+	out.Image = in.Image
+	out.NodeSelector = *(*map[string]string)(unsafe.Pointer(&in.NodeSelector))
+	out.SpeakerTolerations = *(*[]corev1.Toleration)(unsafe.Pointer(&in.SpeakerTolerations))
+	out.ControllerNodeSelector = *(*map[string]string)(unsafe.Pointer(&in.ControllerNodeSelector))
+	out.ControllerTolerations = *(*[]corev1.Toleration)(unsafe.Pointer(&in.ControllerTolerations))
+	out.LogLevel = metallb.LogLevel(in.LogLevel)
+	out.LoadBalancerClass = in.LoadBalancerClass
+	out.ControllerConfig = (*metallb.PodConfig)(unsafe.Pointer(in.ControllerConfig))
+	out.SpeakerConfig = (*metallb.PodConfig)(unsafe.Pointer(in.SpeakerConfig))
+	out.BGPBackend = metallb.BGPBackend(in.BGPBackend)
+	out.FRRK8sConfig = (*metallb.FRRK8sConfig)(unsafe.Pointer(in.FRRK8sConfig))
+	return nil
+}
+
+// Convert_v1beta1_MetalLBSpec_To_metallb_MetalLBSpec is an autogenerated conversion function.
+func Convert_v1beta1_MetalLBSpec_To_metallb_MetalLBSpec(in *MetalLBSpec, out *metallb.MetalLBSpec, s conversion.Scope) error {
+	return autoConvert_v1beta1_MetalLBSpec_To_metallb_MetalLBSpec(in, out, s)
+}
+
+func autoConvert_metallb_MetalLBSpec_To_v1beta1_MetalLBSpec(in *metallb.MetalLBSpec, out *MetalLBSpec, s conversion.Scope) error {
+	out.Image = in.Image
+	out.NodeSelector = *(*map[string]string)(unsafe.Pointer(&in.NodeSelector))
+	out.SpeakerTolerations = *(*[]corev1.Toleration)(unsafe.Pointer(&in.SpeakerTolerations))
+	out.ControllerNodeSelector = *(*map[string]string)(unsafe.Pointer(&in.ControllerNodeSelector))
+	out.ControllerTolerations = *(*[]corev1.Toleration)(unsafe.Pointer(&in.ControllerTolerations))
+	out.LogLevel = LogLevel(in.LogLevel)
+	out.LoadBalancerClass = in.LoadBalancerClass
+	out.ControllerConfig = (*PodConfig)(unsafe.Pointer(in.ControllerConfig))
+	out.SpeakerConfig = (*PodConfig)(unsafe.Pointer(in.SpeakerConfig))
+	out.BGPBackend = BGPBackend(in.BGPBackend)
+	out.FRRK8sConfig = (*FRRK8sConfig)(unsafe.Pointer(in.FRRK8sConfig))
+	return nil
+}
+
+// Convert_metallb_MetalLBSpec_To_v1beta1_MetalLBSpec is an autogenerated conversion function.
+func Convert_metallb_MetalLBSpec_To_v1beta1_MetalLBSpec(in *metallb.MetalLBSpec, out *MetalLBSpec, s conversion.Scope) error {
+	return autoConvert_metallb_MetalLBSpec_To_v1beta1_MetalLBSpec(in, out, s)
+}
+
+func autoConvert_v1beta1_MetalLBStatus_To_metallb_MetalLBStatus(in *MetalLBStatus, out *metallb.MetalLBStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
+	return nil
+}
+
+// Convert_v1beta1_MetalLBStatus_To_metallb_MetalLBStatus is an autogenerated conversion function.
+func Convert_v1beta1_MetalLBStatus_To_metallb_MetalLBStatus(in *MetalLBStatus, out *metallb.MetalLBStatus, s conversion.Scope) error {
+	return autoConvert_v1beta1_MetalLBStatus_To_metallb_MetalLBStatus(in, out, s)
+}
+
+func autoConvert_metallb_MetalLBStatus_To_v1beta1_MetalLBStatus(in *metallb.MetalLBStatus, out *MetalLBStatus, s conversion.Scope) error {
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
+	return nil
+}
+
+// Convert_metallb_MetalLBStatus_To_v1beta1_MetalLBStatus is an autogenerated conversion function.
+func Convert_metallb_MetalLBStatus_To_v1beta1_MetalLBStatus(in *metallb.MetalLBStatus, out *MetalLBStatus, s conversion.Scope) error {
+	return autoConvert_metallb_MetalLBStatus_To_v1beta1_MetalLBStatus(in, out, s)
+}
+
 func autoConvert_v1beta1_NamespaceQuota_To_metallb_NamespaceQuota(in *NamespaceQuota, out *metallb.NamespaceQuota, s conversion.Scope) error {
 	out.Name = in.Name
 	out.Limit = in.Limit
@@ -1163,6 +1464,34 @@ func autoConvert_metallb_NamespaceQuota_To_v1beta1_NamespaceQuota(in *metallb.Na
 // Convert_metallb_NamespaceQuota_To_v1beta1_NamespaceQuota is an autogenerated conversion function.
 func Convert_metallb_NamespaceQuota_To_v1beta1_NamespaceQuota(in *metallb.NamespaceQuota, out *NamespaceQuota, s conversion.Scope) error {
 	return autoConvert_metallb_NamespaceQuota_To_v1beta1_NamespaceQuota(in, out, s)
+}
+
+func autoConvert_v1beta1_PodConfig_To_metallb_PodConfig(in *PodConfig, out *metallb.PodConfig, s conversion.Scope) error {
+	out.PriorityClassName = in.PriorityClassName
+	out.RuntimeClassName = in.RuntimeClassName
+	out.Affinity = (*corev1.Affinity)(unsafe.Pointer(in.Affinity))
+	out.Annotations = *(*map[string]string)(unsafe.Pointer(&in.Annotations))
+	out.Resources = (*corev1.ResourceRequirements)(unsafe.Pointer(in.Resources))
+	return nil
+}
+
+// Convert_v1beta1_PodConfig_To_metallb_PodConfig is an autogenerated conversion function.
+func Convert_v1beta1_PodConfig_To_metallb_PodConfig(in *PodConfig, out *metallb.PodConfig, s conversion.Scope) error {
+	return autoConvert_v1beta1_PodConfig_To_metallb_PodConfig(in, out, s)
+}
+
+func autoConvert_metallb_PodConfig_To_v1beta1_PodConfig(in *metallb.PodConfig, out *PodConfig, s conversion.Scope) error {
+	out.PriorityClassName = in.PriorityClassName
+	out.RuntimeClassName = in.RuntimeClassName
+	out.Affinity = (*corev1.Affinity)(unsafe.Pointer(in.Affinity))
+	out.Annotations = *(*map[string]string)(unsafe.Pointer(&in.Annotations))
+	out.Resources = (*corev1.ResourceRequirements)(unsafe.Pointer(in.Resources))
+	return nil
+}
+
+// Convert_metallb_PodConfig_To_v1beta1_PodConfig is an autogenerated conversion function.
+func Convert_metallb_PodConfig_To_v1beta1_PodConfig(in *metallb.PodConfig, out *PodConfig, s conversion.Scope) error {
+	return autoConvert_metallb_PodConfig_To_v1beta1_PodConfig(in, out, s)
 }
 
 func autoConvert_v1beta1_PreferredNodeSelector_To_metallb_PreferredNodeSelector(in *PreferredNodeSelector, out *metallb.PreferredNodeSelector, s conversion.Scope) error {

@@ -91,6 +91,26 @@ func (in CommunityStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ConfigurationState) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.ConfigurationState"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ConfigurationStateList) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.ConfigurationStateList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ConfigurationStateStatus) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.ConfigurationStateStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in FRRK8sConfig) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.FRRK8sConfig"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in IPAddressPool) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.IPAddressPool"
 }
@@ -151,8 +171,33 @@ func (in L2AdvertisementStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MetalLB) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.MetalLB"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MetalLBList) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.MetalLBList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MetalLBSpec) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.MetalLBSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in MetalLBStatus) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.MetalLBStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in NamespaceQuota) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.NamespaceQuota"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in PodConfig) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.PodConfig"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
