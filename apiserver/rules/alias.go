@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"sort"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -11,28 +12,22 @@ import (
 )
 
 // checkAliases applies C1 and X4 to the aliases that a Community defines.
-func checkAliases(c *metallb.Configuration, definer *metallb.Community, spec *field.Path) (errs field.ErrorList, warnings []string) {
-	elsewhere := map[string]definition{}
-	for _, other := range c.Communities {
-		if other.Name == definer.Name {
-			continue
-		}
-		for _, a := range other.Spec.Communities {
-			elsewhere[a.Name] = definition{other.Name, a.Value}
-		}
-	}
+func checkAliases(ix *index, definer *metallb.Community, spec *field.Path) (errs field.ErrorList, warnings []string) {
 	here := map[string]bool{}
 	for i, a := range definer.Spec.Communities {
+		if len(errs) > maxErrors {
+			break
+		}
 		at := spec.Child("communities").Index(i)
-		first, taken := elsewhere[a.Name]
+		other := ix.definedBeside(a.Name, definer.Name)
 		switch {
 		case a.Name == "":
 			errs = append(errs, field.Required(at.Child("name"), "an alias without a name cannot be used"))
 		case here[a.Name]:
 			errs = append(errs, duplicate(at.Child("name"), a.Name, "of community"))
-		case taken:
+		case other != nil:
 			err := duplicate(at.Child("name"), a.Name, "of community")
-			err.Detail += fmt.Sprintf(": Community %q defines it as %s", first.community, first.value)
+			err.Detail += fmt.Sprintf(": Community %q defines it as %s", other.community, other.value)
 			errs = append(errs, err)
 		case !community.IsAlias(a.Name):
 			warnings = append(warnings, fmt.Sprintf("%s: %q contains \":\", so advertisements take it for a value and cannot use the alias", at.Child("name"), a.Name))
@@ -45,9 +40,6 @@ func checkAliases(c *metallb.Configuration, definer *metallb.Community, spec *fi
 	return errs, warnings
 }
 
-// definition is what an alias of another Community is.
-type definition struct{ community, value string }
-
 // parseValue accepts values only: an alias of an alias is none.
 func parseValue(value string) error {
 	if community.IsAlias(value) {
@@ -57,36 +49,46 @@ func parseValue(value string) error {
 	return err
 }
 
-// aliases are the names that advertisements may use.
-func aliases(c *metallb.Configuration) map[string]bool {
-	known := map[string]bool{}
-	for _, definer := range c.Communities {
-		for _, a := range definer.Spec.Communities {
-			known[a.Name] = true
+// definitions are those of an alias; there is one at most in a valid configuration.
+func (ix *index) definitions(name string) []*alias {
+	from := sort.Search(len(ix.aliases), func(i int) bool { return ix.aliases[i].name >= name })
+	to := from
+	for to < len(ix.aliases) && ix.aliases[to].name == name {
+		to++
+	}
+	return ix.aliases[from:to]
+}
+
+// definedBeside finds the definition of an alias by a Community of another name.
+func (ix *index) definedBeside(name, community string) *alias {
+	for _, a := range ix.definitions(name) {
+		if a.community != community {
+			return a
 		}
 	}
-	return known
+	return nil
 }
 
 // withdrawnAliases warns of aliases that were defined in old, are no more, and are in use.
-func withdrawnAliases(c *metallb.Configuration, definer, old *metallb.Community) []string {
+func withdrawnAliases(ix *index, definer, old *metallb.Community) []string {
 	if old == nil {
 		return nil
 	}
-	stays := map[string]bool{}
+	gone := map[string]bool{}
+	for _, a := range old.Spec.Communities {
+		gone[a.Name] = true
+	}
 	for _, a := range definer.Spec.Communities {
-		stays[a.Name] = true
+		delete(gone, a.Name)
+	}
+	if len(gone) == 0 {
+		return nil
 	}
 	var warnings []string
-	for _, a := range old.Spec.Communities {
-		if stays[a.Name] {
-			continue
-		}
-		for _, adv := range c.BGPAdvertisements {
-			for _, used := range adv.Spec.Communities {
-				if used == a.Name {
-					warnings = append(warnings, fmt.Sprintf("no Community defines the alias %q any more, which BGPAdvertisement %q uses: it announces nothing", a.Name, adv.Name))
-				}
+	for _, adv := range ix.advertisements {
+		for _, used := range adv.Spec.Communities {
+			if gone[used] && len(warnings) < maxWarnings {
+				warnings = append(warnings, fmt.Sprintf("no Community defines the alias %q any more, which BGPAdvertisement %q uses: it announces nothing", used, adv.Name))
 			}
 		}
 	}

@@ -175,7 +175,7 @@ func TestLocalPreferencesDoNotContradict(t *testing.T) {
 	})
 	twoLengths := &metallb.Configuration{BGPAdvertisements: []*metallb.BGPAdvertisement{advNamed("a", 32, 100), advNamed("b", 24, 200)}}
 	run(t, twoLengths, []verdict{
-		{name: "pool gets another family", old: v4, obj: newPool("v4", "10.0.0.0/24", "2001:db8:9::/64"), want: []problem{{"spec.addresses", "conflicting localPref 100 and 200"}}},
+		{name: "pool gets another family", old: v4, obj: newPool("v4", "10.0.0.0/24", "2001:db8:9::/64"), want: []problem{{"spec.addresses[1]", "conflicting localPref 100 and 200"}}},
 	})
 	// Nodes that changed since are no reason to refuse what has nothing to do with them.
 	metBefore := &metallb.Configuration{IPAddressPools: []*metallb.IPAddressPool{v4}, BGPAdvertisements: []*metallb.BGPAdvertisement{a, b}}

@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -36,9 +35,9 @@ func checkBFDProfile(p *metallb.BFDProfile, spec *field.Path) field.ErrorList {
 }
 
 // checkUnused refuses to delete a profile that peers name: their sessions would lose their guard unnoticed.
-func checkUnused(c *metallb.Configuration, p *metallb.BFDProfile) field.ErrorList {
+func checkUnused(ix *index, p *metallb.BFDProfile) field.ErrorList {
 	var users []string
-	for _, peer := range c.BGPPeers {
+	for _, peer := range ix.peers {
 		if peer.Spec.BFDProfile == p.Name {
 			users = append(users, peer.Name)
 		}
@@ -46,7 +45,9 @@ func checkUnused(c *metallb.Configuration, p *metallb.BFDProfile) field.ErrorLis
 	if len(users) == 0 {
 		return nil
 	}
-	slices.Sort(users)
+	if n := len(users) - mostUsers; n > 0 {
+		users = append(users[:mostUsers], fmt.Sprintf("and %d more", n))
+	}
 	return field.ErrorList{field.Invalid(field.NewPath("metadata", "name"), p.Name,
 		fmt.Sprintf("failed to delete BFDProfile %s, used by BGPPeer %s", p.Name, strings.Join(users, ", ")))}
 }

@@ -27,7 +27,7 @@ func checkDeletion(ix *index, ch Change) (errs field.ErrorList, warnings []strin
 		return nil, nil
 	}
 	if p, ok := ch.Old.(*metallb.BFDProfile); ok {
-		if errs := checkUnused(ix.config, p); len(errs) > 0 {
+		if errs := checkUnused(ix, p); len(errs) > 0 {
 			return errs, nil
 		}
 	}
@@ -39,7 +39,7 @@ func checkDeletion(ix *index, ch Change) (errs field.ErrorList, warnings []strin
 			`is "true": remove the annotation first if the object shall be deleted`)}, nil
 	}
 	if definer, ok := ch.Old.(*metallb.Community); ok {
-		return nil, withdrawnAliases(ix.config, &metallb.Community{}, definer)
+		return nil, withdrawnAliases(ix, &metallb.Community{}, definer)
 	}
 	kind, users := usersOf(ix, ch)
 	if len(users) == 0 {
@@ -65,10 +65,10 @@ func usersOf(ix *index, ch Change) (kind string, users []string) {
 		}
 		return "BGPPeer", users
 	case *metallb.BGPAdvertisement:
-		of, others := selectionsOf(ix.config, ch.Old)
+		of, others := selectionsOf(ix, ch.Old)
 		return "BGPAdvertisement", servicesOfPools(ch.Holders, onlyBy(ix, of, others)...)
 	case *metallb.L2Advertisement:
-		of, others := selectionsOf(ix.config, ch.Old)
+		of, others := selectionsOf(ix, ch.Old)
 		return "L2Advertisement", servicesOfPools(ch.Holders, onlyBy(ix, of, others)...)
 	}
 	return "", nil
@@ -108,8 +108,8 @@ func servicesOfPools(holders []Holder, pools ...*pool) (users []string) {
 }
 
 // selectionsOf returns the pools of one advertisement, and those of all others of either kind.
-func selectionsOf(c *metallb.Configuration, one runtime.Object) (of poolSelection, others []poolSelection) {
-	add := func(ad runtime.Object, name string, spec poolSelection) {
+func selectionsOf(ix *index, one runtime.Object) (of *poolSelection, others []*poolSelection) {
+	add := func(ad runtime.Object, name string, spec *poolSelection) {
 		same := reflect.TypeOf(ad) == reflect.TypeOf(one) && name == one.(metav1.Object).GetName()
 		if same {
 			of = spec
@@ -117,20 +117,20 @@ func selectionsOf(c *metallb.Configuration, one runtime.Object) (of poolSelectio
 			others = append(others, spec)
 		}
 	}
-	for _, ad := range c.BGPAdvertisements {
-		add(ad, ad.Name, newPoolSelection(ad.Spec.IPAddressPools, ad.Spec.IPAddressPoolSelectors))
+	for _, ad := range ix.advertisements {
+		add(ad.BGPAdvertisement, ad.Name, &ad.poolSelection)
 	}
-	for _, ad := range c.L2Advertisements {
-		add(ad, ad.Name, newPoolSelection(ad.Spec.IPAddressPools, ad.Spec.IPAddressPoolSelectors))
+	for _, ad := range ix.config.L2Advertisements {
+		s := newPoolSelection(ad.Spec.IPAddressPools, ad.Spec.IPAddressPoolSelectors)
+		add(ad, ad.Name, &s)
 	}
 	return of, others
 }
 
 // onlyBy lists the pools that one advertisement selects and no other does: it alone announces their Services.
-func onlyBy(ix *index, of poolSelection, others []poolSelection) (pools []*pool) {
-	for _, p := range ix.pools {
-		if of.selects(p.IPAddressPool) &&
-			!slices.ContainsFunc(others, func(o poolSelection) bool { return o.selects(p.IPAddressPool) }) {
+func onlyBy(ix *index, of *poolSelection, others []*poolSelection) (pools []*pool) {
+	for p := range ix.pools.selected(of) {
+		if !slices.ContainsFunc(others, func(o *poolSelection) bool { return o.selects(p.IPAddressPool) }) {
 			pools = append(pools, p)
 		}
 	}

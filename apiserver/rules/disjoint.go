@@ -43,43 +43,21 @@ func (d disjoint) firstEndingFrom(r addrrange.Range) int {
 	return sort.Search(len(d), func(i int) bool { return !d[i].Last().Less(r.First()) })
 }
 
-// few is how many ranges are put in or taken out one by one.
-const few = 32
-
 // replace returns d without gone, all of which are in it, and with come. A newcomer that overlaps is left out: in a
 // valid configuration there is none.
 func (d disjoint) replace(gone, come []*member) disjoint {
-	if len(gone) == 0 && len(come) == 0 {
-		return d
+	made := disjoint(replace(d, gone, nil, byFirst))
+	if len(come) > few {
+		made = replace(made, nil, come, byFirst)
+		return slices.CompactFunc(made, func(a, b *member) bool { return !a.Last().Less(b.First()) })
 	}
-	if len(gone)+len(come) <= few {
-		made := make(disjoint, len(d), len(d)+len(come))
-		copy(made, d)
-		for _, m := range gone {
-			if i := made.firstEndingFrom(m.Range); i < len(made) && made[i] == m {
-				made = slices.Delete(made, i, i+1)
-			}
-		}
-		for _, m := range come {
-			if i := made.firstEndingFrom(m.Range); i == len(made) || m.Last().Less(made[i].First()) {
-				made = slices.Insert(made, i, m)
-			}
-		}
-		return made
-	}
-	leave := make(map[*member]bool, len(gone))
-	for _, m := range gone {
-		leave[m] = true
-	}
-	made := make(disjoint, 0, len(d)+len(come))
-	for _, m := range d {
-		if !leave[m] {
-			made = append(made, m)
+	var fit disjoint
+	for _, m := range come {
+		if len(made.overlapping(m.Range)) == 0 && !slices.ContainsFunc(fit, func(o *member) bool { return o.Overlaps(m.Range) }) {
+			fit = append(fit, m)
 		}
 	}
-	made = append(made, come...)
-	slices.SortFunc(made, byFirst)
-	return slices.CompactFunc(made, func(a, b *member) bool { return !a.Last().Less(b.First()) })
+	return replace(made, nil, fit, byFirst)
 }
 
 // byFirst orders ranges by their first address, and equal ones by their place.

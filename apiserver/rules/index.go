@@ -1,10 +1,7 @@
 package rules
 
 import (
-	"slices"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	kubelabels "k8s.io/apimachinery/pkg/labels"
+	"cmp"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
@@ -13,18 +10,27 @@ import (
 // index is a configuration with what the rules work out of it. It is never changed. Objects of a configuration are
 // never changed either, so that what was worked out of one holds for as long as the object is the same.
 type index struct {
-	config         *metallb.Configuration
-	pools          []*pool
-	advertisements []*advertisement
+	config *metallb.Configuration
+	pools  pools
+	// six are the pools that hold IPv6.
+	six            pools
+	advertisements byName[*advertisement]
+	peers          byName[*peer]
+	profiles       byName[*metallb.BFDProfile]
+	// echoing are the peers whose BFD profile exists and has echo mode.
+	echoing byName[*peer]
+	// aliases are those of all Communities, by name.
+	aliases []*alias
 	// ranges are those of all pools.
 	ranges       disjoint
-	reservations []*reservation
+	reservations byName[*reservation]
 }
 
 // pool is an IPAddressPool with its ranges. Items that are wrong are missing.
 type pool struct {
 	*metallb.IPAddressPool
 	members []*member // in the order of the list
+	tags    []*tag
 	// narrowest4 and narrowest6 are the aggregation lengths that suit every item of the family; -1 without one.
 	narrowest4, narrowest6 int
 }
@@ -44,22 +50,31 @@ func indexPool(p *metallb.IPAddressPool) *pool {
 		}
 		*narrowest = max(*narrowest, r.WidestBits())
 	}
+	for k, v := range p.Labels {
+		made.tags = append(made.tags, &tag{label{k, v}, made})
+	}
 	return made
 }
 
 // text is the item as it was written.
 func (p *pool) text(m *member) string { return p.Spec.Addresses[m.index] }
 
+// has6 says whether the pool holds IPv6.
+func (p *pool) has6() bool { return p.narrowest6 >= 0 }
+
 // advertisement is a BGPAdvertisement with its selectors compiled.
 type advertisement struct {
 	*metallb.BGPAdvertisement
 	poolSelection
+	nodes            *placement
+	peers            map[string]bool
 	length4, length6 int
 }
 
 func indexAdvertisement(a *metallb.BGPAdvertisement) *advertisement {
 	made := &advertisement{BGPAdvertisement: a, length4: hostRouteV4, length6: hostRouteV6,
-		poolSelection: newPoolSelection(a.Spec.IPAddressPools, a.Spec.IPAddressPoolSelectors)}
+		poolSelection: newPoolSelection(a.Spec.IPAddressPools, a.Spec.IPAddressPoolSelectors),
+		nodes:         newPlacement(a.Spec.NodeSelectors), peers: set(a.Spec.Peers)}
 	if a.Spec.AggregationLength != nil {
 		made.length4 = int(*a.Spec.AggregationLength)
 	}
@@ -69,39 +84,24 @@ func indexAdvertisement(a *metallb.BGPAdvertisement) *advertisement {
 	return made
 }
 
-// poolSelection is the pools that an advertisement means: those it names and those whose labels it selects; all when
-// it does neither.
-type poolSelection struct {
-	all     bool
-	names   map[string]bool
-	byLabel []kubelabels.Selector
+// isFor says whether the advertisement goes to the peer where they share a node.
+func (a *advertisement) isFor(p *peer) bool { return len(a.peers) == 0 || a.peers[p.Name] }
+
+// peer is a BGPPeer with its selectors compiled.
+type peer struct {
+	*metallb.BGPPeer
+	nodes *placement
 }
 
-func newPoolSelection(names []string, selectors []metav1.LabelSelector) poolSelection {
-	s := poolSelection{all: len(names) == 0 && len(selectors) == 0, names: make(map[string]bool, len(names)), byLabel: compile(selectors)}
-	for _, name := range names {
-		s.names[name] = true
-	}
-	return s
+func indexPeer(p *metallb.BGPPeer) *peer {
+	return &peer{p, newPlacement(p.Spec.NodeSelectors)}
 }
 
-func (s poolSelection) selects(p *metallb.IPAddressPool) bool {
-	return s.all || s.names[p.Name] || matchAny(s.byLabel, p.Labels)
-}
+// alias is one that a Community defines.
+type alias struct{ name, value, community string }
 
-// compile leaves out selectors that are not valid: what does not parse matches nothing.
-func compile(list []metav1.LabelSelector) []kubelabels.Selector {
-	var compiled []kubelabels.Selector
-	for i := range list {
-		if s, err := metav1.LabelSelectorAsSelector(&list[i]); err == nil {
-			compiled = append(compiled, s)
-		}
-	}
-	return compiled
-}
-
-func matchAny(selectors []kubelabels.Selector, of map[string]string) bool {
-	return slices.ContainsFunc(selectors, func(s kubelabels.Selector) bool { return s.Matches(kubelabels.Set(of)) })
+func (a *alias) compare(o *alias) int {
+	return cmp.Or(cmp.Compare(a.name, o.name), cmp.Compare(a.community, o.community))
 }
 
 // next is the index of c, which shares with ix, nil or not, what is the same in both configurations.
@@ -112,58 +112,74 @@ func (ix *index) next(c *metallb.Configuration) *index {
 	if ix == nil {
 		ix = &index{config: &metallb.Configuration{}}
 	}
-	made := &index{config: c}
-	pools := derive(ix.config.IPAddressPools, ix.pools, c.IPAddressPools, indexPool)
-	made.pools = pools.all
-	made.advertisements = derive(ix.config.BGPAdvertisements, ix.advertisements, c.BGPAdvertisements, indexAdvertisement).all
-	made.reservations = derive(ix.config.IPReservations, ix.reservations, c.IPReservations, indexReservation).all
-	var gone, come []*member
-	for _, p := range pools.gone {
-		gone = append(gone, p.members...)
-	}
-	for _, p := range pools.come {
-		come = append(come, p.members...)
-	}
-	made.ranges = ix.ranges.replace(gone, come)
+	was, made := ix.config, &index{config: c}
+	gone, come := changes(ix.pools.byName, was.IPAddressPools, c.IPAddressPools, indexPool)
+	made.pools = ix.pools.replace(gone, come)
+	made.six = ix.six.replace(with6(gone), with6(come))
+	made.ranges = ix.ranges.replace(membersOf(gone), membersOf(come))
+
+	made.advertisements = ix.advertisements.replace(changes(ix.advertisements, was.BGPAdvertisements, c.BGPAdvertisements, indexAdvertisement))
+	made.reservations = ix.reservations.replace(changes(ix.reservations, was.IPReservations, c.IPReservations, indexReservation))
+	made.followPeers(ix)
+	made.followAliases(ix)
 	return made
 }
 
-// derived is a list worked out of objects, and how it differs from the list before.
-type derived[D any] struct{ all, gone, come []D }
+func with6(of []*pool) (some []*pool) {
+	for _, p := range of {
+		if p.has6() {
+			some = append(some, p)
+		}
+	}
+	return some
+}
 
-// derive works out the list of objects that now is, and takes over what before had worked out of was. The lists are
-// sorted alike: all that two of them have in common at the beginning and at the end is passed over quickly.
-func derive[O, D any](was []*O, before []*D, now []*O, work func(*O) *D) derived[*D] {
-	shorter := min(len(was), len(now))
-	head := 0
-	for head < shorter && was[head] == now[head] {
-		head++
+func membersOf(of []*pool) (all []*member) {
+	for _, p := range of {
+		all = append(all, p.members...)
 	}
-	tail := 0
-	for tail < shorter-head && was[len(was)-1-tail] == now[len(now)-1-tail] {
-		tail++
+	return all
+}
+
+func (ix *index) followPeers(last *index) {
+	was, c := last.config, ix.config
+	left, came := changes(last.peers, was.BGPPeers, c.BGPPeers, indexPeer)
+	old, young := turnover(was.BFDProfiles, c.BFDProfiles)
+	ix.peers, ix.profiles = last.peers.replace(left, came), last.profiles.replace(old, young)
+	if len(left)+len(came)+len(old)+len(young) == 0 {
+		ix.echoing = last.echoing
+		return
 	}
-	known := make(map[*O]*D, len(was)-tail-head)
-	for i := head; i < len(was)-tail; i++ {
-		known[was[i]] = before[i]
-	}
-	d := derived[*D]{all: make([]*D, 0, len(now))}
-	d.all = append(d.all, before[:head]...)
-	for _, o := range now[head : len(now)-tail] {
-		made, ok := known[o]
-		if ok {
-			delete(known, o)
-		} else {
-			made = work(o)
-			d.come = append(d.come, made)
-		}
-		d.all = append(d.all, made)
-	}
-	d.all = append(d.all, before[len(was)-tail:]...)
-	for i := head; i < len(was)-tail; i++ {
-		if made, ok := known[was[i]]; ok {
-			d.gone = append(d.gone, made)
+	for _, p := range ix.peers {
+		if profile, ok := ix.profiles.find(p.Spec.BFDProfile); ok && echoes(profile) {
+			ix.echoing = append(ix.echoing, p)
 		}
 	}
-	return d
+}
+
+func (ix *index) followAliases(last *index) {
+	left, came := turnover(last.config.Communities, ix.config.Communities)
+	if len(left)+len(came) == 0 {
+		ix.aliases = last.aliases
+		return
+	}
+	// An alias has no identity of its own, so that all of a Community that changed are sought by its name.
+	changed := map[string]bool{}
+	for _, definer := range left {
+		changed[definer.Name] = true
+	}
+	var gone, come []*alias
+	if len(left) > 0 {
+		for _, a := range last.aliases {
+			if changed[a.community] {
+				gone = append(gone, a)
+			}
+		}
+	}
+	for _, definer := range came {
+		for _, a := range definer.Spec.Communities {
+			come = append(come, &alias{a.Name, a.Value, definer.Name})
+		}
+	}
+	ix.aliases = replace(last.aliases, gone, come, (*alias).compare)
 }

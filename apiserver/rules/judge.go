@@ -10,6 +10,8 @@ import (
 
 // Host tells what decides about a change and is not configuration. Each answer is what is known at that moment.
 type Host interface {
+	// Nodes are those of the cluster. As long as nothing about them changes it is the same slice, so that what was
+	// worked out of it can be kept.
 	Nodes() []Node
 	Holders() []Holder
 	// Terminating says whether the system namespace is being deleted.
@@ -19,8 +21,9 @@ type Host interface {
 // Judge checks one change after the other. It says what Check says; what it worked out of the last configuration it
 // keeps, so that a change costs what differs between two configurations. It may be used concurrently.
 type Judge struct {
-	host Host
-	last atomic.Pointer[index]
+	host    Host
+	last    atomic.Pointer[index]
+	cluster atomic.Pointer[cluster]
 }
 
 // NewJudge returns a judge that asks host for what is not in the change; nil is a host of which nothing is known.
@@ -35,7 +38,7 @@ func (j *Judge) Check(c *metallb.Configuration, ch Change) (field.ErrorList, []s
 	default:
 		ch.Nodes = j.host.Nodes()
 	}
-	return j.indexOf(c).check(ch)
+	return j.indexOf(c).check(ch, j.clusterOf(ch.Nodes))
 }
 
 // Holders are the Services that hold addresses, for those who show warnings of deletions.
@@ -56,5 +59,15 @@ func (j *Judge) indexOf(c *metallb.Configuration) *index {
 	}
 	next := last.next(c)
 	j.last.Store(next)
+	return next
+}
+
+func (j *Judge) clusterOf(nodes []Node) *cluster {
+	last := j.cluster.Load()
+	if last != nil && len(nodes) > 0 && len(nodes) == len(last.nodes) && &nodes[0] == &last.nodes[0] {
+		return last
+	}
+	next := newCluster(nodes)
+	j.cluster.Store(next)
 	return next
 }

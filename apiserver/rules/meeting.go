@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -34,7 +35,7 @@ func Conflicts(p, other *metallb.BGPPeer) []Conflict {
 		return found
 	}
 	switch {
-	case a.Address != "" && CanonicalAddress(a.Address) == CanonicalAddress(b.Address):
+	case a.Address != "" && sameAddress(a.Address, b.Address):
 		found = append(found, Conflict{"peerAddress", a.Address, b.Address, "peers that share a node must differ in address or vrf"})
 	case a.Interface != "" && a.Interface == b.Interface:
 		found = append(found, Conflict{"interface", a.Interface, b.Interface, "peers that share a node must differ in interface or vrf"})
@@ -43,6 +44,11 @@ func Conflicts(p, other *metallb.BGPPeer) []Conflict {
 		found = append(found, Conflict{"myASN", a.MyASN, b.MyASN, "peers that share a node and a vrf must have the same myASN"})
 	}
 	return found
+}
+
+// sameAddress compares at little cost what is mostly different, or written alike.
+func sameAddress(a, b string) bool {
+	return a == b || (strings.Contains(a, ":") || strings.Contains(b, ":")) && CanonicalAddress(a) == CanonicalAddress(b)
 }
 
 // CanonicalAddress is the one way to write an address; what is none stays as it is.
@@ -72,35 +78,30 @@ func Elder(a, b *metallb.BGPPeer) int {
 	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 }
 
-// checkMeetings refuses a peer that could not have its sessions beside those of others. Each field is reported once.
-func checkMeetings(c *metallb.Configuration, p, old *metallb.BGPPeer, nodes []Node, spec *field.Path) field.ErrorList {
+// checkMeetings refuses a peer that could not have its sessions beside those of others.
+func checkMeetings(ix *index, p *peer, old *metallb.BGPPeer, on *cluster, spec *field.Path) field.ErrorList {
 	if old != nil && sameMeetings(&old.Spec, &p.Spec) {
 		return nil // whoever it meets has come since
 	}
 	var errs field.ErrorList
-	reported := map[string]bool{}
-	ours := selectionOf(p.Spec.NodeSelectors)
-	for _, other := range c.BGPPeers {
+	for _, other := range ix.peers {
 		if other.Name == p.Name {
 			continue
 		}
-		var fresh []Conflict
-		for _, conflict := range Conflicts(p, other) {
-			if !reported[conflict.Field] {
-				fresh = append(fresh, conflict)
-			}
-		}
-		if len(fresh) == 0 {
+		conflicts := Conflicts(p.BGPPeer, other.BGPPeer)
+		if len(conflicts) == 0 {
 			continue
 		}
-		node, meet := share(ours, selectionOf(other.Spec.NodeSelectors), nodes)
+		node, meet := share(p.nodes, other.nodes, on)
 		if !meet {
 			continue
 		}
-		for _, conflict := range fresh {
-			reported[conflict.Field] = true
+		for _, conflict := range conflicts {
 			errs = append(errs, field.Invalid(spec.Child(conflict.Field), conflict.Value, fmt.Sprintf(
 				"conflicts with BGPPeer %q, which has %s (%s)", other.Name, conflict, where(node))))
+		}
+		if len(errs) > maxErrors {
+			break
 		}
 	}
 	return errs

@@ -12,8 +12,8 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
 )
 
-// checkPool applies P1 to P7 and X1, and X2 and X3 where the pool's addresses or labels change.
-func checkPool(ix *index, obj, old *metallb.IPAddressPool, nodes []Node, spec *field.Path) field.ErrorList {
+// checkPool applies P1 to P7 and X1, and X2, X3 and X10 where the pool's addresses or labels change.
+func checkPool(ix *index, obj, old *metallb.IPAddressPool, on *cluster, spec *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	p := indexPool(obj)
 	if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
@@ -29,49 +29,63 @@ func checkPool(ix *index, obj, old *metallb.IPAddressPool, nodes []Node, spec *f
 	}
 	if len(errs) == 0 && (old == nil || !slices.Equal(old.Spec.Addresses, obj.Spec.Addresses) ||
 		!apiequality.Semantic.DeepEqual(old.Labels, obj.Labels)) {
-		errs = checkBesideAdvertisements(ix, p, old, nodes, spec)
+		errs = checkBesideAdvertisements(ix, p, old, on, spec)
+		errs = append(errs, checkEchoOfPool(ix, p, old, on, spec)...)
 	}
 	return errs
 }
 
-// checkAddresses applies P1 to P5 and X1, and refuses addresses that no Service can have. Each item is reported once,
-// for the first thing that is wrong with it. The cost grows with the number of the pool's items, times the logarithm
-// of that and of the number of all.
+// checkAddresses applies P1 to P5 and X1, and refuses addresses that no Service can have. Each item is reported for the
+// first kind of thing that is wrong with it, and beside each pool that it overlaps. The cost grows with the number of
+// the pool's items, times the logarithm of that and of the number of all.
 func checkAddresses(ix *index, p *pool, path *field.Path) field.ErrorList {
 	items := p.Spec.Addresses
 	if len(items) == 0 {
 		return field.ErrorList{field.Required(path, "pool has no prefixes defined: give at least one CIDR or range")}
 	}
-	problems := make([]*field.Error, len(items))
-	if len(p.members) < len(items) {
-		for i, text := range items {
-			if _, err := addrrange.Parse(text); err != nil {
-				problems[i] = field.Invalid(path.Index(i), text, err.Error())
-			}
-		}
-	}
+	members := make([]*member, len(items)) // by place; nil where nothing could be read
 	for _, m := range p.members {
-		if why := unassignable(m.Range); why != "" {
-			problems[m.index] = field.Invalid(path.Index(m.index), p.text(m), why)
-		}
+		members[m.index] = m
 	}
+	within := map[*member]*member{}
 	for _, c := range clashes(p.members) {
-		if problems[c.later.index] == nil && problems[c.earlier.index] == nil {
-			problems[c.later.index] = overlapError(path, c.later, c.earlier, "this pool")
+		if within[c.later] == nil && within[c.earlier] == nil {
+			within[c.later] = c.earlier
 		}
 	}
-	for _, m := range p.members {
-		if problems[m.index] != nil {
+	var errs field.ErrorList
+	for i, m := range members {
+		if len(errs) > maxErrors {
+			break
+		}
+		if m == nil {
+			_, err := addrrange.Parse(items[i])
+			errs = append(errs, field.Invalid(path.Index(i), items[i], err.Error()))
+		} else if why := unassignable(m.Range); why != "" {
+			errs = append(errs, field.Invalid(path.Index(i), items[i], why))
+		} else if other := within[m]; other != nil {
+			errs = append(errs, overlapError(path, m, other, "this pool"))
+		} else {
+			errs = append(errs, overlapsOfOthers(ix, m, path)...)
+		}
+	}
+	return errs
+}
+
+// overlapsOfOthers reports an item once for each other pool that it overlaps.
+func overlapsOfOthers(ix *index, m *member, path *field.Path) (errs field.ErrorList) {
+	reported := map[*pool]bool{}
+	for _, other := range ix.ranges.overlapping(m.Range) {
+		if len(errs) > maxErrors {
+			break
+		}
+		if other.pool.Name == m.pool.Name || reported[other.pool] { // the version before; all pools are in the system namespace
 			continue
 		}
-		for _, other := range ix.ranges.overlapping(m.Range) {
-			if other.pool.Name != p.Name { // else the version before; all pools are in the system namespace
-				problems[m.index] = overlapError(path, m, other, fmt.Sprintf("IPAddressPool %q", other.pool.Name))
-				break
-			}
-		}
+		reported[other.pool] = true
+		errs = append(errs, overlapError(path, m, other, fmt.Sprintf("IPAddressPool %q", other.pool.Name)))
 	}
-	return slices.DeleteFunc(problems, func(e *field.Error) bool { return e == nil })
+	return errs
 }
 
 // overlapError names the other item, its owner and the shared addresses, in words that scripts written for MetalLB

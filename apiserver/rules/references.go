@@ -12,31 +12,26 @@ import (
 
 // References that point at nothing are warnings, not errors, so that a directory can be applied in any order.
 
-func l2AdvertisementWarnings(c *metallb.Configuration, adv *metallb.L2Advertisement, spec *field.Path) []string {
-	return missingPools(c, adv.Spec.IPAddressPools, spec.Child("ipAddressPools"))
+func l2AdvertisementWarnings(ix *index, adv *metallb.L2Advertisement, spec *field.Path) []string {
+	return missing(ix.pools.byName, "IPAddressPool", adv.Spec.IPAddressPools, spec.Child("ipAddressPools"))
 }
 
-func bgpAdvertisementWarnings(c *metallb.Configuration, adv *metallb.BGPAdvertisement, spec *field.Path) []string {
-	warnings := missingPools(c, adv.Spec.IPAddressPools, spec.Child("ipAddressPools"))
-	known := map[string]bool{}
-	for _, p := range c.BGPPeers {
-		known[p.Name] = true
-	}
-	warnings = append(warnings, missing(known, "BGPPeer", adv.Spec.Peers, spec.Child("peers"))...)
-	defined := aliases(c)
+func bgpAdvertisementWarnings(ix *index, adv *metallb.BGPAdvertisement, spec *field.Path) []string {
+	warnings := slices.Concat(
+		missing(ix.pools.byName, "IPAddressPool", adv.Spec.IPAddressPools, spec.Child("ipAddressPools")),
+		missing(ix.peers, "BGPPeer", adv.Spec.Peers, spec.Child("peers")))
 	for i, name := range adv.Spec.Communities {
-		if community.IsAlias(name) && !defined[name] {
+		if community.IsAlias(name) && len(ix.definitions(name)) == 0 && len(warnings) < maxWarnings {
 			warnings = append(warnings, fmt.Sprintf("%s: no Community defines the alias %q (yet)", spec.Child("communities").Index(i), name))
 		}
 	}
 	return warnings
 }
 
-func peerWarnings(c *metallb.Configuration, peer, old *metallb.BGPPeer, spec *field.Path) []string {
+func peerWarnings(ix *index, peer, old *metallb.BGPPeer, spec *field.Path) []string {
 	var warnings []string
 	if profile := peer.Spec.BFDProfile; profile != "" {
-		exists := func(p *metallb.BFDProfile) bool { return p.Name == profile }
-		if !slices.ContainsFunc(c.BFDProfiles, exists) {
+		if !ix.profiles.has(profile) {
 			warnings = append(warnings, fmt.Sprintf("%s: BFDProfile %q does not exist (yet)", spec.Child("bfdProfile"), profile))
 		}
 		if old == nil || old.Spec.BFDProfile != profile {
@@ -52,21 +47,11 @@ func peerWarnings(c *metallb.Configuration, peer, old *metallb.BGPPeer, spec *fi
 	return warnings
 }
 
-func missingPools(c *metallb.Configuration, names []string, path *field.Path) []string {
-	if len(names) == 0 {
-		return nil
-	}
-	known := map[string]bool{}
-	for _, p := range c.IPAddressPools {
-		known[p.Name] = true
-	}
-	return missing(known, "IPAddressPool", names, path)
-}
-
-func missing(known map[string]bool, kind string, names []string, path *field.Path) []string {
+// missing warns of names that nothing in known has.
+func missing[E object](known byName[E], kind string, names []string, path *field.Path) []string {
 	var warnings []string
 	for i, name := range names {
-		if !known[name] {
+		if !known.has(name) && len(warnings) < maxWarnings {
 			warnings = append(warnings, fmt.Sprintf("%s: %s %q does not exist (yet)", path.Index(i), kind, name))
 		}
 	}

@@ -56,10 +56,15 @@ type Holder struct {
 // A change is judged by what it changes: an object whose spec and labels stay may always be written. What the host
 // cluster has made wrong since, such as Nodes whose labels brought two peers together, is not this write's fault.
 func Check(c *metallb.Configuration, ch Change) (errs field.ErrorList, warnings []string) {
-	return (*index)(nil).next(c).check(ch)
+	return (*index)(nil).next(c).check(ch, newCluster(ch.Nodes))
 }
 
-func (ix *index) check(ch Change) (errs field.ErrorList, warnings []string) {
+func (ix *index) check(ch Change, on *cluster) (field.ErrorList, []string) {
+	errs, warnings := ix.judge(ch, on)
+	return bounded(errs), warnings
+}
+
+func (ix *index) judge(ch Change, on *cluster) (errs field.ErrorList, warnings []string) {
 	if deletes(ch) {
 		return checkDeletion(ix, ch)
 	}
@@ -67,38 +72,46 @@ func (ix *index) check(ch Change) (errs field.ErrorList, warnings []string) {
 	switch obj := ch.New.(type) {
 	case *metallb.IPAddressPool:
 		old, _ := ch.Old.(*metallb.IPAddressPool)
-		return checkPool(ix, obj, old, ch.Nodes, spec), nil
+		return checkPool(ix, obj, old, on, spec), nil
 	case *metallb.L2Advertisement:
 		old, _ := ch.Old.(*metallb.L2Advertisement)
 		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
 			errs = checkL2Advertisement(obj, spec)
 		}
-		return errs, l2AdvertisementWarnings(ix.config, obj, spec)
+		return errs, l2AdvertisementWarnings(ix, obj, spec)
 	case *metallb.BGPAdvertisement:
 		old, _ := ch.Old.(*metallb.BGPAdvertisement)
 		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
 			errs = checkBGPAdvertisement(obj, spec)
 			if len(errs) == 0 {
-				errs = checkBesidePools(ix, obj, old, ch.Nodes, spec)
+				ad := indexAdvertisement(obj)
+				errs = checkBesidePools(ix, ad, old, on, spec)
+				errs = append(errs, checkEchoOfAdvertisement(ix, ad, old, on, spec)...)
 			}
 		}
-		return errs, bgpAdvertisementWarnings(ix.config, obj, spec)
+		return errs, bgpAdvertisementWarnings(ix, obj, spec)
 	case *metallb.BGPPeer:
 		old, _ := ch.Old.(*metallb.BGPPeer)
 		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
 			errs = checkPeer(obj, old, spec)
 			if len(errs) == 0 {
-				errs = checkMeetings(ix.config, obj, old, ch.Nodes, spec)
+				p := indexPeer(obj)
+				errs = checkMeetings(ix, p, old, on, spec)
+				errs = append(errs, checkEchoOfPeer(ix, p, old, on, spec)...)
 			}
 		}
-		return errs, peerWarnings(ix.config, obj, old, spec)
+		return errs, peerWarnings(ix, obj, old, spec)
 	case *metallb.BFDProfile:
 		old, _ := ch.Old.(*metallb.BFDProfile)
-		return checkBFDProfile(obj, spec), bfdProfileWarnings(old)
+		errs = checkBFDProfile(obj, spec)
+		if len(errs) == 0 {
+			errs = checkEchoOfProfile(ix, obj, old, on, spec)
+		}
+		return errs, bfdProfileWarnings(old)
 	case *metallb.Community:
 		old, _ := ch.Old.(*metallb.Community)
-		errs, warnings = checkAliases(ix.config, obj, spec)
-		return errs, append(warnings, withdrawnAliases(ix.config, obj, old)...)
+		errs, warnings = checkAliases(ix, obj, spec)
+		return errs, append(warnings, withdrawnAliases(ix, obj, old)...)
 	case *metallb.IPReservation:
 		old, _ := ch.Old.(*metallb.IPReservation)
 		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {

@@ -117,6 +117,12 @@ func TestWritesThatContradictAreRefusedInBothOrders(t *testing.T) {
 		}
 		return write{samples[3], name, spec}
 	}
+	six := write{samples[0], "six", map[string]any{"addresses": []any{"2001:db8::/64"}}}
+	all := write{samples[2], "all", map[string]any{}}
+	echo := write{samples[5], "echo", map[string]any{"echoMode": true}}
+	bfd := peer("tor", "192.0.2.1", "", 64512)
+	bfd.spec["bfdProfile"] = "echo"
+	const noEcho = "echo mode does not work with IPv6"
 	tests := []struct {
 		name         string
 		before       []write
@@ -127,6 +133,9 @@ func TestWritesThatContradictAreRefusedInBothOrders(t *testing.T) {
 		{"X3", []write{pool}, loud, quiet, "localPref"},
 		{"X5", nil, peer("a", "192.0.2.1", "1.1.1.1", 64512), peer("b", "192.0.2.2", "", 64512), "must have the same routerID"},
 		{"X6", nil, peer("a", "192.0.2.1", "", 64512), peer("b", "192.0.2.1", "", 64512), "must differ in address or vrf"},
+		{"X10", []write{all, bfd}, six, echo, noEcho},
+		{"X10", []write{six, bfd}, all, echo, noEcho},
+		{"X10", []write{all, six}, bfd, echo, noEcho},
 		{"X7", nil, peer("a", "192.0.2.1", "", 64512), peer("b", "192.0.2.2", "", 64500), "must have the same myASN"},
 	}
 	for _, tt := range tests {

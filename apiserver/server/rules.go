@@ -1,7 +1,10 @@
 package server
 
 import (
+	"cmp"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,22 +31,53 @@ type hostFacts struct {
 	namespace  string
 	hub        atomic.Pointer[dispatch.Hub]
 	namespaces atomic.Pointer[corelisters.NamespaceLister]
+	nodes      atomic.Pointer[nodeFacts]
 }
 
 var _ rules.Host = (*hostFacts)(nil)
 
-// Nodes implements rules.Host.
+// Nodes implements rules.Host. Nodes change often by what the rules do not see, their heartbeats.
 func (h *hostFacts) Nodes() []rules.Node {
 	hub := h.hub.Load()
 	if hub == nil {
 		return nil
 	}
 	known := hub.HostNodes()
-	nodes := make([]rules.Node, 0, len(known))
-	for _, n := range known {
-		nodes = append(nodes, rules.Node{Name: n.Name, Labels: n.Labels})
+	last := h.nodes.Load()
+	if last == nil || !last.still(known) {
+		last = newNodeFacts(known)
+		h.nodes.Store(last)
 	}
-	return nodes
+	return last.nodes
+}
+
+// nodeFacts are what the rules see of Nodes, sorted by name.
+type nodeFacts struct {
+	nodes  []rules.Node
+	byName map[string]map[string]string // their labels
+}
+
+func newNodeFacts(known []*corev1.Node) *nodeFacts {
+	made := &nodeFacts{make([]rules.Node, 0, len(known)), make(map[string]map[string]string, len(known))}
+	for _, n := range known {
+		made.nodes = append(made.nodes, rules.Node{Name: n.Name, Labels: n.Labels})
+		made.byName[n.Name] = n.Labels
+	}
+	slices.SortFunc(made.nodes, func(a, b rules.Node) int { return cmp.Compare(a.Name, b.Name) })
+	return made
+}
+
+// still says whether the Nodes that are known now are, to the rules, the same.
+func (f *nodeFacts) still(known []*corev1.Node) bool {
+	if len(known) != len(f.nodes) {
+		return false
+	}
+	for _, n := range known {
+		if labels, ok := f.byName[n.Name]; !ok || !maps.Equal(labels, n.Labels) {
+			return false
+		}
+	}
+	return true
 }
 
 // Holders implements rules.Host.

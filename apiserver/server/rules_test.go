@@ -38,3 +38,27 @@ func TestTerminatingIsTheSystemNamespaces(t *testing.T) {
 		}
 	}
 }
+
+func TestNodesAreTheSameUntilTheirLabelsChange(t *testing.T) {
+	node := func(name, rack, heartbeat string) *corev1.Node {
+		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"rack": rack}, ResourceVersion: heartbeat}}
+	}
+	facts := newNodeFacts([]*corev1.Node{node("b", "1", "1"), node("a", "1", "1")})
+	if facts.nodes[0].Name != "a" {
+		t.Errorf("not sorted: %v", facts.nodes)
+	}
+	for _, tt := range []struct {
+		name  string
+		known []*corev1.Node
+		want  bool
+	}{
+		{"another order and a heartbeat", []*corev1.Node{node("a", "1", "1"), node("b", "1", "2")}, true},
+		{"another label", []*corev1.Node{node("a", "1", "1"), node("b", "2", "1")}, false},
+		{"another name", []*corev1.Node{node("a", "1", "1"), node("c", "1", "1")}, false},
+		{"one gone", []*corev1.Node{node("a", "1", "1")}, false},
+	} {
+		if got := facts.still(tt.known); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}

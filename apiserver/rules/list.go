@@ -1,0 +1,116 @@
+package rules
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+)
+
+// few is how many elements are put into a sorted list, or taken out, one by one.
+const few = 32
+
+// replace returns list, which is sorted, without gone, all of which are in it, and with come. The list is not changed.
+func replace[E comparable](list, gone, come []E, compare func(a, b E) int) []E {
+	if len(gone) == 0 && len(come) == 0 {
+		return list
+	}
+	if len(gone)+len(come) > few {
+		leave := make(map[E]bool, len(gone))
+		for _, e := range gone {
+			leave[e] = true
+		}
+		made := make([]E, 0, max(len(list)+len(come)-len(gone), 0))
+		for _, e := range list {
+			if !leave[e] {
+				made = append(made, e)
+			}
+		}
+		made = append(made, come...)
+		slices.SortFunc(made, compare)
+		return made
+	}
+	made := append(make([]E, 0, len(list)+len(come)), list...)
+	for _, e := range gone {
+		from, _ := slices.BinarySearchFunc(made, e, compare)
+		if i := slices.Index(made[from:], e); i >= 0 {
+			made = slices.Delete(made, from+i, from+i+1)
+		}
+	}
+	for _, e := range come {
+		at, _ := slices.BinarySearchFunc(made, e, compare)
+		made = slices.Insert(made, at, e)
+	}
+	return made
+}
+
+// object is what has the name of a stored object.
+type object interface {
+	comparable
+	GetName() string
+}
+
+// byName is a sorted list of what was worked out of the objects of one kind. It is never changed.
+type byName[E object] []E
+
+func (l byName[E]) replace(gone, come []E) byName[E] {
+	return replace(l, gone, come, func(a, b E) int { return cmp.Compare(a.GetName(), b.GetName()) })
+}
+
+// find returns the element with the name, or the zero one.
+func (l byName[E]) find(name string) (e E, ok bool) {
+	i := sort.Search(len(l), func(i int) bool { return l[i].GetName() >= name })
+	if i == len(l) || l[i].GetName() != name {
+		return e, false
+	}
+	return l[i], true
+}
+
+func (l byName[E]) has(name string) bool {
+	_, ok := l.find(name)
+	return ok
+}
+
+// turnover is what of was is no more, and what of now is new. The lists of two configurations are sorted alike: all
+// that they have in common at the beginning and at the end is passed over quickly.
+func turnover[O comparable](was, now []O) (gone, come []O) {
+	shorter := min(len(was), len(now))
+	head := 0
+	for head < shorter && was[head] == now[head] {
+		head++
+	}
+	tail := 0
+	for tail < shorter-head && was[len(was)-1-tail] == now[len(now)-1-tail] {
+		tail++
+	}
+	was, now = was[head:len(was)-tail], now[head:len(now)-tail]
+	before, after := make(map[O]bool, len(was)), make(map[O]bool, len(now))
+	for _, o := range was {
+		before[o] = true
+	}
+	for _, o := range now {
+		after[o] = true
+		if !before[o] {
+			come = append(come, o)
+		}
+	}
+	for _, o := range was {
+		if !after[o] {
+			gone = append(gone, o)
+		}
+	}
+	return gone, come
+}
+
+// changes is what comes into a list and what leaves it when the objects change that it was worked out of.
+func changes[O object, E object](l byName[E], was, now []O, work func(O) E) (gone, come []E) {
+	left, entered := turnover(was, now)
+	for _, o := range left {
+		if e, ok := l.find(o.GetName()); ok {
+			gone = append(gone, e)
+		}
+	}
+	for _, o := range entered {
+		come = append(come, work(o))
+	}
+	return gone, come
+}
