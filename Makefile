@@ -33,7 +33,7 @@ grpcurl:
 
 ## generate: what is generated and checked in: API machinery, OpenAPI definitions, the wire
 API := ./apiserver/apis/metallb
-SERVED := $(API)/v1beta1 $(API)/v1beta2
+SERVED := $(API)/v1alpha1 $(API)/v1beta1 $(API)/v1beta2
 GENERATED := '*zz_generated*.go' '*.pb.go'
 generate: tools
 	bin/tools/deepcopy-gen --go-header-file /dev/null --output-file zz_generated.deepcopy.go $(API) $(SERVED)

@@ -4,7 +4,6 @@ import (
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/api/meta/table"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -12,7 +11,7 @@ import (
 )
 
 // kinds are the stored kinds. Columns are those of MetalLB's CRDs.
-var kinds = []kind{ipAddressPools, l2Advertisements, bgpAdvertisements, bgpPeers, bfdProfiles, communities, ipReservations, metalLBs}
+var kinds = []kind{ipAddressPools, l2Advertisements, bgpAdvertisements, bgpPeers, bfdProfiles, communities, ipReservations, metalLBs, addressPools}
 
 var ipAddressPools = kind{
 	plural: "ipaddresspools", singular: "ipaddresspool", shortNames: []string{"ipp"}, versions: []string{"v1beta1"},
@@ -120,10 +119,18 @@ var communities = kind{
 	parts: partsOf(func(c *metallb.Community) (*metallb.CommunitySpec, *metallb.CommunityStatus) {
 		return &c.Spec, &c.Status
 	}),
-	columns: []column{
-		{"Age", "date", 0, metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
-			cell(func(c *metallb.Community) any { return table.ConvertToHumanReadableDateType(c.CreationTimestamp) })},
-	},
+	columns: []column{age(func(c *metallb.Community) metav1.Time { return c.CreationTimestamp })},
+}
+
+var addressPools = kind{
+	plural: "addresspools", singular: "addresspool", versions: []string{"v1beta1", "v1alpha1"},
+	older:     []older{addressPoolsIn("v1beta1"), addressPoolsIn("v1alpha1")},
+	newObject: func() runtime.Object { return &metallb.AddressPool{} },
+	newList:   func() runtime.Object { return &metallb.AddressPoolList{} },
+	parts: partsOf(func(p *metallb.AddressPool) (*metallb.AddressPoolSpec, *metallb.AddressPoolStatus) {
+		return &p.Spec, &p.Status
+	}),
+	columns: []column{age(func(p *metallb.AddressPool) metav1.Time { return p.CreationTimestamp })},
 }
 
 var ipReservations = kind{
@@ -142,8 +149,7 @@ var ipReservations = kind{
 			cell(func(r *metallb.IPReservation) any { return textCell(r.Spec.Service) })},
 		{"Reason", "string", 10, "What the reservation is for.",
 			cell(func(r *metallb.IPReservation) any { return textCell(r.Spec.Reason) })},
-		{"Age", "date", 0, metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
-			cell(func(r *metallb.IPReservation) any { return table.ConvertToHumanReadableDateType(r.CreationTimestamp) })},
+		age(func(r *metallb.IPReservation) metav1.Time { return r.CreationTimestamp }),
 	},
 }
 
@@ -162,8 +168,7 @@ var metalLBs = kind{
 			cell(func(m *metallb.MetalLB) any { return conditionCell(m.Status.Conditions, "Degraded") })},
 		{"Progressing", "string", 0, "Whether the installation is being made what the object says.",
 			cell(func(m *metallb.MetalLB) any { return conditionCell(m.Status.Conditions, "Progressing") })},
-		{"Age", "date", 0, metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
-			cell(func(m *metallb.MetalLB) any { return table.ConvertToHumanReadableDateType(m.CreationTimestamp) })},
+		age(func(m *metallb.MetalLB) metav1.Time { return m.CreationTimestamp }),
 	},
 }
 

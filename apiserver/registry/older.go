@@ -11,15 +11,18 @@ import (
 	"k8s.io/apiserver/pkg/warning"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/legacy"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
 )
 
-// older is a deprecated version of a kind, which has no field for some of what an object holds.
+// older is a deprecated version of a kind.
 type older struct {
 	version string
 	// warning comes with every answer, as with CRDs.
 	warning string
-	// carry makes of what the version cannot say in dst what it is in src; same says whether it is the same already.
+	// instead, if it is set, makes a more precise one of an object that was written.
+	instead func(runtime.Object) string
+	// carry and same are set where the version has no field for some of what an object holds. carry makes of what the version cannot say in dst what it is in src; same says whether it is the same already.
 	carry func(dst, src runtime.Object)
 	same  func(a, b runtime.Object) bool
 }
@@ -33,6 +36,33 @@ var bgpPeersBefore = older{
 	same: func(a, b runtime.Object) bool {
 		return v1beta1.SameUnsaid(&a.(*metallb.BGPPeer).Spec, &b.(*metallb.BGPPeer).Spec)
 	},
+}
+
+// addressPoolsIn is a version of a kind that is deprecated in all of its versions: each of them says everything.
+func addressPoolsIn(version string) older {
+	deprecated := metallb.GroupName + "/" + version + " AddressPool is deprecated; use "
+	return older{
+		version: version,
+		warning: deprecated + "IPAddressPool and L2Advertisement or BGPAdvertisement",
+		instead: func(o runtime.Object) string { return deprecated + legacy.Describe(o.(*metallb.AddressPool)) },
+	}
+}
+
+// change is info with what the version cannot say carried over.
+func (o older) change(info rest.UpdatedObjectInfo) rest.UpdatedObjectInfo {
+	if o.carry == nil {
+		return info
+	}
+	return olderChange{info, o}
+}
+
+// warnOfWrite says what became of a write: obj, unless it failed.
+func (o older) warnOfWrite(ctx context.Context, obj runtime.Object, err error) {
+	text := o.warning
+	if err == nil && o.instead != nil {
+		text = o.instead(obj)
+	}
+	warning.AddWarning(ctx, "", text)
 }
 
 // olderObjects serves the objects of a kind in a deprecated version.
@@ -70,8 +100,9 @@ func (o *olderObjects) Watch(ctx context.Context, options *metainternalversion.L
 func (o *olderObjects) Create(
 	ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions,
 ) (runtime.Object, error) {
-	o.warn(ctx)
-	return o.objects.Create(ctx, obj, validate, options)
+	created, err := o.objects.Create(ctx, obj, validate, options)
+	o.older.warnOfWrite(ctx, created, err)
+	return created, err
 }
 
 // Update implements rest.Updater.
@@ -79,8 +110,9 @@ func (o *olderObjects) Update(
 	ctx context.Context, name string, info rest.UpdatedObjectInfo, onCreate rest.ValidateObjectFunc,
 	onUpdate rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions,
 ) (runtime.Object, bool, error) {
-	o.warn(ctx)
-	return o.objects.Update(ctx, name, olderChange{info, o.older}, onCreate, onUpdate, forceAllowCreate, options)
+	updated, created, err := o.objects.Update(ctx, name, o.older.change(info), onCreate, onUpdate, forceAllowCreate, options)
+	o.older.warnOfWrite(ctx, updated, err)
+	return updated, created, err
 }
 
 // Delete implements rest.GracefulDeleter.
@@ -117,7 +149,7 @@ func (s *olderStatus) Update(
 	onUpdate rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions,
 ) (runtime.Object, bool, error) {
 	warning.AddWarning(ctx, "", s.older.warning)
-	return s.status.Update(ctx, name, olderChange{info, s.older}, onCreate, onUpdate, forceAllowCreate, options)
+	return s.status.Update(ctx, name, s.older.change(info), onCreate, onUpdate, forceAllowCreate, options)
 }
 
 // olderChange is a change that came in a deprecated version. What that version cannot say stays as it is stored: the

@@ -19,6 +19,15 @@ type column struct {
 	value        func(runtime.Object) any
 }
 
+// age is the only column of a CRD that declares none.
+func age[T any, P interface {
+	*T
+	object
+}](created func(P) metav1.Time) column {
+	return column{"Age", "date", 0, metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"],
+		cell(func(o P) any { return table.ConvertToHumanReadableDateType(created(o)) })}
+}
+
 // tableConvertor implements rest.TableConvertor as it is for a CRD with printer columns: the name, then the columns.
 type tableConvertor struct{ columns []column }
 

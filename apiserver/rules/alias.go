@@ -85,11 +85,19 @@ func withdrawnAliases(ix *index, definer, old *metallb.Community) []string {
 		return nil
 	}
 	var warnings []string
-	for _, adv := range ix.advertisements {
-		for _, used := range adv.Spec.Communities {
+	warn := func(communities []string, user string) {
+		for _, used := range communities {
 			if gone[used] && len(warnings) < maxWarnings {
-				warnings = append(warnings, fmt.Sprintf("no Community defines the alias %q any more, which BGPAdvertisement %q uses: it announces nothing", used, adv.Name))
+				warnings = append(warnings, fmt.Sprintf("no Community defines the alias %q any more, which %s uses: it announces nothing", used, user))
 			}
+		}
+	}
+	for _, adv := range ix.advertisements {
+		warn(adv.Spec.Communities, fmt.Sprintf("BGPAdvertisement %q", adv.Name))
+	}
+	for _, p := range ix.legacy {
+		for i, adv := range p.implied {
+			warn(adv.Spec.Communities, fmt.Sprintf("spec.bgpAdvertisements[%d] of %s", i, p))
 		}
 	}
 	return warnings

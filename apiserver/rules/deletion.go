@@ -57,6 +57,8 @@ func usersOf(ix *index, ch Change) (kind string, users []string) {
 	switch old := ch.Old.(type) {
 	case *metallb.IPAddressPool:
 		return "IPAddressPool", slices.Concat(advertisementsOfPool(ix.config, old.Name), servicesOfPools(ch.Holders, indexPool(old)))
+	case *metallb.AddressPool:
+		return "AddressPool", servicesOfPools(ch.Holders, indexAddressPool(old))
 	case *metallb.BGPPeer:
 		for _, ad := range ix.config.BGPAdvertisements {
 			if slices.Contains(ad.Spec.Peers, old.Name) {

@@ -46,12 +46,17 @@ func (ix *index) ipv6For(p *peer, on *cluster) (*advertisement, *pool) {
 			return ad, of
 		}
 	}
+	for _, of := range ix.legacy {
+		if of.has6() && len(of.implied) > 0 && reaches(of.implied[0], p, on) {
+			return of.implied[0], of
+		}
+	}
 	return nil, nil
 }
 
 // checkEchoOfProfile applies X10 to a profile that gets echo mode.
 func checkEchoOfProfile(ix *index, profile, old *metallb.BFDProfile, on *cluster, spec *field.Path) (errs field.ErrorList) {
-	if !echoes(profile) || old != nil && echoes(old) || len(ix.six.byName) == 0 {
+	if !echoes(profile) || old != nil && echoes(old) || len(ix.six.byName) == 0 && len(ix.legacy) == 0 {
 		return nil
 	}
 	for _, p := range ix.peers {
@@ -63,7 +68,7 @@ func checkEchoOfProfile(ix *index, profile, old *metallb.BFDProfile, on *cluster
 		}
 		if ad, of := ix.ipv6For(p, on); ad != nil {
 			errs = append(errs, field.Invalid(spec.Child("echoMode"), true, fmt.Sprintf(
-				"%s: BGPPeer %q uses this profile, and BGPAdvertisement %q advertises %s to it", noEcho, p.Name, ad.Name, sixOf(of))))
+				"%s: BGPPeer %q uses this profile, and %s to it", noEcho, p.Name, brings(ad, of))))
 		}
 	}
 	return errs
@@ -81,7 +86,7 @@ func checkEchoOfPeer(ix *index, p *peer, old *metallb.BGPPeer, on *cluster, spec
 		return nil
 	}
 	return field.ErrorList{field.Invalid(spec.Child("bfdProfile"), p.Spec.BFDProfile, fmt.Sprintf(
-		"%s: BFDProfile %q has echoMode true, and BGPAdvertisement %q advertises %s to this peer", noEcho, profile.Name, ad.Name, sixOf(of)))}
+		"%s: BFDProfile %q has echoMode true, and %s to this peer", noEcho, profile.Name, brings(ad, of)))}
 }
 
 // checkEchoOfAdvertisement applies X10 to an advertisement that gets other pools, peers or nodes.
@@ -135,6 +140,27 @@ func checkEchoOfPool(ix *index, p *pool, old *metallb.IPAddressPool, on *cluster
 	return errs
 }
 
+// checkEchoOfAddressPool applies X10 to an AddressPool that comes to announce IPv6 by BGP.
+func checkEchoOfAddressPool(ix *index, p *pool, old *metallb.AddressPool, on *cluster, spec *field.Path) (errs field.ErrorList) {
+	if !p.has6() || len(p.implied) == 0 {
+		return nil
+	}
+	if old != nil && old.Spec.Protocol == metallb.BGPProtocol && indexAddressPool(old).has6() {
+		return nil
+	}
+	for _, to := range ix.echoing {
+		if len(errs) > maxErrors {
+			break
+		}
+		if reaches(p.implied[0], to, on) {
+			m := p.firstOf6()
+			errs = append(errs, field.Invalid(spec.Child("addresses").Index(m.index), p.text(m), fmt.Sprintf(
+				"%s: would be advertised to BGPPeer %q, whose BFDProfile %q has echoMode true", noEcho, to.Name, to.Spec.BFDProfile)))
+		}
+	}
+	return errs
+}
+
 // firstOf6 is the first item of IPv6.
 func (p *pool) firstOf6() *member {
 	return p.members[slices.IndexFunc(p.members, func(m *member) bool { return !m.Is4() })]
@@ -143,7 +169,15 @@ func (p *pool) firstOf6() *member {
 // sixOf names a pool and why it matters.
 func sixOf(p *pool) string {
 	m := p.firstOf6()
-	return fmt.Sprintf("IPAddressPool %q (spec.addresses[%d]: %s)", p.Name, m.index, p.text(m))
+	return fmt.Sprintf("%s (spec.addresses[%d]: %s)", p, m.index, p.text(m))
+}
+
+// brings says how the IPv6 of a pool gets to a peer.
+func brings(ad *advertisement, of *pool) string {
+	if of.kind == addressPoolKind {
+		return sixOf(of) + " is advertised"
+	}
+	return fmt.Sprintf("BGPAdvertisement %q advertises %s", ad.Name, sixOf(of))
 }
 
 // atPoolsOf reports what is wrong with an advertisement because it selects a pool.

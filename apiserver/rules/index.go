@@ -2,6 +2,8 @@ package rules
 
 import (
 	"cmp"
+	"fmt"
+	"slices"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
@@ -12,6 +14,8 @@ import (
 type index struct {
 	config *metallb.Configuration
 	pools  pools
+	// legacy are the AddressPools. The advertisements below select none of them, for each brings its own along.
+	legacy byName[*pool]
 	// six are the pools that hold IPv6.
 	six            pools
 	advertisements byName[*advertisement]
@@ -26,17 +30,26 @@ type index struct {
 	reservations byName[*reservation]
 }
 
-// pool is an IPAddressPool with its ranges. Items that are wrong are missing.
+// The kinds of pools.
+const (
+	ipAddressPoolKind = "IPAddressPool"
+	addressPoolKind   = "AddressPool"
+)
+
+// pool is an IPAddressPool, or what an AddressPool stands for, with its ranges. Items that are wrong are missing.
 type pool struct {
 	*metallb.IPAddressPool
+	kind    string
 	members []*member // in the order of the list
 	tags    []*tag
+	// implied are the advertisements that an AddressPool of protocol bgp brings along, in the order of its list.
+	implied []*advertisement
 	// narrowest4 and narrowest6 are the aggregation lengths that suit every item of the family; -1 without one.
 	narrowest4, narrowest6 int
 }
 
 func indexPool(p *metallb.IPAddressPool) *pool {
-	made := &pool{IPAddressPool: p, narrowest4: -1, narrowest6: -1}
+	made := &pool{IPAddressPool: p, kind: ipAddressPoolKind, narrowest4: -1, narrowest6: -1}
 	made.members = make([]*member, 0, len(p.Spec.Addresses))
 	for i, text := range p.Spec.Addresses {
 		r, err := addrrange.Parse(text)
@@ -55,6 +68,9 @@ func indexPool(p *metallb.IPAddressPool) *pool {
 	}
 	return made
 }
+
+// String is how messages call the pool.
+func (p *pool) String() string { return fmt.Sprintf("%s %q", p.kind, p.Name) }
 
 // text is the item as it was written.
 func (p *pool) text(m *member) string { return p.Spec.Addresses[m.index] }
@@ -116,7 +132,9 @@ func (ix *index) next(c *metallb.Configuration) *index {
 	gone, come := changes(ix.pools.byName, was.IPAddressPools, c.IPAddressPools, indexPool)
 	made.pools = ix.pools.replace(gone, come)
 	made.six = ix.six.replace(with6(gone), with6(come))
-	made.ranges = ix.ranges.replace(membersOf(gone), membersOf(come))
+	oldest, latest := changes(ix.legacy, was.AddressPools, c.AddressPools, indexAddressPool)
+	made.legacy = ix.legacy.replace(oldest, latest)
+	made.ranges = ix.ranges.replace(membersOf(slices.Concat(gone, oldest)), membersOf(slices.Concat(come, latest)))
 
 	made.advertisements = ix.advertisements.replace(changes(ix.advertisements, was.BGPAdvertisements, c.BGPAdvertisements, indexAdvertisement))
 	made.reservations = ix.reservations.replace(changes(ix.reservations, was.IPReservations, c.IPReservations, indexReservation))

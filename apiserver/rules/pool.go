@@ -14,10 +14,10 @@ import (
 
 // checkPool applies P1 to P7 and X1, and X2, X3 and X10 where the pool's addresses or labels change.
 func checkPool(ix *index, obj, old *metallb.IPAddressPool, on *cluster, spec *field.Path) field.ErrorList {
-	var errs field.ErrorList
 	p := indexPool(obj)
+	errs := checkUniqueName(ix, p, old == nil)
 	if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
-		errs = checkAddresses(ix, p, spec.Child("addresses"))
+		errs = append(errs, checkAddresses(ix, p, spec.Child("addresses"))...)
 		if to := obj.Spec.AllocateTo; to != nil {
 			at := spec.Child("serviceAllocation")
 			errs = append(errs, unique(to.Namespaces, "in namespaces field", at.Child("namespaces"))...)
@@ -79,11 +79,12 @@ func overlapsOfOthers(ix *index, m *member, path *field.Path) (errs field.ErrorL
 		if len(errs) > maxErrors {
 			break
 		}
-		if other.pool.Name == m.pool.Name || reported[other.pool] { // the version before; all pools are in the system namespace
+		// The version before is no other; all pools are in the system namespace.
+		if other.pool.Name == m.pool.Name && other.pool.kind == m.pool.kind || reported[other.pool] {
 			continue
 		}
 		reported[other.pool] = true
-		errs = append(errs, overlapError(path, m, other, fmt.Sprintf("IPAddressPool %q", other.pool.Name)))
+		errs = append(errs, overlapError(path, m, other, other.pool.String()))
 	}
 	return errs
 }

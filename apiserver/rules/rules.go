@@ -73,6 +73,9 @@ func (ix *index) judge(ch Change, on *cluster) (errs field.ErrorList, warnings [
 	case *metallb.IPAddressPool:
 		old, _ := ch.Old.(*metallb.IPAddressPool)
 		return checkPool(ix, obj, old, on, spec), nil
+	case *metallb.AddressPool:
+		old, _ := ch.Old.(*metallb.AddressPool)
+		return checkAddressPool(ix, obj, old, on, spec), addressPoolWarnings(ix, obj, spec)
 	case *metallb.L2Advertisement:
 		old, _ := ch.Old.(*metallb.L2Advertisement)
 		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {

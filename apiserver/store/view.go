@@ -60,6 +60,8 @@ func newView(guard guardState, entries []entry) *view {
 		switch o := any(e.object).(type) {
 		case *metallb.IPAddressPool:
 			c.IPAddressPools = append(c.IPAddressPools, o)
+		case *metallb.AddressPool:
+			c.AddressPools = append(c.AddressPools, o)
 		case *metallb.L2Advertisement:
 			c.L2Advertisements = append(c.L2Advertisements, o)
 		case *metallb.BGPAdvertisement:

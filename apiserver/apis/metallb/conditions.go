@@ -38,3 +38,6 @@ func (r *IPReservation) StatusConditions() *[]metav1.Condition { return &r.Statu
 
 // StatusConditions implements Conditioned.
 func (m *MetalLB) StatusConditions() *[]metav1.Condition { return &m.Status.Conditions }
+
+// StatusConditions implements Conditioned.
+func (p *AddressPool) StatusConditions() *[]metav1.Condition { return &p.Status.Conditions }

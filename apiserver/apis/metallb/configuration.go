@@ -6,6 +6,7 @@ package metallb
 // +k8s:deepcopy-gen=false
 type Configuration struct {
 	IPAddressPools    []*IPAddressPool
+	AddressPools      []*AddressPool
 	L2Advertisements  []*L2Advertisement
 	BGPAdvertisements []*BGPAdvertisement
 	BGPPeers          []*BGPPeer

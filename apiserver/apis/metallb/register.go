@@ -23,6 +23,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&IPReservation{}, &IPReservationList{},
 		&MetalLB{}, &MetalLBList{},
 		&ConfigurationState{}, &ConfigurationStateList{},
+		&AddressPool{}, &AddressPoolList{},
 	)
 	return nil
 }

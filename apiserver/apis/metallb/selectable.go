@@ -29,6 +29,14 @@ func (p *IPAddressPool) SelectableFields() fields.Set {
 }
 
 // SelectableFields implements Selectable.
+func (p *AddressPool) SelectableFields() fields.Set {
+	return fields.Set{
+		"spec.protocol":   string(p.Spec.Protocol),
+		"spec.autoAssign": flag(p.Spec.AutoAssign),
+	}
+}
+
+// SelectableFields implements Selectable.
 func (a *BGPAdvertisement) SelectableFields() fields.Set {
 	return fields.Set{"spec.localPref": number(a.Spec.LocalPref)}
 }

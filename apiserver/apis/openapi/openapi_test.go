@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1alpha1"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta2"
 	"github.com/ingot-lb/ingot/apiserver/apis/openapi"
@@ -31,7 +32,8 @@ func models(t *testing.T) map[string]*spec.Schema {
 		v1beta1.BGPAdvertisement{}.OpenAPIModelName(), v1beta2.BGPPeer{}.OpenAPIModelName(),
 		v1beta1.BGPPeer{}.OpenAPIModelName(), v1beta1.BFDProfile{}.OpenAPIModelName(), v1beta1.Community{}.OpenAPIModelName(),
 		v1beta1.IPReservation{}.OpenAPIModelName(),
-		v1beta1.MetalLB{}.OpenAPIModelName(), v1beta1.ConfigurationState{}.OpenAPIModelName())
+		v1beta1.MetalLB{}.OpenAPIModelName(), v1beta1.ConfigurationState{}.OpenAPIModelName(),
+		v1beta1.AddressPool{}.OpenAPIModelName(), v1alpha1.AddressPool{}.OpenAPIModelName())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +107,14 @@ func TestOwnershipOfFields(t *testing.T) {
 				fieldpath.MakePathOrDie("spec", "logLevel"), fieldpath.MakePathOrDie("spec", "nodeSelector", "a"),
 				fieldpath.MakePathOrDie("spec", "speakerTolerations"), ofCondition(), ofCondition("type"), ofCondition("status"),
 				ofCondition("reason"), ofCondition("message"), ofCondition("lastTransitionTime"))},
+		{&v1alpha1.AddressPool{
+			TypeMeta: metav1.TypeMeta{APIVersion: "metallb.io/v1alpha1", Kind: "AddressPool"},
+			Spec: v1alpha1.AddressPoolSpec{Protocol: "bgp", Addresses: []string{"10.0.0.0/24"},
+				BGPAdvertisements: []v1alpha1.LegacyBGPAdvertisement{{LocalPref: 1}}}},
+			fieldpath.NewSet(
+				fieldpath.MakePathOrDie("apiVersion"), fieldpath.MakePathOrDie("kind"), fieldpath.MakePathOrDie("metadata"),
+				fieldpath.MakePathOrDie("spec", "protocol"), fieldpath.MakePathOrDie("spec", "addresses"),
+				fieldpath.MakePathOrDie("spec", "bgpAdvertisements"))},
 	}
 	for _, tt := range tests {
 		typed, err := converter.ObjectToTyped(tt.obj)

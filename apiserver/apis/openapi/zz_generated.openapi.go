@@ -6,6 +6,7 @@
 package openapi
 
 import (
+	v1alpha1 "github.com/ingot-lb/ingot/apiserver/apis/metallb/v1alpha1"
 	v1beta1 "github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
 	v1beta2 "github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta2"
 	v1 "k8s.io/api/core/v1"
@@ -21,6 +22,15 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
+		v1alpha1.AddressPool{}.OpenAPIModelName():                  schema_apiserver_apis_metallb_v1alpha1_AddressPool(ref),
+		v1alpha1.AddressPoolList{}.OpenAPIModelName():              schema_apiserver_apis_metallb_v1alpha1_AddressPoolList(ref),
+		v1alpha1.AddressPoolSpec{}.OpenAPIModelName():              schema_apiserver_apis_metallb_v1alpha1_AddressPoolSpec(ref),
+		v1alpha1.AddressPoolStatus{}.OpenAPIModelName():            schema_apiserver_apis_metallb_v1alpha1_AddressPoolStatus(ref),
+		v1alpha1.LegacyBGPAdvertisement{}.OpenAPIModelName():       schema_apiserver_apis_metallb_v1alpha1_LegacyBGPAdvertisement(ref),
+		v1beta1.AddressPool{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta1_AddressPool(ref),
+		v1beta1.AddressPoolList{}.OpenAPIModelName():               schema_apiserver_apis_metallb_v1beta1_AddressPoolList(ref),
+		v1beta1.AddressPoolSpec{}.OpenAPIModelName():               schema_apiserver_apis_metallb_v1beta1_AddressPoolSpec(ref),
+		v1beta1.AddressPoolStatus{}.OpenAPIModelName():             schema_apiserver_apis_metallb_v1beta1_AddressPoolStatus(ref),
 		v1beta1.BFDProfile{}.OpenAPIModelName():                    schema_apiserver_apis_metallb_v1beta1_BFDProfile(ref),
 		v1beta1.BFDProfileList{}.OpenAPIModelName():                schema_apiserver_apis_metallb_v1beta1_BFDProfileList(ref),
 		v1beta1.BFDProfileSpec{}.OpenAPIModelName():                schema_apiserver_apis_metallb_v1beta1_BFDProfileSpec(ref),
@@ -54,6 +64,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.L2AdvertisementList{}.OpenAPIModelName():           schema_apiserver_apis_metallb_v1beta1_L2AdvertisementList(ref),
 		v1beta1.L2AdvertisementSpec{}.OpenAPIModelName():           schema_apiserver_apis_metallb_v1beta1_L2AdvertisementSpec(ref),
 		v1beta1.L2AdvertisementStatus{}.OpenAPIModelName():         schema_apiserver_apis_metallb_v1beta1_L2AdvertisementStatus(ref),
+		v1beta1.LegacyBGPAdvertisement{}.OpenAPIModelName():        schema_apiserver_apis_metallb_v1beta1_LegacyBGPAdvertisement(ref),
 		v1beta1.MetalLB{}.OpenAPIModelName():                       schema_apiserver_apis_metallb_v1beta1_MetalLB(ref),
 		v1beta1.MetalLBList{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta1_MetalLBList(ref),
 		v1beta1.MetalLBSpec{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta1_MetalLBSpec(ref),
@@ -364,6 +375,494 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		runtime.Unknown{}.OpenAPIModelName():                       schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
 		intstr.IntOrString{}.OpenAPIModelName():                    schema_apimachinery_pkg_util_intstr_IntOrString(ref),
 		version.Info{}.OpenAPIModelName():                          schema_k8sio_apimachinery_pkg_version_Info(ref),
+	}
+}
+
+func schema_apiserver_apis_metallb_v1alpha1_AddressPool(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AddressPool is a set of addresses that Services of type LoadBalancer may get, and how they are announced. It is deprecated: an IPAddressPool with an L2Advertisement or BGPAdvertisements does the same and more. Its name is unique, and its addresses are its own, among AddressPools and IPAddressPools together. L2Advertisements and BGPAdvertisements never select an AddressPool.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is the desired state of the pool.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.AddressPoolSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is what is observed of the pool.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.AddressPoolStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.AddressPoolSpec{}.OpenAPIModelName(), v1alpha1.AddressPoolStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1alpha1_AddressPoolList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AddressPoolList is a list of AddressPools.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the pools.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha1.AddressPool{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.AddressPool{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1alpha1_AddressPoolSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AddressPoolSpec is the desired state of an AddressPool.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"protocol": {
+						SchemaProps: spec.SchemaProps{
+							Description: "protocol is how the addresses are announced: \"layer2\" has one of all nodes answer for each address by ARP or NDP, on all interfaces; \"bgp\" has all nodes announce the addresses to all BGPPeers, as bgpAdvertisements says.\n\nPossible enum values:\n - `\"bgp\"` announces by BGP.\n - `\"layer2\"` announces by ARP and NDP.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"bgp", "layer2"},
+						},
+					},
+					"addresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "addresses are the addresses of the pool, each entry a CIDR (\"192.168.10.0/24\", \"2001:db8::/64\") or an inclusive range (\"192.168.9.1-192.168.9.5\"). Host bits of a CIDR are ignored; a single address is written with /32 or /128, or as a range from it to itself. IPv4 and IPv6 entries may be mixed; one range is of one family. Entries must not overlap each other or those of another pool of either kind. Earlier entries are used first, and the lowest free address first within an entry; network and broadcast addresses are used too.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"autoAssign": {
+						SchemaProps: spec.SchemaProps{
+							Description: "autoAssign says whether a Service may get an address of this pool without asking for the pool, by the annotation metallb.io/address-pool or metallb.universe.tf/address-pool, or for the address. Services keep addresses that they have. Defaults to true.",
+							Default:     true,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"bgpAdvertisements": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "bgpAdvertisements are the ways in which each address is announced, for protocol \"bgp\" only. If there is none, one route is announced for each address, without communities and without a local preference.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1alpha1.LegacyBGPAdvertisement{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"protocol", "addresses"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.LegacyBGPAdvertisement{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1alpha1_AddressPoolStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AddressPoolStatus is what is observed of an AddressPool.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions say how far the object is in effect: Ready, and ReferencesResolved. Written by the apiserver.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metav1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1alpha1_LegacyBGPAdvertisement(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "LegacyBGPAdvertisement is one way in which all nodes announce the addresses of an AddressPool to all BGPPeers.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"aggregationLength": {
+						SchemaProps: spec.SchemaProps{
+							Description: "aggregationLength is the length, in bits, of the prefix that an IPv4 address is announced as: 1 to 32. Defaults to 32, a route for each address. It cannot be shorter than the prefixes of the pool.",
+							Default:     32,
+							Minimum:     ptr.To[float64](1),
+							Maximum:     ptr.To[float64](32),
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"aggregationLengthV6": {
+						SchemaProps: spec.SchemaProps{
+							Description: "aggregationLengthV6 is the length, in bits, of the prefix that an IPv6 address is announced as: 0 to 128. Defaults to 128, a route for each address. It cannot be shorter than the prefixes of the pool.",
+							Default:     128,
+							Minimum:     ptr.To[float64](0),
+							Maximum:     ptr.To[float64](128),
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"localPref": {
+						SchemaProps: spec.SchemaProps{
+							Description: "localPref is the LOCAL_PREF attribute of the routes (RFC 4271 section 5.1.5), 0 to 4294967295: of several routes the highest wins. Sent to peers of our own AS only. 0 or unset leaves the choice to the router, commonly 100. Two advertisements that make the same routes cannot differ in it.",
+							Minimum:     ptr.To[float64](0),
+							Maximum:     ptr.To[float64](4.294967295e+09),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"communities": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "communities are attached to the routes: two 16-bit values such as \"65535:65282\" (RFC 1997), \"large:64512:1:2\" (RFC 8092), or the name of an alias of a Community object.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_AddressPool(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AddressPool is a set of addresses that Services of type LoadBalancer may get, and how they are announced. It is deprecated: an IPAddressPool with an L2Advertisement or BGPAdvertisements does the same and more. Its name is unique, and its addresses are its own, among AddressPools and IPAddressPools together. L2Advertisements and BGPAdvertisements never select an AddressPool.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object's metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is the desired state of the pool.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.AddressPoolSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is what is observed of the pool.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.AddressPoolStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.AddressPoolSpec{}.OpenAPIModelName(), v1beta1.AddressPoolStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_AddressPoolList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AddressPoolList is a list of AddressPools.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the pools.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.AddressPool{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.AddressPool{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_AddressPoolSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AddressPoolSpec is the desired state of an AddressPool.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"protocol": {
+						SchemaProps: spec.SchemaProps{
+							Description: "protocol is how the addresses are announced: \"layer2\" has one of all nodes answer for each address by ARP or NDP, on all interfaces; \"bgp\" has all nodes announce the addresses to all BGPPeers, as bgpAdvertisements says.\n\nPossible enum values:\n - `\"bgp\"` announces by BGP.\n - `\"layer2\"` announces by ARP and NDP.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"bgp", "layer2"},
+						},
+					},
+					"addresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "addresses are the addresses of the pool, each entry a CIDR (\"192.168.10.0/24\", \"2001:db8::/64\") or an inclusive range (\"192.168.9.1-192.168.9.5\"). Host bits of a CIDR are ignored; a single address is written with /32 or /128, or as a range from it to itself. IPv4 and IPv6 entries may be mixed; one range is of one family. Entries must not overlap each other or those of another pool of either kind. Earlier entries are used first, and the lowest free address first within an entry; network and broadcast addresses are used too.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"autoAssign": {
+						SchemaProps: spec.SchemaProps{
+							Description: "autoAssign says whether a Service may get an address of this pool without asking for the pool, by the annotation metallb.io/address-pool or metallb.universe.tf/address-pool, or for the address. Services keep addresses that they have. Defaults to true.",
+							Default:     true,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"bgpAdvertisements": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "bgpAdvertisements are the ways in which each address is announced, for protocol \"bgp\" only. If there is none, one route is announced for each address, without communities and without a local preference.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.LegacyBGPAdvertisement{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"protocol", "addresses"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.LegacyBGPAdvertisement{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_AddressPoolStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AddressPoolStatus is what is observed of an AddressPool.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions say how far the object is in effect: Ready, and ReferencesResolved. Written by the apiserver.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metav1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			metav1.Condition{}.OpenAPIModelName()},
 	}
 }
 
@@ -2237,6 +2736,68 @@ func schema_apiserver_apis_metallb_v1beta1_L2AdvertisementStatus(ref common.Refe
 		},
 		Dependencies: []string{
 			metav1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_LegacyBGPAdvertisement(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "LegacyBGPAdvertisement is one way in which all nodes announce the addresses of an AddressPool to all BGPPeers.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"aggregationLength": {
+						SchemaProps: spec.SchemaProps{
+							Description: "aggregationLength is the length, in bits, of the prefix that an IPv4 address is announced as: 1 to 32. Defaults to 32, a route for each address. It cannot be shorter than the prefixes of the pool.",
+							Default:     32,
+							Minimum:     ptr.To[float64](1),
+							Maximum:     ptr.To[float64](32),
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"aggregationLengthV6": {
+						SchemaProps: spec.SchemaProps{
+							Description: "aggregationLengthV6 is the length, in bits, of the prefix that an IPv6 address is announced as: 0 to 128. Defaults to 128, a route for each address. It cannot be shorter than the prefixes of the pool.",
+							Default:     128,
+							Minimum:     ptr.To[float64](0),
+							Maximum:     ptr.To[float64](128),
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"localPref": {
+						SchemaProps: spec.SchemaProps{
+							Description: "localPref is the LOCAL_PREF attribute of the routes (RFC 4271 section 5.1.5), 0 to 4294967295: of several routes the highest wins. Sent to peers of our own AS only. 0 or unset leaves the choice to the router, commonly 100. Two advertisements that make the same routes cannot differ in it.",
+							Minimum:     ptr.To[float64](0),
+							Maximum:     ptr.To[float64](4.294967295e+09),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"communities": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "communities are attached to the routes: two 16-bit values such as \"65535:65282\" (RFC 1997), \"large:64512:1:2\" (RFC 8092), or the name of an alias of a Community object.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // apiServices are those that our apiserver makes.
-var apiServices = []string{"v1beta1.metallb.io", "v1beta2.metallb.io"}
+var apiServices = []string{"v1alpha1.metallb.io", "v1beta1.metallb.io", "v1beta2.metallb.io"}
 
 // awaitAPIServices returns when the kube-apiserver passes requests on to our apiserver.
 func (l *Lab) awaitAPIServices(ctx context.Context) error {

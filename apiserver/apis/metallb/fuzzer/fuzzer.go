@@ -27,6 +27,21 @@ var Funcs = func(serializer.CodecFactory) []any {
 				s.AggregationLengthV6 = new(int32(128))
 			}
 		},
+		func(s *metallb.AddressPoolSpec, c randfill.Continue) {
+			c.FillNoCustom(s)
+			if s.AutoAssign == nil {
+				s.AutoAssign = new(true)
+			}
+			for i := range s.BGPAdvertisements {
+				ad := &s.BGPAdvertisements[i]
+				if ad.AggregationLength == nil {
+					ad.AggregationLength = new(int32(32))
+				}
+				if ad.AggregationLengthV6 == nil {
+					ad.AggregationLengthV6 = new(int32(128))
+				}
+			}
+		},
 		func(s *metallb.BGPPeerSpec, c randfill.Continue) {
 			c.FillNoCustom(s)
 			if s.Port == 0 {

@@ -9,6 +9,7 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1alpha1"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta2"
 )
@@ -36,8 +37,9 @@ func init() {
 // BGPPeer; clients find the other kinds in v1beta1.
 func Install(scheme *runtime.Scheme) {
 	utilruntime.Must(metallb.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 	utilruntime.Must(v1beta1.AddToScheme(scheme))
 	utilruntime.Must(v1beta2.AddToScheme(scheme))
 	utilruntime.Must(metallb.AddFieldLabels(scheme))
-	utilruntime.Must(scheme.SetVersionPriority(v1beta2.SchemeGroupVersion, v1beta1.SchemeGroupVersion))
+	utilruntime.Must(scheme.SetVersionPriority(v1beta2.SchemeGroupVersion, v1beta1.SchemeGroupVersion, v1alpha1.SchemeGroupVersion))
 }

@@ -71,6 +71,13 @@ func TestStored(t *testing.T) {
 			  "spec":{"myASN":64512,"holdTime":"90s","keepaliveTime":"30000ms","connectTime":"0.1h","peerPort":179,
 			  "ebgpMultiHop":false,"dualStackAddressFamily":false,"disableMP":false}}`,
 		},
+		{ // the seeds' kind, in the version that they use first
+			`{"apiVersion":"metallb.io/v1alpha1","kind":"AddressPool","metadata":{"name":"a"},"spec":{"protocol":"bgp",
+			  "addresses":["203.0.113.200/30"],"bgpAdvertisements":[{"communities":["65535:65282"]}]}}`,
+			`{"apiVersion":"metallb.io/v1beta1","kind":"AddressPool","metadata":{"name":"a"},"spec":{"protocol":"bgp",
+			  "addresses":["203.0.113.200/30"],"autoAssign":true,
+			  "bgpAdvertisements":[{"aggregationLength":32,"aggregationLengthV6":128,"communities":["65535:65282"]}]}}`,
+		},
 	}
 	codec := StorageCodec()
 	for _, tt := range tests {
@@ -107,7 +114,8 @@ func TestExplicitValuesReachTheRules(t *testing.T) {
 }
 
 func TestVersions(t *testing.T) {
-	want := []schema.GroupVersion{{Group: "metallb.io", Version: "v1beta2"}, {Group: "metallb.io", Version: "v1beta1"}}
+	want := []schema.GroupVersion{{Group: "metallb.io", Version: "v1beta2"}, {Group: "metallb.io", Version: "v1beta1"},
+		{Group: "metallb.io", Version: "v1alpha1"}}
 	if diff := cmp.Diff(want, Scheme.PrioritizedVersionsForGroup(metallb.GroupName)); diff != "" {
 		t.Errorf("versions, preferred first (-want +got):\n%s", diff)
 	}
@@ -130,6 +138,7 @@ func TestFieldLabels(t *testing.T) {
 		"Community":     {},
 		"IPReservation": {"spec.namespace", "spec.service"},
 		"MetalLB":       {},
+		"AddressPool":   {"spec.autoAssign", "spec.protocol"},
 	}
 	for _, gv := range Scheme.PrioritizedVersionsForGroup(metallb.GroupName) {
 		for kind := range of {

@@ -34,6 +34,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&IPReservation{}, &IPReservationList{},
 		&MetalLB{}, &MetalLBList{},
 		&ConfigurationState{}, &ConfigurationStateList{},
+		&AddressPool{}, &AddressPoolList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil

@@ -13,11 +13,38 @@ import (
 // Public to allow building arbitrary schemes.
 // All generated defaulters are covering - they call all nested defaulters.
 func RegisterDefaults(scheme *runtime.Scheme) error {
+	scheme.AddTypeDefaultingFunc(&AddressPool{}, func(obj interface{}) { SetObjectDefaults_AddressPool(obj.(*AddressPool)) })
+	scheme.AddTypeDefaultingFunc(&AddressPoolList{}, func(obj interface{}) { SetObjectDefaults_AddressPoolList(obj.(*AddressPoolList)) })
 	scheme.AddTypeDefaultingFunc(&BGPAdvertisement{}, func(obj interface{}) { SetObjectDefaults_BGPAdvertisement(obj.(*BGPAdvertisement)) })
 	scheme.AddTypeDefaultingFunc(&BGPAdvertisementList{}, func(obj interface{}) { SetObjectDefaults_BGPAdvertisementList(obj.(*BGPAdvertisementList)) })
 	scheme.AddTypeDefaultingFunc(&IPAddressPool{}, func(obj interface{}) { SetObjectDefaults_IPAddressPool(obj.(*IPAddressPool)) })
 	scheme.AddTypeDefaultingFunc(&IPAddressPoolList{}, func(obj interface{}) { SetObjectDefaults_IPAddressPoolList(obj.(*IPAddressPoolList)) })
 	return nil
+}
+
+func SetObjectDefaults_AddressPool(in *AddressPool) {
+	if in.Spec.AutoAssign == nil {
+		var ptrVar1 bool = true
+		in.Spec.AutoAssign = &ptrVar1
+	}
+	for i := range in.Spec.BGPAdvertisements {
+		a := &in.Spec.BGPAdvertisements[i]
+		if a.AggregationLength == nil {
+			var ptrVar1 int32 = 32
+			a.AggregationLength = &ptrVar1
+		}
+		if a.AggregationLengthV6 == nil {
+			var ptrVar1 int32 = 128
+			a.AggregationLengthV6 = &ptrVar1
+		}
+	}
+}
+
+func SetObjectDefaults_AddressPoolList(in *AddressPoolList) {
+	for i := range in.Items {
+		a := &in.Items[i]
+		SetObjectDefaults_AddressPool(a)
+	}
 }
 
 func SetObjectDefaults_BGPAdvertisement(in *BGPAdvertisement) {

@@ -6,6 +6,26 @@
 package v1beta1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AddressPool) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.AddressPool"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AddressPoolList) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.AddressPoolList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AddressPoolSpec) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.AddressPoolSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AddressPoolStatus) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.AddressPoolStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in BFDProfile) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.BFDProfile"
 }
@@ -168,6 +188,11 @@ func (in L2AdvertisementSpec) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in L2AdvertisementStatus) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.L2AdvertisementStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in LegacyBGPAdvertisement) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.LegacyBGPAdvertisement"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
