@@ -388,3 +388,21 @@ func TestDiscoveryAndSchemas(t *testing.T) {
 		}
 	}
 }
+
+// TestNoStrategicPatchesAreOffered: kubectl apply --dry-run=client fails where they are. They are taken nevertheless, see
+// TestPatchesOfEveryType.
+func TestNoStrategicPatchesAreOffered(t *testing.T) {
+	client, err := rest.UnversionedRESTClientFor(dynamic.ConfigFor(serveAlone(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/openapi/v2", "/openapi/v3/apis/metallb.io/v1beta1", "/openapi/v3/apis/metallb.io/v1beta2"} {
+		data, err := client.Get().AbsPath(path).SetHeader("Accept", "application/json").Do(t.Context()).Raw()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := string(data); strings.Contains(text, string(types.StrategicMergePatchType)) || !strings.Contains(text, string(types.MergePatchType)) {
+			t.Errorf("%s: want merge patches to be offered, and strategic ones not", path)
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"net"
 	"time"
 
-	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	"k8s.io/apiserver/pkg/server/healthz"
@@ -14,7 +13,6 @@ import (
 	"k8s.io/apiserver/pkg/util/compatibility"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
-	"github.com/ingot-lb/ingot/apiserver/apis/openapi"
 	"github.com/ingot-lb/ingot/apiserver/rules"
 	"github.com/ingot-lb/ingot/apiserver/store"
 )
@@ -57,27 +55,27 @@ func (c *Config) Complete(ctx context.Context) (CompletedConfig, error) {
 	config.ShutdownDelayDuration = shutdownDelay
 	config.ShutdownWatchTerminationGracePeriod = watchGrace
 
-	namer := openapinamer.NewDefinitionNamer(install.Scheme)
-	config.OpenAPIConfig = genericserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer)
-	config.OpenAPIConfig.Info.Title = "Ingot"
-	config.OpenAPIV3Config = genericserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
-	config.OpenAPIV3Config.Info.Title = "Ingot"
+	describe(config)
 
 	serving := genericoptions.NewSecureServingOptions().WithLoopback()
 	serving.Listener = c.Listener
 	serving.ServerCert.GeneratedCert = c.Cert
 	serving.ServerCert.CertDirectory = ""
 	serving.MinTLSVersion = "VersionTLS12"
-	// The kube-apiserver proxies many users, and their watches, over one connection.
+	// The kube-apiserver proxies many users, and their watches, over one connection. It is never asked to open another (GOAWAY)
+	// while it serves: writes that are under way at that moment would be answered 503, for a proxy cannot send them again.
 	serving.HTTP2MaxStreamsPerConnection = 1000
 	if err := serving.ApplyToConfig(&config.Config); err != nil {
 		return CompletedConfig{}, fmt.Errorf("serving options: %w", err)
 	}
-	// The kube-apiserver's connection does not come back to another replica by itself.
-	config.GoawayChance = 0.001
 	if err := c.Host(ctx, config); err != nil {
 		return CompletedConfig{}, err
 	}
 	config.AddReadyzChecks(c.Checks...)
+	if headers := config.Authentication.RequestHeaderConfig; headers != nil {
+		front := frontProxy{headers.CAContentProvider}
+		config.SecureServing.Listener = holdUntilKnown(c.Listener, front)
+		config.AddReadyzChecks(front)
+	}
 	return CompletedConfig{store: c.Store, judge: c.Judge, namespace: c.Namespace, generic: config.Complete()}, nil
 }

@@ -1208,7 +1208,7 @@ func schema_apiserver_apis_metallb_v1beta1_BGPAdvertisementSpec(ref common.Refer
 					},
 					"localPref": {
 						SchemaProps: spec.SchemaProps{
-							Description: "localPref is the LOCAL_PREF attribute of the routes (RFC 4271 section 5.1.5): of several routes the highest wins. Sent to peers of our own AS only. 0 or unset leaves the choice to the router, commonly 100.",
+							Description: "localPref is the LOCAL_PREF attribute of the routes (RFC 4271 section 5.1.5): of several routes the highest wins, 0 to 4294967295. Sent to peers of our own AS only. 0 or unset leaves the choice to the router, commonly 100.",
 							Minimum:     ptr.To[float64](0),
 							Maximum:     ptr.To[float64](4.294967295e+09),
 							Type:        []string{"integer"},
@@ -2151,6 +2151,7 @@ func schema_apiserver_apis_metallb_v1beta1_IPAddressPoolSpec(ref common.Referenc
 						},
 						SchemaProps: spec.SchemaProps{
 							Description: "addresses are the addresses of the pool, each entry a CIDR (\"192.168.10.0/24\", \"2001:db8::/64\") or an inclusive range (\"192.168.9.1-192.168.9.5\"). Host bits of a CIDR are ignored; a single address is written with /32 or /128. IPv4 and IPv6 entries may be mixed; one range is of one family. Entries must not overlap each other or those of another pool. Earlier entries are used first, and the lowest free address first within an entry; network and broadcast addresses are used too, unless avoidBuggyIPs says otherwise.",
+							MinItems:    ptr.To[int64](1),
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -3479,7 +3480,8 @@ func schema_apiserver_apis_metallb_v1beta2_BGPPeerSpec(ref common.ReferenceCallb
 					},
 					"interface": {
 						SchemaProps: spec.SchemaProps{
-							Description: "interface is the name of the node's network interface to find the peer on by its IPv6 link-local address (unnumbered peering). Exactly one of peerAddress and interface is required.",
+							Description: "interface is the name of the node's network interface to find the peer on by its IPv6 link-local address (unnumbered peering), at most 15 bytes as Linux has it. Exactly one of peerAddress and interface is required.",
+							MaxLength:   ptr.To[int64](15),
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3517,7 +3519,7 @@ func schema_apiserver_apis_metallb_v1beta2_BGPPeerSpec(ref common.ReferenceCallb
 					},
 					"connectTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "connectTime is the time between attempts to connect, in whole seconds, 1s to 65535s.",
+							Description: "connectTime is the time between attempts to connect (ConnectRetryTime, RFC 4271 section 8.2.1), in whole seconds, 1s to 65535s. If unset, 3s, which is less than the 120s of the RFC because nothing is announced meanwhile.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3586,7 +3588,8 @@ func schema_apiserver_apis_metallb_v1beta2_BGPPeerSpec(ref common.ReferenceCallb
 					},
 					"vrf": {
 						SchemaProps: spec.SchemaProps{
-							Description: "vrf is the name of the node's Linux VRF device that the session is in. If unset, it is in the default VRF.",
+							Description: "vrf is the name of the node's Linux VRF device that the session is in, at most 15 bytes as Linux has it. If unset, it is in the default VRF.",
+							MaxLength:   ptr.To[int64](15),
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -3601,7 +3604,7 @@ func schema_apiserver_apis_metallb_v1beta2_BGPPeerSpec(ref common.ReferenceCallb
 					},
 					"disableMP": {
 						SchemaProps: spec.SchemaProps{
-							Description: "disableMP has no effect any more: what it asked for is the default. Deprecated: use dualStackAddressFamily.",
+							Description: "disableMP has no effect any more: what it asked for is the default. Defaults to false. Deprecated: use dualStackAddressFamily.",
 							Default:     false,
 							Type:        []string{"boolean"},
 							Format:      "",

@@ -41,7 +41,7 @@ type BGPAdvertisementSpec struct {
 	AggregationLengthV6 *int32 `json:"aggregationLengthV6,omitempty"`
 
 	// localPref is the LOCAL_PREF attribute of the routes (RFC 4271 section 5.1.5): of several routes the highest
-	// wins. Sent to peers of our own AS only. 0 or unset leaves the choice to the router, commonly 100.
+	// wins, 0 to 4294967295. Sent to peers of our own AS only. 0 or unset leaves the choice to the router, commonly 100.
 	// +optional
 	// +k8s:validation:minimum=0
 	// +k8s:validation:maximum=4294967295

@@ -29,6 +29,7 @@ type IPAddressPoolSpec struct {
 	// each other or those of another pool. Earlier entries are used first, and the lowest free address first
 	// within an entry; network and broadcast addresses are used too, unless avoidBuggyIPs says otherwise.
 	// +listType=atomic
+	// +k8s:validation:minItems=1
 	Addresses []string `json:"addresses"`
 
 	// autoAssign says whether a Service may get an address of this pool without asking for the pool or the

@@ -66,8 +66,9 @@ type BGPPeerSpec struct {
 	Address string `json:"peerAddress,omitempty"`
 
 	// interface is the name of the node's network interface to find the peer on by its IPv6 link-local address
-	// (unnumbered peering). Exactly one of peerAddress and interface is required.
+	// (unnumbered peering), at most 15 bytes as Linux has it. Exactly one of peerAddress and interface is required.
 	// +optional
+	// +k8s:validation:maxLength=15
 	Interface string `json:"interface,omitempty"`
 
 	// sourceAddress is the IPv4 or IPv6 address to open the session from. If unset, the node's routing decides.
@@ -92,7 +93,8 @@ type BGPPeerSpec struct {
 	// +optional
 	KeepaliveTime *Duration `json:"keepaliveTime,omitempty"`
 
-	// connectTime is the time between attempts to connect, in whole seconds, 1s to 65535s.
+	// connectTime is the time between attempts to connect (ConnectRetryTime, RFC 4271 section 8.2.1), in whole seconds,
+	// 1s to 65535s. If unset, 3s, which is less than the 120s of the RFC because nothing is announced meanwhile.
 	// +optional
 	ConnectTime *Duration `json:"connectTime,omitempty"`
 
@@ -133,8 +135,10 @@ type BGPPeerSpec struct {
 	// +default=false
 	EBGPMultiHop bool `json:"ebgpMultiHop"`
 
-	// vrf is the name of the node's Linux VRF device that the session is in. If unset, it is in the default VRF.
+	// vrf is the name of the node's Linux VRF device that the session is in, at most 15 bytes as Linux has it. If unset,
+	// it is in the default VRF.
 	// +optional
+	// +k8s:validation:maxLength=15
 	VRFName string `json:"vrf,omitempty"`
 
 	// dualStackAddressFamily announces both IPv4 and IPv6 routes over this session. By default a session carries
@@ -143,7 +147,7 @@ type BGPPeerSpec struct {
 	// +default=false
 	DualStackAddressFamily bool `json:"dualStackAddressFamily"`
 
-	// disableMP has no effect any more: what it asked for is the default.
+	// disableMP has no effect any more: what it asked for is the default. Defaults to false.
 	// Deprecated: use dualStackAddressFamily.
 	// +optional
 	// +default=false
