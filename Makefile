@@ -10,7 +10,7 @@ KUBE_VERSION := v1.36.3
 KUBE_LDFLAGS := -s -w $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/version,-X $(p).gitVersion=$(KUBE_VERSION) -X $(p).gitMajor=1 -X $(p).gitMinor=36)
 KUBE_PROGRAMS := kube-apiserver kube-controller-manager kube-proxy
 
-.PHONY: build programs kubernetes tools grpcurl lint generate check-generated test packages run nowork
+.PHONY: build programs kubernetes tools grpcurl lint generate check-generated test fuzz packages run nowork
 
 ## build: everything, into bin/
 build: kubernetes programs
@@ -61,6 +61,13 @@ lint: tools
 ## test: unit, integration and end-to-end tests; the latter need root
 test: packages build grpcurl
 	go test -timeout 40m ./...
+
+## fuzz: every fuzz test, each for FUZZTIME; make test runs their seeds alone
+FUZZTIME ?= 1m
+fuzz:
+	@git grep -Eo '^func Fuzz[A-Za-z0-9]+' -- '*_test.go' | sed -E 's|^(.*)/[^/]*:func |\1 |' | while read -r dir name; do \
+		echo "== $$dir $$name"; go test "./$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) </dev/null || exit 1; \
+	done
 
 ## packages: the Debian packages that the lab needs
 packages:

@@ -39,6 +39,13 @@ func (t *routeTable) route(prefix netip.Prefix, all []contribution, node int, ab
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Address, b.Address))
 	})
 	route.Advertisements = t.advertisements(ads, able)
+	for _, ad := range route.Advertisements {
+		if len(ad.Communities)*community.StandardBytes+len(ad.LargeCommunities)*community.LargeBytes > community.MaxBytes {
+			// With some of them left out, the route might go further than its authors meant.
+			t.crowded[prefix] = true
+			return nil
+		}
+	}
 	return route
 }
 

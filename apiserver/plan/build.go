@@ -25,7 +25,7 @@ func Plan(in Input) Output {
 	compileL2(config.L2Advertisements, pools, nodes, note)
 	services := newServices(in, pools, nodes, note)
 
-	routes := &routeTable{nodes: nodes, peers: peers, sets: sets, routes: map[netip.Prefix][]contribution{}, carried: map[*ingotv1.ServiceRef]bool{}}
+	routes := &routeTable{nodes: nodes, peers: peers, sets: sets, routes: map[netip.Prefix][]contribution{}, carried: map[*ingotv1.ServiceRef]bool{}, crowded: map[netip.Prefix]bool{}}
 	for _, s := range services {
 		switch {
 		case s.pool == nil:

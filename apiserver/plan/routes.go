@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/community"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -24,6 +25,8 @@ type routeTable struct {
 	routes map[netip.Prefix][]contribution
 	// carried are the refs that some route names.
 	carried map[*ingotv1.ServiceRef]bool
+	// crowded are the prefixes with more communities, to some peer, than a message has room for.
+	crowded map[netip.Prefix]bool
 }
 
 // add contributes a Service's addresses, or says why nothing of it is advertised (spec.md section 6.1).
@@ -137,8 +140,13 @@ func (t *routeTable) settle(note func(Withheld)) {
 // unheard says which addresses are advertised by nobody because no session carries them.
 func (t *routeTable) unheard(note func(Withheld)) {
 	said := map[*ingotv1.ServiceRef]bool{}
-	for _, all := range t.routes {
+	for prefix, all := range t.routes {
 		for _, c := range all {
+			if t.crowded[prefix] {
+				c.service.withhold(note, BGP, c.addr, ReasonTooManyCommunities,
+					"the BGPAdvertisements of %s have more communities together than one BGP message has room for (%d bytes)", prefix, community.MaxBytes)
+				continue
+			}
 			if t.carried[c.ref] || said[c.ref] {
 				continue
 			}

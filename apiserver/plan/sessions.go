@@ -149,32 +149,54 @@ func neighbor(spec *metallb.BGPPeerSpec) (address string, families []ingotv1.Fam
 }
 
 // timers are absent where unset, so that the speaker's defaults hold; but a keepalive time on its own means a hold
-// time of three times as much (spec.md section 1, point 17).
-func timers(spec *metallb.BGPPeerSpec, session *ingotv1.BgpSession) (err error) {
-	if session.HoldTimeMs, err = milliseconds("holdTime", spec.HoldTime, 1); err != nil {
+// time of three times as much (spec.md section 1, point 17). BGP knows whole seconds: of the hold time a fraction is
+// dropped, and of the keepalive time too, down to one second. A keepalive time of 0 says nothing while there is a hold
+// time: a neighbour that hears nothing would end the session.
+func timers(spec *metallb.BGPPeerSpec, session *ingotv1.BgpSession) error {
+	hold, err := timer("holdTime", spec.HoldTime)
+	if err != nil {
 		return err
 	}
-	if session.KeepaliveTimeMs, err = milliseconds("keepaliveTime", spec.KeepaliveTime, 1); err != nil {
+	keepalive, err := timer("keepaliveTime", spec.KeepaliveTime)
+	if err != nil {
 		return err
 	}
-	if session.HoldTimeMs == nil {
-		session.HoldTimeMs, _ = milliseconds("keepaliveTime", spec.KeepaliveTime, 3)
+	connect, err := timer("connectTime", spec.ConnectTime)
+	if err != nil {
+		return err
 	}
-	session.ConnectTimeMs, err = milliseconds("connectTime", spec.ConnectTime, 1)
-	return err
+	if keepalive != nil && *keepalive > 0 && *keepalive < time.Second {
+		*keepalive = time.Second
+	}
+	if hold == nil && keepalive != nil {
+		hold = new(3 * *keepalive)
+	}
+	if keepalive != nil && *keepalive == 0 && *hold >= time.Second {
+		keepalive = nil
+	}
+	session.HoldTimeMs, session.KeepaliveTimeMs, session.ConnectTimeMs = wholeSeconds(hold), wholeSeconds(keepalive), wholeSeconds(connect)
+	return nil
 }
 
-// milliseconds is so many times d.
-func milliseconds(field string, d *metallb.Duration, times time.Duration) (*uint32, error) {
-	if d == nil {
+// timer is nil where it is unset. What is stored is not negative and not long.
+func timer(field string, written *metallb.Duration) (*time.Duration, error) {
+	if written == nil {
 		return nil, nil
 	}
-	length, err := d.Parse()
+	length, err := written.Parse()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", field, err)
 	}
-	const longest = math.MaxUint32 * time.Millisecond
-	return new(uint32((times * min(max(length, 0), longest/times)).Milliseconds())), nil
+	const longest = math.MaxUint16 * time.Second
+	return new(min(max(length, 0), longest)), nil
+}
+
+// wholeSeconds is in milliseconds.
+func wholeSeconds(d *time.Duration) *uint32 {
+	if d == nil {
+		return nil
+	}
+	return new(uint32(d.Truncate(time.Second).Milliseconds()))
 }
 
 // password is the peer's own or that of its Secret. Its errors never contain it.
@@ -199,6 +221,8 @@ func password(spec *metallb.BGPPeerSpec, secrets map[string]*corev1.Secret) (str
 		return "", fmt.Errorf("passwordSecret %q has no key %q", name, corev1.BasicAuthPasswordKey)
 	case len(value) == 0:
 		return "", fmt.Errorf("the password in passwordSecret %q is empty", name)
+	case len(value) > metallb.MaxPassword:
+		return "", fmt.Errorf("the password in passwordSecret %q has %d bytes; TCP-MD5 takes %d at most", name, len(value), metallb.MaxPassword)
 	case !utf8.Valid(value):
 		return "", fmt.Errorf("the password in passwordSecret %q is not valid UTF-8", name)
 	}

@@ -38,7 +38,7 @@ func TestSessions(t *testing.T) {
 			},
 			want: &ingotv1.BgpSession{
 				Peer: "tor", MyAsn: 1, DynamicAsn: "external", LocalAsn: 3, Address: "2001:db8::1", SourceAddress: "2001:db8::2", Port: 1790,
-				HoldTimeMs: ms(90000), KeepaliveTimeMs: ms(500), ConnectTimeMs: ms(5000), RouterId: "1.2.3.4", Password: "pass",
+				HoldTimeMs: ms(90000), KeepaliveTimeMs: ms(1000), ConnectTimeMs: ms(5000), RouterId: "1.2.3.4", Password: "pass",
 				EbgpMultiHop: true, Vrf: "red", GracefulRestart: true, Families: []ingotv1.Family{v4, v6},
 			},
 		},
@@ -99,6 +99,7 @@ func TestWithoutItsSecretAPeerHasNoSessionAndNoRoutes(t *testing.T) {
 		{"another type", secret(corev1.SecretTypeOpaque, "password", "s3cret"), `passwordSecret "bgp" is of type "Opaque"; it must be of type "kubernetes.io/basic-auth"`},
 		{"another key", secret(corev1.SecretTypeBasicAuth, "username", "s3cret"), `passwordSecret "bgp" has no key "password"`},
 		{"empty", secret(corev1.SecretTypeBasicAuth, "password", ""), `the password in passwordSecret "bgp" is empty`},
+		{"long", secret(corev1.SecretTypeBasicAuth, "password", strings.Repeat("s3cret", 14)), `the password in passwordSecret "bgp" has 84 bytes; TCP-MD5 takes 80 at most`},
 		{"not text", secret(corev1.SecretTypeBasicAuth, "password", "s3cret\xff"), `the password in passwordSecret "bgp" is not valid UTF-8`},
 	}
 	for _, tt := range tests {
@@ -127,6 +128,38 @@ func TestWithoutItsSecretAPeerHasNoSessionAndNoRoutes(t *testing.T) {
 				t.Errorf("the secret is in %s", s)
 			}
 		})
+	}
+}
+
+// TestTimersAreWholeSeconds: BGP has no others, and what the rules accept must not become what a speaker refuses.
+func TestTimersAreWholeSeconds(t *testing.T) {
+	tests := []struct{ hold, keepalive, wantHold, wantKeepalive string }{
+		{"3.2s", "3.1s", "3s", "3s"},
+		{"0.5s", "", "0s", ""},
+		{"90s", "1ns", "90s", "1s"},
+		{"90s", "0s", "90s", ""},
+		{"0s", "0s", "0s", "0s"},
+		{"", "", "", ""},
+	}
+	duration := func(s string) *metallb.Duration {
+		if s == "" {
+			return nil
+		}
+		return new(metallb.Duration(s))
+	}
+	show := func(ms *uint32) string {
+		if ms == nil {
+			return ""
+		}
+		return fmt.Sprint(float64(*ms)/1000, "s")
+	}
+	for _, tt := range tests {
+		f := newFixture("node-a")
+		f.peer("tor", "172.20.0.1", func(s *metallb.BGPPeerSpec) { s.HoldTime, s.KeepaliveTime = duration(tt.hold), duration(tt.keepalive) })
+		got := sessions(Plan(f.Input), "node-a")["tor"]
+		if hold, keepalive := show(got.HoldTimeMs), show(got.KeepaliveTimeMs); hold != tt.wantHold || keepalive != tt.wantKeepalive {
+			t.Errorf("hold %q, keepalive %q: planned %q, %q, want %q, %q", tt.hold, tt.keepalive, hold, keepalive, tt.wantHold, tt.wantKeepalive)
+		}
 	}
 }
 

@@ -47,6 +47,8 @@ const (
 	ReasonInvalidPassword Reason = "invalidPassword"
 	// ReasonInvalidCommunity: a community is neither a value nor a known alias.
 	ReasonInvalidCommunity Reason = "invalidCommunity"
+	// ReasonTooManyCommunities: several advertisements make one route with more communities than can be sent.
+	ReasonTooManyCommunities Reason = "tooManyCommunities"
 	// ReasonInvalidConfiguration: something stored does not parse, though the rules should have refused it.
 	ReasonInvalidConfiguration Reason = "invalidConfiguration"
 )

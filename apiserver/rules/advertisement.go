@@ -45,6 +45,9 @@ func checkBGPAdvertisement(adv *metallb.BGPAdvertisement, spec *field.Path) fiel
 	return errs
 }
 
+// maxInterfaces is how many interfaces an advertisement may name. Each of its addresses carries the list to the nodes.
+const maxInterfaces = 256
+
 // checkL2Advertisement applies A3 and L1.
 func checkL2Advertisement(adv *metallb.L2Advertisement, spec *field.Path) field.ErrorList {
 	s := &adv.Spec
@@ -52,6 +55,9 @@ func checkL2Advertisement(adv *metallb.L2Advertisement, spec *field.Path) field.
 	errs = append(errs, checkSelectors(s.IPAddressPoolSelectors, spec, "ipAddressPoolSelectors")...)
 	errs = append(errs, checkSelectors(s.NodeSelectors, spec, "nodeSelectors")...)
 	errs = append(errs, checkSelectors(s.ServiceSelectors, spec, "serviceSelectors")...)
+	if n := len(s.Interfaces); n > maxInterfaces {
+		return append(errs, field.TooMany(spec.Child("interfaces"), n, maxInterfaces))
+	}
 	for i, name := range s.Interfaces {
 		errs = append(errs, checkDevice(name, "interface", spec.Child("interfaces").Index(i))...)
 	}

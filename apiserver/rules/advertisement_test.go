@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,6 +15,22 @@ func bgpAdv(spec metallb.BGPAdvertisementSpec) *metallb.BGPAdvertisement {
 
 func l2Adv(spec metallb.L2AdvertisementSpec) *metallb.L2Advertisement {
 	return &metallb.L2Advertisement{ObjectMeta: named("adv"), Spec: spec}
+}
+
+func numbered(format string, n int) []string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf(format, i))
+	}
+	return list
+}
+
+func TestInterfacesAreNotWithoutNumber(t *testing.T) {
+	run(t, nil, []verdict{
+		{name: "256", obj: l2Adv(metallb.L2AdvertisementSpec{Interfaces: numbered("eth%d", 256)})},
+		{name: "257", obj: l2Adv(metallb.L2AdvertisementSpec{Interfaces: numbered("eth%d", 257)}),
+			want: []problem{{"spec.interfaces", "Too many: 257: must have at most 256 items"}}},
+	})
 }
 
 func TestBGPAdvertisement(t *testing.T) {
@@ -30,6 +47,11 @@ func TestBGPAdvertisement(t *testing.T) {
 			warnings: []string{`spec.communities[2]: no Community defines the alias "no-advertise" (yet)`}},
 		{name: "serviceSelectors with host routes", obj: bgpAdv(metallb.BGPAdvertisementSpec{
 			AggregationLength: new(int32(32)), AggregationLengthV6: new(int32(128)), ServiceSelectors: twice[:1]})},
+		{name: "as many communities as a message has room for", obj: bgpAdv(metallb.BGPAdvertisementSpec{Communities: numbered("65000:%d", 950)})},
+		{name: "one too many", obj: bgpAdv(metallb.BGPAdvertisementSpec{Communities: numbered("65000:%d", 951)}),
+			want: []problem{{"spec.communities", "Invalid value: 951: too many communities for one route: they take 3804 bytes"}}},
+		{name: "large ones too many", obj: bgpAdv(metallb.BGPAdvertisementSpec{Communities: numbered("large:1:2:%d", 317)}),
+			want: []problem{{"spec.communities", "too many communities"}}},
 		{name: "A1 too long", obj: bgpAdv(metallb.BGPAdvertisementSpec{AggregationLength: new(int32(33)), AggregationLengthV6: new(int32(129))}),
 			want: []problem{
 				{"spec.aggregationLength", "Invalid value: 33: invalid aggregation length 33: must be 1 to 32"},

@@ -24,6 +24,9 @@ func checkPeer(peer, old *metallb.BGPPeer, spec *field.Path) field.ErrorList {
 	errs = append(errs, checkTimers(s, spec)...)
 	errs = append(errs, checkSelectors(s.NodeSelectors, spec, "nodeSelectors")...)
 	errs = append(errs, checkExpressions(s.NodeSelectors, spec.Child("nodeSelectors"))...)
+	if len(s.Password) > metallb.MaxPassword {
+		errs = append(errs, field.TooLong(spec.Child("password"), "", metallb.MaxPassword)) // does not show it
+	}
 	if s.Password != "" && s.PasswordSecret.Name != "" {
 		// The message shows the Secret's name; the password must not appear in it.
 		errs = append(errs, field.Invalid(spec.Child("passwordSecret", "name"), s.PasswordSecret.Name,
@@ -76,6 +79,9 @@ func checkEndpoints(s *metallb.BGPPeerSpec, spec *field.Path) field.ErrorList {
 	}
 	errs = append(errs, checkAddress(s.Address, "invalid BGPPeer address", spec.Child("peerAddress"))...)
 	errs = append(errs, checkAddress(s.SrcAddress, "invalid source IP", spec.Child("sourceAddress"))...)
+	if why := differentFamilies(s); why != "" && len(errs) == 0 {
+		errs = append(errs, field.Invalid(spec.Child("sourceAddress"), s.SrcAddress, why))
+	}
 	if s.Interface != "" {
 		errs = append(errs, checkDevice(s.Interface, "interface", spec.Child("interface"))...)
 	}
@@ -101,6 +107,16 @@ func checkAddress(s, problem string, path *field.Path) field.ErrorList {
 		return field.ErrorList{field.Invalid(path, s, problem+": "+why)}
 	}
 	return nil
+}
+
+// differentFamilies says that no session can be, for its two ends have addresses that cannot reach each other.
+func differentFamilies(s *metallb.BGPPeerSpec) string {
+	source, err := netip.ParseAddr(s.SrcAddress)
+	peer, err2 := netip.ParseAddr(s.Address)
+	if err != nil || err2 != nil || source.Unmap().Is4() == peer.Unmap().Is4() {
+		return ""
+	}
+	return "invalid source IP: it and peerAddress " + s.Address + " are of different families"
 }
 
 // checkTimers applies B8, B9 and B12. A keepalive time needs a hold time and must be less: our users' rule, stricter

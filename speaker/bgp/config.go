@@ -17,6 +17,8 @@ const (
 	defaultConnectRetry = 3 * time.Second
 	// minHold is the smallest hold time other than zero (RFC 4271 section 4.2).
 	minHold = 3 * time.Second
+	// maxPassword is TCP_MD5SIG_MAXKEYLEN: Linux takes no longer key.
+	maxPassword = 80
 	// maxInterfaceName is IFNAMSIZ less the final NUL.
 	maxInterfaceName = 15
 )
@@ -99,6 +101,9 @@ func parseSession(item *ingotv1.BgpSession) (sessionConfig, error) {
 	}
 	if len(c.vrf) > maxInterfaceName {
 		return c, fmt.Errorf("VRF %q: an interface name has at most %d characters", c.vrf, maxInterfaceName)
+	}
+	if n := len(item.GetPassword()); n > maxPassword {
+		return c, fmt.Errorf("the password has %d bytes; TCP-MD5 takes %d at most", n, maxPassword)
 	}
 	if p := item.GetPort(); p > 65535 {
 		return c, fmt.Errorf("port %d is above 65535", p)

@@ -69,6 +69,7 @@ func TestParseSessionRefuses(t *testing.T) {
 		"hold time 2 s":      {func(s *ingotv1.BgpSession) { s.HoldTimeMs = proto.Uint32(2000) }, "hold time 2s"},
 		"keepalive too long": {func(s *ingotv1.BgpSession) { s.KeepaliveTimeMs = proto.Uint32(91_000) }, "keepalive time 1m31s"},
 		"family":             {func(s *ingotv1.BgpSession) { s.Families = []ingotv1.Family{7} }, "address family 7"},
+		"password":           {func(s *ingotv1.BgpSession) { s.Password = strings.Repeat("p", 81) }, "the password has 81 bytes"},
 		"VRF":                {func(s *ingotv1.BgpSession) { s.Vrf = "sixteen-letters-" }, `VRF "sixteen-letters-"`},
 	}
 	for name, tt := range tests {

@@ -32,6 +32,10 @@ type route struct {
 	peers  map[string]attributes
 }
 
+// maxCommunityBytes is what the communities of a route may take: an update has 4096 bytes (RFC 4271 section 4.1), which all
+// attributes and the prefix share. gobgp panics when the attributes alone are longer.
+const maxCommunityBytes = 3800
+
 // parseRoute checks an item. Its errors become the reason of a refusal.
 func parseRoute(item *ingotv1.BgpRoute) (route, error) {
 	prefix, err := netip.ParsePrefix(item.GetPrefix())
@@ -47,6 +51,9 @@ func parseRoute(item *ingotv1.BgpRoute) (route, error) {
 			localPref:        ad.GetLocalPref(),
 			communities:      packCommunities(ad.GetCommunities()),
 			largeCommunities: packLargeCommunities(ad.GetLargeCommunities()),
+		}
+		if size := len(attrs.communities) + len(attrs.largeCommunities); size > maxCommunityBytes {
+			return route{}, fmt.Errorf("the communities of %s take %d bytes; a message has room for %d", prefix, size, maxCommunityBytes)
 		}
 		for _, peer := range ad.GetPeers() {
 			if _, twice := r.peers[peer]; twice {

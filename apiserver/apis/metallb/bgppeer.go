@@ -56,6 +56,9 @@ type BGPPeerSpec struct {
 	DisableMP bool
 }
 
+// MaxPassword is the length of the longest password in bytes: what Linux takes for TCP-MD5 (TCP_MD5SIG_MAXKEYLEN).
+const MaxPassword = 80
+
 // BGPPeerStatus is what is observed of a BGPPeer.
 type BGPPeerStatus struct {
 	// Conditions are Ready, ReferencesResolved, and those of others.

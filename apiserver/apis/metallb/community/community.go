@@ -16,6 +16,16 @@ type Value struct {
 	Large    Large
 }
 
+// MaxBytes is how much room a route has for its communities: a BGP message has 4096 bytes (RFC 4271 section 4.1), and no
+// second one can take what is left. The rest is enough for all that a route of ours says besides.
+const MaxBytes = 3800
+
+// Sizes of communities in a message, in bytes.
+const (
+	StandardBytes = 4
+	LargeBytes    = 12
+)
+
 // Large is a value of RFC 8092.
 type Large struct{ Global, Local1, Local2 uint32 }
 

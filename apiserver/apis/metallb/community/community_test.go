@@ -1,6 +1,10 @@
 package community
 
-import "testing"
+import (
+	"math/big"
+	"regexp"
+	"testing"
+)
 
 func TestParse(t *testing.T) {
 	tests := []struct {
@@ -32,17 +36,48 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// FuzzParse compares with regular expressions and whole numbers.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"65535:65281", "large:1:2:3", "no-export", "1:2:3", ":"} {
+	for _, s := range []string{"65000:1", "0:0", "65535:65535", "65536:1", "large:1:2:3", "large:4294967295:0:0", "large:4294967296:0:0", "Large:1:2:3",
+		"", ":", "::", ":::", "1:", "+1:2", "-1:2", "0x1:2", "1_0:2", "00000000000000000000001:2", " 1:2", "gold", "large", "large:1:2", "1:2:3:4", "\u0661:1"} {
 		f.Add(s)
 	}
+	two, four := regexp.MustCompile(`^([0-9]+):([0-9]+)$`), regexp.MustCompile(`^large:([0-9]+):([0-9]+):([0-9]+)$`)
 	f.Fuzz(func(t *testing.T, s string) {
-		v, err := Parse(s)
-		if err != nil {
-			return
+		var want Value
+		ok := false
+		if m := two.FindStringSubmatch(s); m != nil {
+			var n []uint32
+			if n, ok = below(1<<16, m[1:]); ok {
+				want = Value{Standard: n[0]*65536 + n[1]}
+			}
+		} else if m := four.FindStringSubmatch(s); m != nil {
+			var n []uint32
+			if n, ok = below(1<<32, m[1:]); ok {
+				want = Value{IsLarge: true, Large: Large{n[0], n[1], n[2]}}
+			}
 		}
-		if again, err := Parse(v.String()); err != nil || again != v {
-			t.Errorf("%q reads as %v, which reads as %v, %v", s, v, again, err)
+		got, err := Parse(s)
+		if (err == nil) != ok || got != want {
+			t.Fatalf("Parse(%q) = %+v, %v; the oracle says %+v, %v", s, got, err, want, ok)
+		}
+		if ok {
+			if again, err := Parse(got.String()); err != nil || again != got || IsAlias(s) || IsAlias(got.String()) {
+				t.Errorf("%q is written as %q and read as %+v, %v", s, got, again, err)
+			}
 		}
 	})
+}
+
+// below reads numbers that are less than limit.
+func below(limit int64, texts []string) ([]uint32, bool) {
+	var numbers []uint32
+	for _, text := range texts {
+		n, _ := new(big.Int).SetString(text, 10)
+		if n.Cmp(big.NewInt(limit)) >= 0 {
+			return nil, false
+		}
+		numbers = append(numbers, uint32(n.Int64()))
+	}
+	return numbers, true
 }
