@@ -114,9 +114,9 @@ func checkUniqueName(ix *index, p *pool, isNew bool) field.ErrorList {
 	if !isNew {
 		return nil
 	}
-	others := ix.legacy
+	var others finder[*pool] = ix.legacy
 	if p.kind == addressPoolKind {
-		others = ix.pools.byName
+		others = ix.pools
 	}
 	other, taken := others.find(p.Name)
 	if !taken {

@@ -87,7 +87,7 @@ func withdrawnAliases(ix *index, definer, old *metallb.Community) []string {
 	var warnings []string
 	warn := func(communities []string, user string) {
 		for _, used := range communities {
-			if gone[used] && len(warnings) < maxWarnings {
+			if gone[used] && len(warnings) <= maxWarnings {
 				warnings = append(warnings, fmt.Sprintf("no Community defines the alias %q any more, which %s uses: it announces nothing", used, user))
 			}
 		}

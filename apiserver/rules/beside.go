@@ -73,7 +73,7 @@ func checkBesideAdvertisements(ix *index, p *pool, old *metallb.IPAddressPool, o
 			}
 		}
 	}
-	if !preferencesDiffer(ours) {
+	if !mayContradict(ours, p, on) {
 		return errs
 	}
 	var before *pool
@@ -92,11 +92,6 @@ func checkBesideAdvertisements(ix *index, p *pool, old *metallb.IPAddressPool, o
 		}
 	}
 	return errs
-}
-
-// preferencesDiffer finds at little cost what is mostly not so.
-func preferencesDiffer(ads []*advertisement) bool {
-	return slices.ContainsFunc(ads, func(ad *advertisement) bool { return ad.Spec.LocalPref != ads[0].Spec.LocalPref })
 }
 
 // family is what differs between the address families.

@@ -11,7 +11,7 @@ import (
 const (
 	// maxErrors is how many errors are listed, before one that says that there are more. Checks may stop beyond it.
 	maxErrors = 20
-	// maxWarnings is how many warnings of one kind are given.
+	// maxWarnings is how many warnings are given, before one that says that there may be more. Checks may stop at it.
 	maxWarnings = 20
 	// maxQuoted is how much of a value, and of what is said of it, is shown, in bytes.
 	maxQuoted, maxDetail = 256, 1024
@@ -31,6 +31,17 @@ func bounded(errs field.ErrorList) field.ErrorList {
 		e.Detail = cut(e.Detail, maxDetail)
 	}
 	return errs
+}
+
+// boundedWarnings does the same for warnings.
+func boundedWarnings(warnings []string) []string {
+	if len(warnings) > maxWarnings {
+		warnings = append(warnings[:maxWarnings:maxWarnings], fmt.Sprintf("more may be said; the first %d warnings are listed", maxWarnings))
+	}
+	for i, w := range warnings {
+		warnings[i] = cut(w, maxDetail)
+	}
+	return warnings
 }
 
 // cut shortens a text that is longer than so many bytes.

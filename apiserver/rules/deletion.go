@@ -93,11 +93,10 @@ func advertisementsOfPool(c *metallb.Configuration, pool string) (users []string
 
 // servicesOfPools lists the Services that hold addresses of the pools.
 func servicesOfPools(holders []Holder, pools ...*pool) (users []string) {
-	var ranges disjoint
-	for _, p := range pools {
-		ranges = append(ranges, p.members...)
+	if len(holders) == 0 || len(pools) == 0 {
+		return nil
 	}
-	slices.SortFunc(ranges, byFirst)
+	ranges := newDisjoint().replace(nil, membersOf(pools))
 	for _, h := range holders {
 		for _, a := range h.Addresses {
 			if ranges.at(a.Unmap()) != nil {

@@ -2,9 +2,12 @@ package rules
 
 import (
 	"cmp"
+	"iter"
+	"math"
 	"net/netip"
 	"slices"
-	"sort"
+
+	"github.com/google/btree"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
 )
@@ -16,48 +19,61 @@ type member struct {
 	index int
 }
 
-// disjoint holds ranges of which no two overlap, in ascending order; IPv4 comes before IPv6.
-type disjoint []*member
+// disjoint holds ranges of which no two overlap, in ascending order; IPv4 comes before IPv6. It is never changed, and
+// shares what it can with its successors.
+type disjoint struct{ *btree.BTreeG[*member] }
 
-// overlapping returns the members that share an address with r.
-func (d disjoint) overlapping(r addrrange.Range) []*member {
-	from := d.firstEndingFrom(r)
-	to := from
-	for to < len(d) && !r.Last().Less(d[to].First()) {
-		to++
+func newDisjoint() disjoint {
+	return disjoint{btree.NewG(degree, func(a, b *member) bool { return byFirst(a, b) < 0 })}
+}
+
+// overlapping lists the members that share an address with r.
+func (d disjoint) overlapping(r addrrange.Range) iter.Seq[*member] {
+	return func(yield func(*member) bool) {
+		behind := &member{Range: r, index: math.MaxInt} // all that begin where r does
+		more := true
+		d.DescendLessOrEqual(behind, func(m *member) bool {
+			more = !m.Overlaps(r) || yield(m)
+			return false
+		})
+		if !more {
+			return
+		}
+		d.AscendGreaterOrEqual(behind, func(m *member) bool { return m.Overlaps(r) && yield(m) })
 	}
-	return d[from:to]
+}
+
+// any returns one of the members that share an address with r, or nil.
+func (d disjoint) any(r addrrange.Range) *member {
+	for m := range d.overlapping(r) {
+		return m
+	}
+	return nil
 }
 
 // at returns the member that holds a, or nil.
 func (d disjoint) at(a netip.Addr) *member {
-	i := sort.Search(len(d), func(i int) bool { return !d[i].Last().Less(a) })
-	if i == len(d) || !d[i].Contains(a) {
-		return nil
-	}
-	return d[i]
+	return d.any(addrrange.FromPrefix(netip.PrefixFrom(a, a.BitLen())))
 }
 
-// firstEndingFrom finds the first member that does not end before r begins.
-func (d disjoint) firstEndingFrom(r addrrange.Range) int {
-	return sort.Search(len(d), func(i int) bool { return !d[i].Last().Less(r.First()) })
-}
-
-// replace returns d without gone, all of which are in it, and with come. A newcomer that overlaps is left out: in a
-// valid configuration there is none.
+// replace returns d without gone, and with come. A newcomer that overlaps is left out: in a valid configuration there is
+// none.
 func (d disjoint) replace(gone, come []*member) disjoint {
-	made := disjoint(replace(d, gone, nil, byFirst))
-	if len(come) > few {
-		made = replace(made, nil, come, byFirst)
-		return slices.CompactFunc(made, func(a, b *member) bool { return !a.Last().Less(b.First()) })
+	if len(gone) == 0 && len(come) == 0 {
+		return d
 	}
-	var fit disjoint
-	for _, m := range come {
-		if len(made.overlapping(m.Range)) == 0 && !slices.ContainsFunc(fit, func(o *member) bool { return o.Overlaps(m.Range) }) {
-			fit = append(fit, m)
+	next := disjoint{d.Clone()}
+	for _, m := range gone {
+		if held, ok := next.Get(m); ok && held == m {
+			next.Delete(m)
 		}
 	}
-	return replace(made, nil, fit, byFirst)
+	for _, m := range come {
+		if next.any(m.Range) == nil {
+			next.ReplaceOrInsert(m)
+		}
+	}
+	return next
 }
 
 // byFirst orders ranges by their first address, and equal ones by their place.

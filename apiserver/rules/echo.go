@@ -56,7 +56,7 @@ func (ix *index) ipv6For(p *peer, on *cluster) (*advertisement, *pool) {
 
 // checkEchoOfProfile applies X10 to a profile that gets echo mode.
 func checkEchoOfProfile(ix *index, profile, old *metallb.BFDProfile, on *cluster, spec *field.Path) (errs field.ErrorList) {
-	if !echoes(profile) || old != nil && echoes(old) || len(ix.six.byName) == 0 && len(ix.legacy) == 0 {
+	if !echoes(profile) || old != nil && echoes(old) || ix.six.len() == 0 && len(ix.legacy) == 0 {
 		return nil
 	}
 	for _, p := range ix.peers {

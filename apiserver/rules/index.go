@@ -41,7 +41,6 @@ type pool struct {
 	*metallb.IPAddressPool
 	kind    string
 	members []*member // in the order of the list
-	tags    []*tag
 	// implied are the advertisements that an AddressPool of protocol bgp brings along, in the order of its list.
 	implied []*advertisement
 	// narrowest4 and narrowest6 are the aggregation lengths that suit every item of the family; -1 without one.
@@ -62,9 +61,6 @@ func indexPool(p *metallb.IPAddressPool) *pool {
 			narrowest = &made.narrowest4
 		}
 		*narrowest = max(*narrowest, r.WidestBits())
-	}
-	for k, v := range p.Labels {
-		made.tags = append(made.tags, &tag{label{k, v}, made})
 	}
 	return made
 }
@@ -126,10 +122,10 @@ func (ix *index) next(c *metallb.Configuration) *index {
 		c = &metallb.Configuration{}
 	}
 	if ix == nil {
-		ix = &index{config: &metallb.Configuration{}}
+		ix = &index{config: &metallb.Configuration{}, pools: newPools(), six: newPools(), ranges: newDisjoint()}
 	}
 	was, made := ix.config, &index{config: c}
-	gone, come := changes(ix.pools.byName, was.IPAddressPools, c.IPAddressPools, indexPool)
+	gone, come := changes(ix.pools, was.IPAddressPools, c.IPAddressPools, indexPool)
 	made.pools = ix.pools.replace(gone, come)
 	made.six = ix.six.replace(with6(gone), with6(come))
 	oldest, latest := changes(ix.legacy, was.AddressPools, c.AddressPools, indexAddressPool)

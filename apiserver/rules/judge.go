@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -22,6 +23,7 @@ type Host interface {
 // keeps, so that a change costs what differs between two configurations. It may be used concurrently.
 type Judge struct {
 	host    Host
+	working sync.Mutex
 	last    atomic.Pointer[index]
 	cluster atomic.Pointer[cluster]
 }
@@ -57,9 +59,13 @@ func (j *Judge) indexOf(c *metallb.Configuration) *index {
 	case last != nil && last.config == c:
 		return last
 	}
-	next := last.next(c)
-	j.last.Store(next)
-	return next
+	j.working.Lock() // what an index shares with the next one is taken from it by one at a time
+	defer j.working.Unlock()
+	if last = j.last.Load(); last == nil || last.config != c {
+		last = last.next(c)
+		j.last.Store(last)
+	}
+	return last
 }
 
 func (j *Judge) clusterOf(nodes []Node) *cluster {

@@ -6,40 +6,44 @@ import (
 	"sort"
 )
 
-// few is how many elements are put into a sorted list, or taken out, one by one.
-const few = 32
-
 // replace returns list, which is sorted, without gone, all of which are in it, and with come. The list is not changed.
 func replace[E comparable](list, gone, come []E, compare func(a, b E) int) []E {
 	if len(gone) == 0 && len(come) == 0 {
 		return list
 	}
-	if len(gone)+len(come) > few {
-		leave := make(map[E]bool, len(gone))
-		for _, e := range gone {
-			leave[e] = true
-		}
-		made := make([]E, 0, max(len(list)+len(come)-len(gone), 0))
-		for _, e := range list {
-			if !leave[e] {
-				made = append(made, e)
+	leave := make([]int, 0, len(gone))
+	for _, e := range gone {
+		at, _ := slices.BinarySearchFunc(list, e, compare)
+		for ; at < len(list) && compare(list[at], e) == 0; at++ {
+			if list[at] == e {
+				leave = append(leave, at)
+				break
 			}
 		}
-		made = append(made, come...)
-		slices.SortFunc(made, compare)
-		return made
 	}
-	made := append(make([]E, 0, len(list)+len(come)), list...)
-	for _, e := range gone {
-		from, _ := slices.BinarySearchFunc(made, e, compare)
-		if i := slices.Index(made[from:], e); i >= 0 {
-			made = slices.Delete(made, from+i, from+i+1)
-		}
+	slices.Sort(leave)
+	come = slices.SortedFunc(slices.Values(come), compare)
+
+	made := make([]E, 0, len(list)-len(leave)+len(come))
+	done := 0 // so much of list is in made, or left out
+	upTo := func(end int) {
+		made = append(made, list[done:end]...)
+		done = end
 	}
 	for _, e := range come {
-		at, _ := slices.BinarySearchFunc(made, e, compare)
-		made = slices.Insert(made, at, e)
+		at, _ := slices.BinarySearchFunc(list[done:], e, compare)
+		for at += done; len(leave) > 0 && leave[0] < at; leave = leave[1:] {
+			upTo(leave[0])
+			done++
+		}
+		upTo(max(at, done))
+		made = append(made, e)
 	}
+	for _, at := range leave {
+		upTo(at)
+		done++
+	}
+	upTo(len(list))
 	return made
 }
 
@@ -101,8 +105,11 @@ func turnover[O comparable](was, now []O) (gone, come []O) {
 	return gone, come
 }
 
+// finder finds what was worked out of an object by the object's name.
+type finder[E any] interface{ find(name string) (E, bool) }
+
 // changes is what comes into a list and what leaves it when the objects change that it was worked out of.
-func changes[O object, E object](l byName[E], was, now []O, work func(O) E) (gone, come []E) {
+func changes[O object, E object](l finder[E], was, now []O, work func(O) E) (gone, come []E) {
 	left, entered := turnover(was, now)
 	for _, o := range left {
 		if e, ok := l.find(o.GetName()); ok {

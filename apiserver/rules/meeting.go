@@ -88,15 +88,11 @@ func checkMeetings(ix *index, p *peer, old *metallb.BGPPeer, on *cluster, spec *
 		if other.Name == p.Name {
 			continue
 		}
-		conflicts := Conflicts(p.BGPPeer, other.BGPPeer)
-		if len(conflicts) == 0 {
-			continue
-		}
 		node, meet := share(p.nodes, other.nodes, on)
 		if !meet {
 			continue
 		}
-		for _, conflict := range conflicts {
+		for _, conflict := range Conflicts(p.BGPPeer, other.BGPPeer) {
 			errs = append(errs, field.Invalid(spec.Child(conflict.Field), conflict.Value, fmt.Sprintf(
 				"conflicts with BGPPeer %q, which has %s (%s)", other.Name, conflict, where(node))))
 		}

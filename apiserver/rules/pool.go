@@ -75,7 +75,7 @@ func checkAddresses(ix *index, p *pool, path *field.Path) field.ErrorList {
 // overlapsOfOthers reports an item once for each other pool that it overlaps.
 func overlapsOfOthers(ix *index, m *member, path *field.Path) (errs field.ErrorList) {
 	reported := map[*pool]bool{}
-	for _, other := range ix.ranges.overlapping(m.Range) {
+	for other := range ix.ranges.overlapping(m.Range) {
 		if len(errs) > maxErrors {
 			break
 		}

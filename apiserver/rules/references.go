@@ -26,7 +26,7 @@ func bgpAdvertisementWarnings(ix *index, adv *metallb.BGPAdvertisement, spec *fi
 func addressPoolWarnings(ix *index, p *metallb.AddressPool, spec *field.Path) (warnings []string) {
 	list := spec.Child("bgpAdvertisements")
 	for i, ad := range p.Spec.BGPAdvertisements {
-		if len(warnings) >= maxWarnings {
+		if len(warnings) > maxWarnings {
 			break
 		}
 		warnings = append(warnings, missingAliases(ix, ad.Communities, list.Index(i).Child("communities"))...)
@@ -57,7 +57,7 @@ func peerWarnings(ix *index, peer, old *metallb.BGPPeer, spec *field.Path) []str
 func missingPools(ix *index, names []string, path *field.Path) (warnings []string) {
 	for i, name := range names {
 		switch {
-		case ix.pools.has(name) || len(warnings) >= maxWarnings:
+		case ix.pools.has(name) || len(warnings) > maxWarnings:
 		case ix.legacy.has(name):
 			warnings = append(warnings, fmt.Sprintf("%s: %q is an AddressPool, which says itself how it is announced: no advertisement selects it", path.Index(i), name))
 		default:
@@ -69,7 +69,7 @@ func missingPools(ix *index, names []string, path *field.Path) (warnings []strin
 
 func missingAliases(ix *index, communities []string, path *field.Path) (warnings []string) {
 	for i, name := range communities {
-		if community.IsAlias(name) && len(ix.definitions(name)) == 0 && len(warnings) < maxWarnings {
+		if community.IsAlias(name) && len(ix.definitions(name)) == 0 && len(warnings) <= maxWarnings {
 			warnings = append(warnings, fmt.Sprintf("%s: no Community defines the alias %q (yet)", path.Index(i), name))
 		}
 	}
@@ -77,10 +77,10 @@ func missingAliases(ix *index, communities []string, path *field.Path) (warnings
 }
 
 // missing warns of names that nothing in known has.
-func missing[E object](known byName[E], kind string, names []string, path *field.Path) []string {
+func missing(known interface{ has(name string) bool }, kind string, names []string, path *field.Path) []string {
 	var warnings []string
 	for i, name := range names {
-		if !known.has(name) && len(warnings) < maxWarnings {
+		if !known.has(name) && len(warnings) <= maxWarnings {
 			warnings = append(warnings, notThere(path.Index(i), kind, name))
 		}
 	}

@@ -79,7 +79,7 @@ func checkReservation(ix *index, obj *metallb.IPReservation, spec *field.Path) (
 		return errs, nil
 	}
 	for i, text := range s.Addresses {
-		if parsed, err := addrrange.ParseAny(text); err == nil && len(ix.ranges.overlapping(parsed)) == 0 {
+		if parsed, err := addrrange.ParseAny(text); err == nil && ix.ranges.any(parsed) == nil {
 			warnings = append(warnings, fmt.Sprintf("%s: no IPAddressPool has %s (yet)", path.Index(i), strings.TrimSpace(text)))
 		}
 	}

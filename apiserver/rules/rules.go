@@ -61,7 +61,7 @@ func Check(c *metallb.Configuration, ch Change) (errs field.ErrorList, warnings 
 
 func (ix *index) check(ch Change, on *cluster) (field.ErrorList, []string) {
 	errs, warnings := ix.judge(ch, on)
-	return bounded(errs), warnings
+	return bounded(errs), boundedWarnings(warnings)
 }
 
 func (ix *index) judge(ch Change, on *cluster) (errs field.ErrorList, warnings []string) {

@@ -5,8 +5,8 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"sort"
 
+	"github.com/google/btree"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kubelabels "k8s.io/apimachinery/pkg/labels"
 
@@ -54,37 +54,75 @@ func set(values []string) map[string]bool {
 	return made
 }
 
-// pools are pools that can be found by name and by label. It is never changed.
+// pools are pools that can be found by name and by label. It is never changed; its successors share its nodes, so that
+// a change of one pool costs the same among few and among many.
 type pools struct {
-	byName[*pool]
-	byLabel []*tag
+	byName  *btree.BTreeG[namedPool]
+	byLabel *btree.BTreeG[tag]
+}
+
+type namedPool struct {
+	name string
+	*pool
 }
 
 // tag is one label of one pool.
 type tag struct {
 	label
-	pool *pool
+	namedPool
 }
 
-func (t *tag) compare(o *tag) int {
-	return cmp.Or(cmp.Compare(t.key, o.key), cmp.Compare(t.value, o.value), cmp.Compare(t.pool.Name, o.pool.Name))
+// degree of the trees: what it costs to copy a node is little beside finding it.
+const degree = 16
+
+func newPools() pools {
+	return pools{
+		byName: btree.NewG(degree, func(a, b namedPool) bool { return a.name < b.name }),
+		byLabel: btree.NewG(degree, func(a, b tag) bool {
+			return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.value, b.value), cmp.Compare(a.name, b.name)) < 0
+		}),
+	}
 }
 
 func (l pools) replace(gone, come []*pool) pools {
-	tags := func(of []*pool) (all []*tag) {
-		for _, p := range of {
-			all = append(all, p.tags...)
-		}
-		return all
+	if len(gone) == 0 && len(come) == 0 {
+		return l
 	}
-	return pools{l.byName.replace(gone, come), replace(l.byLabel, tags(gone), tags(come), (*tag).compare)}
+	next := pools{l.byName.Clone(), l.byLabel.Clone()}
+	for _, p := range gone {
+		next.byName.Delete(namedPool{name: p.Name})
+		for k, v := range p.Labels {
+			next.byLabel.Delete(tag{label{k, v}, namedPool{name: p.Name}})
+		}
+	}
+	for _, p := range come {
+		next.byName.ReplaceOrInsert(namedPool{p.Name, p})
+		for k, v := range p.Labels {
+			next.byLabel.ReplaceOrInsert(tag{label{k, v}, namedPool{p.Name, p}})
+		}
+	}
+	return next
+}
+
+func (l pools) find(name string) (*pool, bool) {
+	p, ok := l.byName.Get(namedPool{name: name})
+	return p.pool, ok
+}
+
+func (l pools) has(name string) bool { return l.byName.Has(namedPool{name: name}) }
+
+func (l pools) len() int { return l.byName.Len() }
+
+// all lists the pools by name.
+func (l pools) all(yield func(*pool) bool) {
+	l.byName.Ascend(func(p namedPool) bool { return yield(p.pool) })
 }
 
 // selected lists the pools of a selection, each once. Its cost is that of what it lists, but for selectors that ask
 // for no value of a label.
 func (l pools) selected(s *poolSelection) iter.Seq[*pool] {
 	if s.all {
-		return slices.Values(l.byName)
+		return l.all
 	}
 	return func(yield func(*pool) bool) {
 		for _, name := range slices.Sorted(maps.Keys(s.names)) {
@@ -110,21 +148,20 @@ func (l pools) selected(s *poolSelection) iter.Seq[*pool] {
 func (l pools) candidates(selector kubelabels.Selector) iter.Seq[*pool] {
 	wanted, some := wantedBy(selector)
 	if !some {
-		return slices.Values(l.byName)
+		return l.all
 	}
 	return func(yield func(*pool) bool) {
+		more := true
 		for _, w := range wanted {
-			from := sort.Search(len(l.byLabel), func(i int) bool {
-				t := l.byLabel[i]
-				return cmp.Or(cmp.Compare(t.key, w.key), cmp.Compare(t.value, w.value)) >= 0
-			})
-			for _, t := range l.byLabel[from:] {
+			l.byLabel.AscendGreaterOrEqual(tag{label: w}, func(t tag) bool {
 				if t.label != w {
-					break
+					return false
 				}
-				if !yield(t.pool) {
-					return
-				}
+				more = yield(t.pool)
+				return more
+			})
+			if !more {
+				return
 			}
 		}
 	}
