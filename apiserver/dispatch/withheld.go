@@ -77,6 +77,10 @@ func objectOf(config *metallb.Configuration, w plan.Withheld) (ref corev1.Object
 		for _, p := range config.IPAddressPools {
 			find("v1beta1", &p.ObjectMeta)
 		}
+	case plan.KindAddressPool:
+		for _, p := range config.AddressPools {
+			find("v1beta1", &p.ObjectMeta)
+		}
 	case plan.KindBGPAdvertisement:
 		for _, a := range config.BGPAdvertisements {
 			find("v1beta1", &a.ObjectMeta)

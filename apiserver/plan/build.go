@@ -19,10 +19,12 @@ func Plan(in Input) Output {
 	seal := newDigester(in.Key)
 	nodes := newNodeList(in.Nodes, note)
 	peers := newPeerList(config.BGPPeers, in.Secrets, nodes, seal, note)
-	pools := newPoolIndex(config.IPAddressPools, note)
+	pools := newPoolIndex(config, note)
 	sets := newNodeSets()
-	compileBGP(config.BGPAdvertisements, newAliases(config.Communities, note), pools, nodes, peers, sets, note)
+	known := newAliases(config.Communities, note)
+	compileBGP(config.BGPAdvertisements, known, pools, nodes, peers, sets, note)
 	compileL2(config.L2Advertisements, pools, nodes, note)
+	compileLegacy(pools, known, nodes, peers, sets, note)
 	services := newServices(in, pools, nodes, note)
 
 	routes := &routeTable{nodes: nodes, peers: peers, sets: sets, routes: map[netip.Prefix][]contribution{}, carried: map[*ingotv1.ServiceRef]bool{}, crowded: map[netip.Prefix]bool{}}
@@ -32,7 +34,7 @@ func Plan(in Input) Output {
 		case len(s.pool.bgp) > 0:
 			routes.add(s, note)
 		case len(s.pool.layer2) == 0:
-			s.withhold(note, "", netip.Addr{}, ReasonNoMatchingAdvertisement, "no advertisement selects IPAddressPool %q", s.pool.name)
+			s.withhold(note, "", netip.Addr{}, ReasonNoMatchingAdvertisement, "no advertisement selects %s", s.pool)
 		}
 	}
 	routes.settle(note)

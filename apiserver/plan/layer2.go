@@ -68,7 +68,7 @@ func (t *layer2Table) candidacy(s *service) *candidacy {
 	c.nodes = selected.and(t.nodes.usable)
 	switch {
 	case len(c.ads) == 0:
-		s.withhold(t.note, Layer2, netip.Addr{}, ReasonNoMatchingAdvertisement, "no L2Advertisement of IPAddressPool %q selects the Service", s.pool.name)
+		s.withhold(t.note, Layer2, netip.Addr{}, ReasonNoMatchingAdvertisement, "no L2Advertisement of %s selects the Service", s.pool)
 	case selective && s.shares():
 		s.withhold(t.note, Layer2, netip.Addr{}, ReasonSharedIPWithServiceSelector, "the Service may share its address, and an L2Advertisement that applies to it has serviceSelectors; the two exclude each other")
 	case selected.empty():

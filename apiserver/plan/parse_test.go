@@ -18,10 +18,10 @@ func FuzzPoolIndex(f *testing.F) {
 			return
 		}
 		a = a.Unmap()
-		idx := newPoolIndex([]*metallb.IPAddressPool{
+		idx := newPoolIndex(&metallb.Configuration{IPAddressPools: []*metallb.IPAddressPool{
 			{Spec: metallb.IPAddressPoolSpec{Addresses: []string{one, two}}},
 			{Spec: metallb.IPAddressPoolSpec{Addresses: []string{three}}},
-		}, func(Withheld) {})
+		}}, func(Withheld) {})
 		in := false
 		for _, r := range idx.ranges {
 			in = in || r.Contains(a)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -9,19 +10,28 @@ import (
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/legacy"
 )
 
-// pool is an IPAddressPool with the advertisements that select it, sorted by name.
+// pool is an IPAddressPool with the advertisements that select it, sorted by name; or an AddressPool with those that it
+// brings along, in the order of its list.
 type pool struct {
+	kind   Kind
 	name   string
 	labels map[string]string
 	bgp    []*bgpAdvertisement
 	layer2 []*l2Advertisement
 }
 
+// String is how messages call the pool.
+func (p *pool) String() string { return fmt.Sprintf("%s %q", p.kind, p.name) }
+
 // poolIndex finds the pool of an address.
 type poolIndex struct {
-	pools  []*pool
+	// pools are those that advertisements select: the IPAddressPools.
+	pools []*pool
+	// legacy are the AddressPools, which no advertisement of another selects.
+	legacy []legacyPool
 	ranges []poolRange
 }
 
@@ -32,22 +42,14 @@ type poolRange struct {
 	pool  *pool
 }
 
-func newPoolIndex(all []*metallb.IPAddressPool, note func(Withheld)) *poolIndex {
+func newPoolIndex(config *metallb.Configuration, note func(Withheld)) *poolIndex {
 	idx := &poolIndex{}
-	for _, p := range all {
-		entry := &pool{name: p.Name, labels: p.Labels}
-		idx.pools = append(idx.pools, entry)
-		for _, text := range p.Spec.Addresses {
-			r, err := addrrange.Parse(text)
-			if err != nil {
-				note(Withheld{
-					Kind: KindIPAddressPool, Name: types.NamespacedName{Namespace: p.Namespace, Name: p.Name},
-					Reason: ReasonInvalidConfiguration, Message: err.Error(),
-				})
-				continue
-			}
-			idx.ranges = append(idx.ranges, poolRange{Range: r, pool: entry})
-		}
+	for _, p := range config.IPAddressPools {
+		idx.pools = append(idx.pools, idx.add(KindIPAddressPool, p, note))
+	}
+	for _, p := range config.AddressPools {
+		e := legacy.Expand(p)
+		idx.legacy = append(idx.legacy, legacyPool{idx.add(KindAddressPool, e.Pool, note), e})
 	}
 	slices.SortFunc(idx.pools, func(a, b *pool) int { return cmp.Compare(a.name, b.name) })
 	slices.SortFunc(idx.ranges, func(a, b poolRange) int {
@@ -61,6 +63,23 @@ func newPoolIndex(all []*metallb.IPAddressPool, note func(Withheld)) *poolIndex 
 		idx.ranges[i].reach = reach
 	}
 	return idx
+}
+
+// add puts in the ranges of a pool.
+func (idx *poolIndex) add(kind Kind, p *metallb.IPAddressPool, note func(Withheld)) *pool {
+	entry := &pool{kind: kind, name: p.Name, labels: p.Labels}
+	for _, text := range p.Spec.Addresses {
+		r, err := addrrange.Parse(text)
+		if err != nil {
+			note(Withheld{
+				Kind: kind, Name: types.NamespacedName{Namespace: p.Namespace, Name: p.Name},
+				Reason: ReasonInvalidConfiguration, Message: err.Error(),
+			})
+			continue
+		}
+		idx.ranges = append(idx.ranges, poolRange{Range: r, pool: entry})
+	}
+	return entry
 }
 
 // find returns the pool that an address lies in, or nil. Pools do not overlap; ranges within one may.

@@ -46,9 +46,9 @@ func (t *routeTable) add(s *service, note func(Withheld)) {
 	}
 	switch {
 	case selected.empty():
-		s.withhold(note, BGP, netip.Addr{}, ReasonNotOwner, "the BGPAdvertisements of IPAddressPool %q select no node", s.pool.name)
+		s.withhold(note, BGP, netip.Addr{}, ReasonNotOwner, "the BGPAdvertisements of %s select no node", s.pool)
 	case len(ads) == 0:
-		s.withhold(note, BGP, netip.Addr{}, ReasonNoMatchingAdvertisement, "no BGPAdvertisement of IPAddressPool %q selects the Service", s.pool.name)
+		s.withhold(note, BGP, netip.Addr{}, ReasonNoMatchingAdvertisement, "no BGPAdvertisement of %s selects the Service", s.pool)
 	case possible.empty() && !conflicting.empty(): // said already
 	case possible.empty():
 		s.withhold(note, BGP, netip.Addr{}, ReasonNotOwner, "no usable node is selected by the BGPAdvertisements that select the Service")

@@ -92,10 +92,10 @@ func (s *service) locate(pools *poolIndex, note func(Withheld)) {
 	for _, a := range s.addrs {
 		switch p := pools.find(a); {
 		case p == nil:
-			s.withhold(note, "", a, ReasonIPNotAllowed, "%s is in no IPAddressPool", a)
+			s.withhold(note, "", a, ReasonIPNotAllowed, "%s is in no address pool", a)
 			return
 		case p != found:
-			s.withhold(note, "", a, ReasonIPNotAllowed, "%s is in IPAddressPool %q and %s in %q; one Service's addresses must be of one pool", s.addrs[0], found.name, a, p.name)
+			s.withhold(note, "", a, ReasonIPNotAllowed, "%s is in %s and %s in %s; one Service's addresses must be of one pool", s.addrs[0], found, a, p)
 			return
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // the address up again.
 func Stranded(before, after *metallb.Configuration, services []*corev1.Service, class string) bool {
 	silent := func(Withheld) {} // what does not parse is said when it is planned
-	had, has := newPoolIndex(before.IPAddressPools, silent), newPoolIndex(after.IPAddressPools, silent)
+	had, has := newPoolIndex(before, silent), newPoolIndex(after, silent)
 	for _, s := range services {
 		if !ours(s, class) {
 			continue

@@ -61,6 +61,7 @@ const (
 	KindService          Kind = "Service"
 	KindNode             Kind = "Node"
 	KindIPAddressPool    Kind = "IPAddressPool"
+	KindAddressPool      Kind = "AddressPool"
 	KindBGPPeer          Kind = "BGPPeer"
 	KindBGPAdvertisement Kind = "BGPAdvertisement"
 	KindL2Advertisement  Kind = "L2Advertisement"

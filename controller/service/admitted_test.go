@@ -33,8 +33,8 @@ func FuzzAdmitted(f *testing.F) {
 			book.put(served(t, codec, p), true)
 		}
 		pools, _ := book.take()
-		for name, err := range book.unusable {
-			t.Errorf("IPAddressPool %q is accepted and cannot be used: %v", name, err)
+		for key, err := range book.unusable {
+			t.Errorf("pool %q is accepted and cannot be used: %v", key.name, err)
 		}
 		a := ipam.New()
 		a.SetPools(pools)

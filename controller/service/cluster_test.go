@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -96,27 +97,38 @@ func install(ctx context.Context) error {
 			}
 		}
 	}
-	crd, err := os.ReadFile("testdata/ipaddresspool-crd.yaml")
+	crds, err := os.ReadFile("testdata/pool-crds.yaml")
 	if err != nil {
 		return err
 	}
-	if crd, err = yaml.YAMLToJSON(crd); err != nil {
-		return err
-	}
 	raw := client.Discovery().RESTClient()
-	err = raw.Post().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions").Body(crd).
-		SetHeader("Content-Type", "application/json").Do(ctx).Error()
-	for err == nil || ctx.Err() == nil { // until the new resource is served
-		if _, err = raw.Get().AbsPath("/apis/metallb.io/v1beta1/ipaddresspools").DoRaw(ctx); err == nil {
-			return nil
+	for document := range strings.SplitSeq(string(crds), "\n---\n") {
+		crd, err := yaml.YAMLToJSON([]byte(document))
+		if err != nil {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(50 * time.Millisecond):
+		err = raw.Post().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions").Body(crd).
+			SetHeader("Content-Type", "application/json").Do(ctx).Error()
+		if err != nil {
+			return err
 		}
 	}
-	return err
+	for _, resource := range poolResources { // until both are served
+		for err = errors.New("not asked yet"); err != nil; {
+			if _, err = raw.Get().AbsPath("/apis/metallb.io/v1beta1", resource).DoRaw(ctx); err == nil {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}
+	return nil
 }
+
+var poolResources = []string{"ipaddresspools", "addresspools"}
 
 // cluster is what a test works with.
 type cluster struct {
@@ -145,8 +157,10 @@ func newCluster(t testing.TB) *cluster {
 		t.Fatal(err)
 	}
 	c := &cluster{TB: t, ctx: ctx, client: client, pools: pools, front: newFront(t)}
-	if err := pools.Delete().Namespace(system).Resource("ipaddresspools").Do(ctx).Error(); err != nil {
-		t.Fatal(err)
+	for _, resource := range poolResources {
+		if err := pools.Delete().Namespace(system).Resource(resource).Do(ctx).Error(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := client.CoreV1().Events("default").DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		t.Fatal(err)
@@ -179,13 +193,17 @@ func newFront(t testing.TB) *front {
 	f := &front{}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case f.deaf.Load() && strings.HasSuffix(r.URL.Path, "/ipaddresspools"):
+		case f.deaf.Load() && strings.HasSuffix(r.URL.Path, "addresspools"):
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case !f.lost.Load():
 			proxy.ServeHTTP(w, r)
 		case r.URL.Query().Get("watch") == "":
 			w.Header().Set("Content-Type", "application/json")
-			fmt.Fprint(w, `{"apiVersion":"metallb.io/v1beta1","kind":"IPAddressPoolList","metadata":{"resourceVersion":"1"},"items":[]}`)
+			kind := "IPAddressPoolList"
+			if strings.HasSuffix(r.URL.Path, "/addresspools") {
+				kind = "AddressPoolList"
+			}
+			fmt.Fprintf(w, `{"apiVersion":"metallb.io/v1beta1","kind":%q,"metadata":{"resourceVersion":"1"},"items":[]}`, kind)
 		case r.URL.Query().Get("sendInitialEvents") == "" && r.URL.Query().Get("resourceVersion") != "1":
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusGone)

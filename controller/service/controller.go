@@ -1,5 +1,5 @@
 // Package service gives addresses to Services of type LoadBalancer: it watches Services, namespaces and
-// IPAddressPools, decides with package ipam, and writes each decision to the Service's status, together with the
+// pools, decides with package ipam, and writes each decision to the Service's status, together with the
 // annotation that names the pool and events that say why.
 //
 // What it promises beyond MetalLB's behaviour (spec.md section 4): an address moves because of its Service, or
@@ -102,11 +102,13 @@ func (c *Controller) Run(ctx context.Context) error {
 	services := newFeed(c.replaceServices, c.putService, c.removeService)
 	namespaces := newFeed(c.replaceNamespaces, c.putNamespace, c.removeNamespace)
 	pools := newFeed(c.replacePools, c.putPool, c.removePool)
+	legacyPools := newFeed(c.replaceLegacyPools, c.putLegacyPool, c.removeLegacyPool)
 	core := c.Client.CoreV1().RESTClient()
 	wg.Go(func() { services.run(ctx, core, "services", "", &corev1.Service{}) })
 	wg.Go(func() { namespaces.run(ctx, core, "namespaces", "", &corev1.Namespace{}) })
 	wg.Go(func() { pools.run(ctx, c.Pools, "ipaddresspools", c.Namespace, &v1beta1.IPAddressPool{}) })
-	for _, synced := range []chan struct{}{pools.synced, namespaces.synced, services.synced} {
+	wg.Go(func() { legacyPools.run(ctx, c.Pools, "addresspools", c.Namespace, &v1beta1.AddressPool{}) })
+	for _, synced := range []chan struct{}{pools.synced, legacyPools.synced, namespaces.synced, services.synced} {
 		select {
 		case <-synced:
 		case <-ctx.Done():
@@ -250,8 +252,8 @@ func (c *Controller) refreshPools() {
 		return
 	}
 	pools, seen := c.book.take()
-	for name := range seen {
-		if err := c.book.unusable[name]; err != nil {
+	for key, err := range c.book.unusable {
+		if _, changed := seen[key.name]; changed {
 			c.Log.Error("failed to parse the configuration, going on with the last usable one", "op", "setPools", "error", err)
 		}
 	}

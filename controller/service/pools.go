@@ -19,60 +19,76 @@ import (
 // event happened; a pool that is merely missing from a list may be missing from a store that was lost, or is not
 // all there yet. Only the former may cost a Service its address.
 type poolBook struct {
-	pools      map[string]*v1beta1.IPAddressPool
-	parsed     map[string]ipam.Pool // last usable form of each
+	pools      map[poolKey]*v1beta1.IPAddressPool
+	parsed     map[poolKey]ipam.Pool // last usable form of each
 	namespaces map[string]labels.Set
 	// changed holds the pools that changed since they were last given to the allocator, and whether all of their
 	// changes were seen happening.
-	changed map[string]bool
+	changed map[poolKey]bool
 	// unusable holds why the current form of a pool cannot be used.
-	unusable map[string]error
+	unusable map[poolKey]error
+}
+
+// poolKey tells pools apart. No two have one name, whatever their kinds; but the kinds are heard of separately, so that
+// the successor of a pool may be known here before its end is.
+type poolKey struct {
+	name string
+	// legacy is set for an AddressPool.
+	legacy bool
 }
 
 func newPoolBook() *poolBook {
 	return &poolBook{
-		pools:      map[string]*v1beta1.IPAddressPool{},
-		parsed:     map[string]ipam.Pool{},
+		pools:      map[poolKey]*v1beta1.IPAddressPool{},
+		parsed:     map[poolKey]ipam.Pool{},
 		namespaces: map[string]labels.Set{},
-		changed:    map[string]bool{},
-		unusable:   map[string]error{},
+		changed:    map[poolKey]bool{},
+		unusable:   map[poolKey]error{},
 	}
 }
 
-func (b *poolBook) mark(name string, seen bool) {
-	before, marked := b.changed[name]
-	b.changed[name] = seen && (before || !marked)
+func (b *poolBook) mark(key poolKey, seen bool) {
+	before, marked := b.changed[key]
+	b.changed[key] = seen && (before || !marked)
 }
 
 // put is a pool that was added or modified.
-func (b *poolBook) put(p *v1beta1.IPAddressPool, seen bool) {
-	old := b.pools[p.Name]
-	b.pools[p.Name] = p
+func (b *poolBook) put(p *v1beta1.IPAddressPool, seen bool) { b.enter(poolKey{name: p.Name}, p, seen) }
+
+func (b *poolBook) enter(key poolKey, p *v1beta1.IPAddressPool, seen bool) {
+	old := b.pools[key]
+	b.pools[key] = p
 	if old == nil || !equality.Semantic.DeepEqual(old.Spec, p.Spec) {
-		b.mark(p.Name, seen)
+		b.mark(key, seen)
 	}
 }
 
-func (b *poolBook) remove(name string, seen bool) {
-	if b.pools[name] == nil {
+func (b *poolBook) remove(name string, seen bool) { b.strike(poolKey{name: name}, seen) }
+
+func (b *poolBook) strike(key poolKey, seen bool) {
+	if b.pools[key] == nil {
 		return
 	}
-	delete(b.pools, name)
-	b.mark(name, seen)
+	delete(b.pools, key)
+	b.mark(key, seen)
 }
 
-// replace is the answer to a list. A pool that has moved on from the generation that was known is as good as a watch
-// event: a store that was lost or restored cannot know the same object in a later state.
-func (b *poolBook) replace(list []*v1beta1.IPAddressPool) {
+// replace is the answer to a list of IPAddressPools.
+func (b *poolBook) replace(list []*v1beta1.IPAddressPool) { b.replaceAll(list, false) }
+
+// replaceAll is the answer to a list of one kind. A pool that has moved on from the generation that was known is as good
+// as a watch event: a store that was lost or restored cannot know the same object in a later state.
+func (b *poolBook) replaceAll(list []*v1beta1.IPAddressPool, legacy bool) {
 	listed := map[string]bool{}
 	for _, p := range list {
 		listed[p.Name] = true
-		old := b.pools[p.Name]
-		b.put(p, old == nil || old.UID == p.UID && old.Generation < p.Generation)
+		key := poolKey{p.Name, legacy}
+		old := b.pools[key]
+		b.enter(key, p, old == nil || old.UID == p.UID && old.Generation < p.Generation)
 	}
-	for name := range b.pools {
-		if !listed[name] {
-			b.remove(name, false)
+	for key := range b.pools {
+		if key.legacy == legacy && !listed[key.name] {
+			b.strike(key, false)
 		}
 	}
 }
@@ -109,32 +125,38 @@ func (b *poolBook) replaceNamespaces(list []*corev1.Namespace) {
 
 // markSelecting marks the pools whose meaning depends on namespaces' labels.
 func (b *poolBook) markSelecting(seen bool) {
-	for name, p := range b.pools {
+	for key, p := range b.pools {
 		if p.Spec.AllocateTo != nil && len(p.Spec.AllocateTo.NamespaceSelectors) > 0 {
-			b.mark(name, seen)
+			b.mark(key, seen)
 		}
 	}
 }
 
-// take returns all pools for the allocator, and which of those that changed were seen changing. A pool that
-// cannot be used as it is goes on as it was last usable.
+// take returns all pools for the allocator, and the names of those that changed, with
+// whether they were seen changing. A pool that cannot be used as it is goes on as it was last usable.
 func (b *poolBook) take() (pools []ipam.Pool, seen map[string]bool) {
-	seen, b.changed = b.changed, map[string]bool{}
-	for name := range seen {
-		delete(b.unusable, name)
-		p := b.pools[name]
+	seen = make(map[string]bool, len(b.changed))
+	for key, changeSeen := range b.changed {
+		before, marked := seen[key.name]
+		seen[key.name] = changeSeen && (before || !marked)
+		delete(b.unusable, key)
+		p := b.pools[key]
 		if p == nil {
-			delete(b.parsed, name)
+			delete(b.parsed, key)
 			continue
 		}
 		parsed, err := b.parse(p)
 		if err != nil {
-			b.unusable[name] = err
+			b.unusable[key] = err
 			continue
 		}
-		b.parsed[name] = parsed
+		b.parsed[key] = parsed
 	}
-	for _, p := range b.parsed {
+	b.changed = map[poolKey]bool{}
+	for key, p := range b.parsed {
+		if _, succeeded := b.parsed[poolKey{name: key.name}]; key.legacy && succeeded {
+			continue // by an IPAddressPool of its name
+		}
 		pools = append(pools, p)
 	}
 	return pools, seen
@@ -150,7 +172,7 @@ func (b *poolBook) parse(p *v1beta1.IPAddressPool) (ipam.Pool, error) {
 	for _, text := range p.Spec.Addresses {
 		r, err := addrrange.Parse(text)
 		if err != nil {
-			return ipam.Pool{}, fmt.Errorf("IPAddressPool %q: %w", p.Name, err)
+			return ipam.Pool{}, fmt.Errorf("pool %q: %w", p.Name, err)
 		}
 		out.Ranges = append(out.Ranges, r)
 	}
@@ -161,7 +183,7 @@ func (b *poolBook) parse(p *v1beta1.IPAddressPool) (ipam.Pool, error) {
 	namespaces, err := selectorsOf(to.NamespaceSelectors)
 	services, err2 := selectorsOf(to.ServiceSelectors)
 	if err := errors.Join(err, err2); err != nil {
-		return ipam.Pool{}, fmt.Errorf("IPAddressPool %q: %w", p.Name, err)
+		return ipam.Pool{}, fmt.Errorf("pool %q: %w", p.Name, err)
 	}
 	out.Pin = &ipam.Pin{
 		Priority:         to.Priority,

@@ -78,12 +78,12 @@ func TestUnusablePoolStaysAsItWas(t *testing.T) {
 	if diff := cmp.Diff(before[0].Ranges[0].String(), after[0].Ranges[0].String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if b.unusable["a"] == nil {
+	if b.unusable[poolKey{name: "a"}] == nil {
 		t.Error("no reason kept")
 	}
 	b.put(pool("a", "10.1.0.0/24"), true)
 	b.take()
-	if b.unusable["a"] != nil {
+	if b.unusable[poolKey{name: "a"}] != nil {
 		t.Error("reason kept although the pool is good again")
 	}
 }

@@ -30,6 +30,7 @@ func NewPoolClient(cfg *rest.Config, hc *http.Client) (rest.Interface, error) {
 	cfg.APIPath = "/apis"
 	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	cfg.ContentType, cfg.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
+	cfg.WarningHandler = rest.NoWarnings{} // that AddressPools are deprecated is told to who writes them
 	return rest.RESTClientForConfigAndClient(cfg, hc)
 }
 
@@ -105,9 +106,9 @@ func (c *Controller) poolStatuses() map[string]v1beta1.IPAddressPoolStatus {
 		return due
 	}
 	c.refreshPools()
-	for name, p := range c.book.pools {
-		counts, ok := c.desk.ips.Stats(name)
-		if !ok {
+	for key, p := range c.book.pools {
+		counts, ok := c.desk.ips.Stats(key.name)
+		if !ok || key.legacy { // which have no counters
 			continue
 		}
 		want := v1beta1.IPAddressPoolStatus{
@@ -115,7 +116,7 @@ func (c *Controller) poolStatuses() map[string]v1beta1.IPAddressPoolStatus {
 			AssignedIPv6: counts[ipam.IPv6].Assigned, AvailableIPv6: counts[ipam.IPv6].Available,
 		}
 		if !sameCounters(&p.Status, &want) {
-			due[name] = want
+			due[key.name] = want
 		}
 	}
 	return due

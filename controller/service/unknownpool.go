@@ -32,12 +32,14 @@ func (c *Controller) confirmUnknown(ctx context.Context, pool string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	err := c.Pools.Get().Namespace(c.Namespace).Resource("ipaddresspools").Name(pool).Do(ctx).Error()
-	switch {
-	case err == nil:
-		return fmt.Errorf("IPAddressPool %q exists, but was not heard of yet", pool)
-	case errors.IsNotFound(err) && !errors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse):
-		return nil
+	for _, resource := range []string{"ipaddresspools", "addresspools"} {
+		err := c.Pools.Get().Namespace(c.Namespace).Resource(resource).Name(pool).Do(ctx).Error()
+		switch {
+		case err == nil:
+			return fmt.Errorf("pool %q exists among the %s, but was not heard of yet", pool, resource)
+		case !errors.IsNotFound(err) || errors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse):
+			return fmt.Errorf("whether pool %q exists among the %s: %w", pool, resource, err) // also where the whole API is not found
+		}
 	}
-	return fmt.Errorf("whether IPAddressPool %q exists: %w", pool, err) // also where the whole API is not found
+	return nil
 }
