@@ -1,10 +1,8 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -19,92 +17,13 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
-	genericserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
-	certutil "k8s.io/client-go/util/cert"
 
-	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
-	"github.com/ingot-lb/ingot/apiserver/rules"
-	"github.com/ingot-lb/ingot/apiserver/store"
 	"github.com/ingot-lb/ingot/test/await"
 )
 
 const namespace = "metallb-system"
-
-// serveAlone runs the aggregated API on an embedded etcd without a host cluster: only its own loopback client, which
-// is returned, is let in.
-func serveAlone(t testing.TB) *rest.Config {
-	t.Helper()
-	judge := rules.NewJudge(nil)
-	s, err := store.Open(t.Context(), store.Options{
-		DataDir:        t.TempDir(),
-		Scheme:         install.Scheme,
-		Codec:          install.StorageCodec(),
-		StorageVersion: install.StorageVersion(install.Scheme),
-		Check:          lawOf(judge),
-		UnsafeNoFsync:  true,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close the store: %v", err)
-		}
-	})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	certPEM, keyPEM, err := certutil.GenerateSelfSignedCertKey("localhost", nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := dynamiccertificates.NewStaticCertKeyContent("test", certPEM, keyPEM)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := &Config{Store: s, Judge: judge, Namespace: namespace, Listener: l, Cert: cert, Host: func(_ context.Context, c *genericserver.RecommendedConfig) error {
-		c.Authentication.Authenticator = authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
-			return nil, false, nil
-		})
-		c.Authorization.Authorizer = authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)
-		return nil
-	}}
-	completed, err := config.Complete(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := completed.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- server.PrepareRun().RunWithContext(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("server: %v", err)
-		}
-	})
-	client := rest.CopyConfig(server.LoopbackClientConfig)
-	client.QPS = -1
-	client.ContentType = "application/json" // as kubectl; the loopback's own default is protocol buffers
-	eventually(t, "/readyz", func() error {
-		rc, err := rest.UnversionedRESTClientFor(dynamic.ConfigFor(client))
-		if err != nil {
-			return err
-		}
-		return rc.Get().AbsPath("/readyz").Do(t.Context()).Error()
-	})
-	return client
-}
 
 // eventually waits for a condition.
 var eventually = await.Success
@@ -168,6 +87,20 @@ var samples = []sample{
 		spec:     map[string]any{"communities": []any{map[string]any{"name": "mine", "value": "65000:1"}}},
 		broken:   map[string]any{"communities": []any{map[string]any{"name": "other", "value": "65536:1"}}},
 		field:    "spec.communities[0].value",
+	},
+	{
+		resource: schema.GroupVersionResource{Group: "metallb.io", Version: "v1beta1", Resource: "addresspools"},
+		kind:     "AddressPool",
+		spec:     map[string]any{"protocol": "layer2", "addresses": []any{"192.0.2.64/28"}},
+		broken:   map[string]any{"protocol": "layer3", "addresses": []any{"192.0.2.96/28"}},
+		field:    "spec.protocol",
+	},
+	{
+		resource: schema.GroupVersionResource{Group: "metallb.io", Version: "v1alpha1", Resource: "addresspools"},
+		kind:     "AddressPool",
+		spec:     map[string]any{"protocol": "bgp", "addresses": []any{"192.0.2.64/28"}},
+		broken:   map[string]any{"protocol": "bgp", "addresses": []any{"192.0.2.64"}},
+		field:    "spec.addresses[0]",
 	},
 }
 

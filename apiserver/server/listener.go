@@ -14,7 +14,9 @@ import (
 var errNoFrontProxy = errors.New("the request-header CA of the host cluster (ConfigMap kube-system/extension-apiserver-authentication) has not been read yet")
 
 // frontProxy is the CA by which the kube-apiserver proves that it is the one who passes a request on.
-type frontProxy struct{ ca dynamiccertificates.CAContentProvider }
+type frontProxy struct {
+	ca dynamiccertificates.CAContentProvider
+}
 
 // known says whether the CA has been read.
 func (f frontProxy) known() error {

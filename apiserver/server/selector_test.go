@@ -47,14 +47,14 @@ func TestFieldSelectors(t *testing.T) {
 			}
 			for selector, want := range map[string]string{
 				fmt.Sprintf("spec.peerAddress=192.0.2.%d", 10*i+2): "b",
-				"spec.peerASN=64513":                               "a c",
-				"spec.peerASN!=64513":                              "b",
-				"spec.bfdProfile=fast,spec.peerASN=64513":          "a",
-				"spec.bfdProfile=":                                 "c",
-				"spec.vrf=":                                        "a b c",
-				"spec.vrf=red":                                     "",
-				"metadata.name=c":                                  "c",
-				"metadata.namespace=other":                         "",
+				"spec.peerASN=64513":                      "a c",
+				"spec.peerASN!=64513":                     "b",
+				"spec.bfdProfile=fast,spec.peerASN=64513": "a",
+				"spec.bfdProfile=":                        "c",
+				"spec.vrf=":                               "a b c",
+				"spec.vrf=red":                            "",
+				"metadata.name=c":                         "c",
+				"metadata.namespace=other":                "",
 			} {
 				if got := named(selector); got != want {
 					t.Errorf("%s selects %q, want %q", selector, got, want)
