@@ -90,7 +90,7 @@ func TestPeer(t *testing.T) {
 		{"B12 connect 1500ms", func(s *spec) { s.ConnectTime = duration("1500ms") }, []problem{{"spec.connectTime", "whole seconds"}}},
 
 		{"password", func(s *spec) { s.Password = "hunter2" }, nil},
-		{"password in a Secret", func(s *spec) { s.PasswordSecret = corev1.SecretReference{Name: "bgp", Namespace: "elsewhere"} }, nil},
+		{"password in a Secret", func(s *spec) { s.PasswordSecret = corev1.SecretReference{Name: "bgp", Namespace: "metallb-system"} }, nil},
 		{"B10 both passwords", func(s *spec) { s.Password, s.PasswordSecret.Name = "hunter2", "bgp" }, []problem{
 			{"spec.passwordSecret.name", `Invalid value: "bgp": can not have both`}}},
 
@@ -183,4 +183,18 @@ func TestPasswordIsInNoMessage(t *testing.T) {
 	if all := errs.ToAggregate().Error() + strings.Join(warnings, ""); strings.Contains(all, "hunter2") {
 		t.Errorf("the password is in %q", all)
 	}
+}
+
+func TestSecretOfAnotherNamespaceWarns(t *testing.T) {
+	secret := func(namespace string) *metallb.BGPPeer {
+		return newPeer(func(s *metallb.BGPPeerSpec) {
+			s.PasswordSecret = corev1.SecretReference{Name: "bgp", Namespace: namespace}
+		})
+	}
+	run(t, nil, []verdict{
+		{name: "another", obj: secret("other"), warnings: []string{
+			`spec.passwordSecret.namespace: "other" has no effect: the Secret is that of namespace "metallb-system"`}},
+		{name: "this", obj: secret("metallb-system")},
+		{name: "none", obj: secret("")},
+	})
 }

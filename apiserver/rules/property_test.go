@@ -71,6 +71,46 @@ func TestEveryVerdictAgreesWithBruteForce(t *testing.T) {
 	}
 }
 
+// TestWhoeverComesLastIsRefused: two objects that are right by themselves and not together are refused in either order.
+func TestWhoeverComesLastIsRefused(t *testing.T) {
+	refused := 0
+	for seed := range uint64(400) {
+		rng := rand.New(rand.NewPCG(seed, 13))
+		nodes := racks[:rng.IntN(4)]
+		objects := map[string]runtime.Object{}
+		accepts := func(obj runtime.Object, beside ...runtime.Object) bool {
+			c := configurationOf(objects)
+			for _, o := range beside {
+				add(c, o)
+			}
+			errs, _ := Check(c, Change{Resource: "tested", New: obj, Nodes: nodes})
+			return len(errs) == 0
+		}
+		for range 12 {
+			if key, obj := randomObject(rng); objects[key] == nil && accepts(obj) {
+				objects[key] = obj
+			}
+		}
+		for range 40 {
+			k1, a := randomObject(rng)
+			k2, b := randomObject(rng)
+			if k1 == k2 || objects[k1] != nil || objects[k2] != nil || !accepts(a) || !accepts(b) {
+				continue
+			}
+			after, before := accepts(b, a), accepts(a, b)
+			if after != before {
+				t.Fatalf("seed %d: %s, then %s: %v; in the other order: %v", seed, show1(a), show1(b), after, before)
+			}
+			if !after {
+				refused++
+			}
+		}
+	}
+	if refused < 50 {
+		t.Errorf("%d pairs were ever refused", refused)
+	}
+}
+
 // knownHost knows Nodes and nothing else.
 type knownHost []Node
 

@@ -44,8 +44,13 @@ func peerWarnings(ix *index, peer, old *metallb.BGPPeer, spec *field.Path) []str
 			warnings = append(warnings, fmt.Sprintf("%s: %s", spec.Child("bfdProfile"), bfdIsNotImplemented))
 		}
 	}
-	if secret := peer.Spec.PasswordSecret; secret.Name == "" && secret.Namespace != "" {
+	switch secret := peer.Spec.PasswordSecret; {
+	case secret.Namespace == "":
+	case secret.Name == "":
 		warnings = append(warnings, spec.Child("passwordSecret", "name").String()+": names no Secret, so the session has no password")
+	case secret.Namespace != peer.Namespace:
+		warnings = append(warnings, fmt.Sprintf("%s: %q has no effect: the Secret is that of namespace %q",
+			spec.Child("passwordSecret", "namespace"), secret.Namespace, peer.Namespace))
 	}
 	if peer.Spec.DisableMP && (old == nil || !old.Spec.DisableMP) {
 		warnings = append(warnings, spec.Child("disableMP").String()+": deprecated and without effect, use dualStackAddressFamily")
