@@ -75,7 +75,8 @@ func (o *objects) Categories() []string { return []string{category} }
 func (o *objects) Create(
 	ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions,
 ) (runtime.Object, error) {
-	return o.Store.Create(withDryRun(ctx, options.DryRun), obj, validate, options)
+	created, err := o.Store.Create(withDryRun(ctx, options.DryRun), obj, validate, options)
+	return created, brief(err)
 }
 
 // Update tells the strategy whether it is a dry run. Patch and apply come here too.
@@ -84,7 +85,8 @@ func (o *objects) Update(
 	onUpdate rest.ValidateObjectUpdateFunc, forceAllowCreate bool, options *metav1.UpdateOptions,
 ) (runtime.Object, bool, error) {
 	info = change{info, o.groupKind}
-	return o.Store.Update(withDryRun(ctx, options.DryRun), name, info, onCreate, onUpdate, forceAllowCreate, options)
+	obj, created, err := o.Store.Update(withDryRun(ctx, options.DryRun), name, info, onCreate, onUpdate, forceAllowCreate, options)
+	return obj, created, brief(err)
 }
 
 // status serves the status subresource of one kind.
@@ -116,7 +118,8 @@ func (s *status) Update(
 	onUpdate rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions,
 ) (runtime.Object, bool, error) {
 	info = change{info, s.groupKind}
-	return s.store.Update(ctx, name, info, onCreate, onUpdate, false, options)
+	obj, created, err := s.store.Update(ctx, name, info, onCreate, onUpdate, false, options)
+	return obj, created, brief(err)
 }
 
 // GetResetFields implements rest.ResetFieldsStrategy.

@@ -73,11 +73,12 @@ func (s strategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorL
 	if version := meta.GetResourceVersion(); version != "" && version != "0" { // which the storage would answer with status 500
 		errs = append(errs, field.Invalid(field.NewPath("metadata", "resourceVersion"), version, "must not be set on an object to be created"))
 	}
+	errs = append(errs, checkMetadata(meta, nil)...)
 	return append(errs, s.check(ctx, obj, nil)...)
 }
 
 func (s strategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
-	return s.check(ctx, obj, old)
+	return append(checkMetadata(obj.(object), old.(object)), s.check(ctx, obj, old)...)
 }
 
 func (s strategy) check(ctx context.Context, obj, old runtime.Object) field.ErrorList {

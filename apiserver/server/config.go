@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
 	genericserver "k8s.io/apiserver/pkg/server"
@@ -67,6 +68,9 @@ func (c *Config) Complete(ctx context.Context) (CompletedConfig, error) {
 	serving.HTTP2MaxStreamsPerConnection = 1000
 	if err := serving.ApplyToConfig(&config.Config); err != nil {
 		return CompletedConfig{}, fmt.Errorf("serving options: %w", err)
+	}
+	config.BuildHandlerChainFunc = func(handler http.Handler, c *genericserver.Config) http.Handler {
+		return genericserver.DefaultBuildHandlerChain(withBoundedBodies(handler), c)
 	}
 	if err := c.Host(ctx, config); err != nil {
 		return CompletedConfig{}, err
