@@ -10,7 +10,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	listening "github.com/ingot-lb/ingot/speaker/listen"
 )
+
+// connections that are open at once, at most.
+const connections = 256
 
 // server is what the kubelet and Prometheus ask.
 type server struct{ http.Server }
@@ -20,7 +25,7 @@ func listen(ctx context.Context, address string, metrics prometheus.Collector, r
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := ready(); err != nil {
@@ -34,8 +39,11 @@ func listen(ctx context.Context, address string, metrics prometheus.Collector, r
 	if err != nil {
 		return nil, fmt.Errorf("--metrics-address: %w", err)
 	}
-	s := &server{http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}
-	go s.Serve(l) // returns when stop closes the listener
+	s := &server{http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}}
+	go s.Serve(listening.Fair(l, connections)) // returns when stop closes the listener
 	return s, nil
 }
 

@@ -21,6 +21,10 @@ import (
 const (
 	// maxMessage bounds what a speaker may send at once, in bytes.
 	maxMessage = 4 << 20
+	// maxHeaders bounds the metadata of a call, in bytes; a token is the largest.
+	maxHeaders = 64 << 10
+	// handshakeTimeout is how long a caller may take before it can call.
+	handshakeTimeout = 10 * time.Second
 	// stopGrace is how long streams have to end on shutdown.
 	stopGrace = 5 * time.Second
 )
@@ -33,7 +37,10 @@ func newServer(h *Hub, config *tls.Config, tokens *identity.Authenticator) *grpc
 		grpc.Creds(credentials.NewTLS(config)),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(16),
+		grpc.MaxHeaderListSize(maxHeaders),
+		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle:     time.Minute, // a speaker has its stream
 			Time:                  10 * time.Second,
 			Timeout:               5 * time.Second,
 			MaxConnectionAge:      30 * time.Minute,

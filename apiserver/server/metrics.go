@@ -40,6 +40,8 @@ func (m *monitor) handler() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(all, promhttp.HandlerOpts{
 		ErrorLog:      slog.NewLogLogger(m.log.Handler(), slog.LevelWarn),
 		ErrorHandling: promhttp.ContinueOnError,
+		// Each gathers everything anew.
+		MaxRequestsInFlight: 4,
 	}))
 	mux.Handle("GET /readyz", m.readiness)
 	mux.HandleFunc("GET /healthz", alive)
@@ -49,7 +51,10 @@ func (m *monitor) handler() http.Handler {
 
 // serveHTTP serves handler on l until ctx ends.
 func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	select {

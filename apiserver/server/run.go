@@ -36,6 +36,13 @@ const (
 	partAPIServices  = "apiservices"
 )
 
+// Connections that are open at once, at most. The kube-apiservers use few; a speaker one, to every replica.
+const (
+	apiConnections      = 4096
+	dispatchConnections = 8192
+	monitorConnections  = 256
+)
+
 // process is the apiserver while it runs.
 type process struct {
 	options   *Options
@@ -89,7 +96,7 @@ func (p *process) start(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("--metrics-address: %w", err)
 		}
-		p.group.Go(func() error { return serveHTTP(ctx, l, p.monitor.handler()) })
+		p.group.Go(func() error { return serveHTTP(ctx, listen.Fair(l, monitorConnections), p.monitor.handler()) })
 	}
 	var err error
 	if p.host, err = hostConfig(p.options.Kubeconfig); err != nil {
@@ -188,7 +195,7 @@ func (p *process) startDispatch(ctx context.Context) error {
 		Client:            p.kube,
 		Store:             dispatchstorage.New(p.store),
 		DigestKey:         digestKey,
-		Listener:          l,
+		Listener:          listen.Fair(l, dispatchConnections),
 		TLS:               &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: p.keeper.GetCertificate},
 		DataDir:           p.options.DataDir,
 		Log:               p.log,
@@ -219,7 +226,7 @@ func (p *process) serveAPI(ctx context.Context) error {
 		Judge:     p.judge,
 		Store:     p.store,
 		Namespace: p.options.Namespace,
-		Listener:  l,
+		Listener:  listen.Fair(l, apiConnections),
 		Cert:      servingCert{p.keeper},
 		Checks:    []healthz.HealthChecker{p.healthCheck(partStore)},
 		Host: func(ctx context.Context, config *genericserver.RecommendedConfig) error {

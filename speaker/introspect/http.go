@@ -37,19 +37,23 @@ func Handler(gatherer prometheus.Gatherer, source Source) http.Handler {
 	return mux
 }
 
+// connections that are open at once, at most.
+const connections = 256
+
 // ServeHTTP serves handler at address until ctx ends.
 func ServeHTTP(ctx context.Context, log *slog.Logger, address string, handler http.Handler) {
 	listen.Keep(ctx, log, "metrics", listen.TCP(address), func(ctx context.Context, l net.Listener) error {
 		server := &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,
 			IdleTimeout:       2 * time.Minute,
 			MaxHeaderBytes:    16 << 10,
 		}
 		stop := context.AfterFunc(ctx, func() { server.Close() })
 		defer stop()
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(listen.Fair(l, connections)); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil

@@ -27,6 +27,8 @@ const (
 	refused = 3 * time.Second
 	// away is how long after a failed TokenReview nobody else waits for one.
 	away = 2 * time.Second
+	// reviews bounds how many TokenReviews are under way at once, however many callers with tokens come.
+	reviews = 32
 	// cached bounds the number of tokens remembered.
 	cached = 16384
 )
@@ -55,6 +57,7 @@ type Authenticator struct {
 	log     *slog.Logger
 	now     func() time.Time
 
+	asking    chan struct{}         // places of reviews under way
 	verdicts  *cache.LRUExpireCache // [sha256.Size]byte → verdict
 	awayUntil atomic.Int64          // Unix nanoseconds
 }
@@ -77,6 +80,7 @@ func NewAuthenticator(tokens TokenReviews, namespace string, keys *Keys, log *sl
 func newAuthenticator(online, offline reviewer, log *slog.Logger, now func() time.Time) *Authenticator {
 	return &Authenticator{
 		online: online, offline: offline, log: log, now: now,
+		asking:   make(chan struct{}, reviews),
 		verdicts: cache.NewLRUExpireCacheWithClock(cached, clock(now)),
 	}
 }
@@ -124,6 +128,12 @@ var errAway = errors.New("TokenReview: the kube-apiserver did not answer a momen
 func (a *Authenticator) ask(ctx context.Context, token string) (Caller, error) {
 	if a.now().UnixNano() < a.awayUntil.Load() {
 		return Caller{}, errAway
+	}
+	select {
+	case a.asking <- struct{}{}:
+		defer func() { <-a.asking }()
+	case <-ctx.Done():
+		return Caller{}, ctx.Err()
 	}
 	caller, err := a.online.review(ctx, token)
 	var rejected *RejectedError
