@@ -48,7 +48,9 @@ func Text(c *Choices) []byte {
 	}
 	text := must(json.Marshal(tree))
 	if c.Once(4) {
-		text = must(yaml.JSONToYAML(text))
+		if block, err := yaml.JSONToYAML(text); err == nil { // some text cannot be written in YAML
+			text = block
+		}
 	}
 	return text
 }

@@ -27,8 +27,8 @@ const (
 	refused = 3 * time.Second
 	// away is how long after a failed TokenReview nobody else waits for one.
 	away = 2 * time.Second
-	// reviews bounds how many TokenReviews are under way at once, however many callers with tokens come.
-	reviews = 32
+	// atOnce bounds how many TokenReviews are under way at once, however many callers with tokens come.
+	atOnce = 32
 	// cached bounds the number of tokens remembered.
 	cached = 16384
 )
@@ -80,7 +80,7 @@ func NewAuthenticator(tokens TokenReviews, namespace string, keys *Keys, log *sl
 func newAuthenticator(online, offline reviewer, log *slog.Logger, now func() time.Time) *Authenticator {
 	return &Authenticator{
 		online: online, offline: offline, log: log, now: now,
-		asking:   make(chan struct{}, reviews),
+		asking:   make(chan struct{}, atOnce),
 		verdicts: cache.NewLRUExpireCacheWithClock(cached, clock(now)),
 	}
 }
