@@ -3,6 +3,7 @@ package ipam
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -90,7 +91,7 @@ func TestAllocateChoosesPool(t *testing.T) {
 			}
 
 			if tt.err != "" {
-				if err == nil || err.Error() != tt.err {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
 					t.Fatalf("error %v, want %q", err, tt.err)
 				}
 				if _, holds := a.Holding(s.Key); holds {
@@ -136,7 +137,7 @@ func TestAssign(t *testing.T) {
 			a := with(pools...)
 			got, err := a.Assign(service("x"), tt.addrs)
 			if tt.err != "" {
-				if err == nil || err.Error() != tt.err || !errors.Is(err, ErrNotAllowed) {
+				if err == nil || !strings.Contains(err.Error(), tt.err) || !errors.Is(err, ErrNotAllowed) {
 					t.Fatalf("error %v, want %q as ErrNotAllowed", err, tt.err)
 				}
 				return
@@ -187,8 +188,8 @@ func TestSharing(t *testing.T) {
 			if err != nil {
 				got = err.Error()
 			}
-			if diff := cmp.Diff(tt.err, got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
+			if !strings.Contains(got, tt.err) || tt.err == "" && got != "" {
+				t.Errorf("error %q, want %q", got, tt.err)
 			}
 		})
 	}
@@ -238,7 +239,7 @@ func TestExtend(t *testing.T) {
 	if _, err := a.Assign(service("y"), addrs("10.1.0.9")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Extend(service("y"), IPv6); err == nil || err.Error() != "no available IPs in pool b" {
+	if _, err := a.Extend(service("y"), IPv6); err == nil || err.Error() != "no available IPs in pool b: it has no IPv6 addresses" {
 		t.Errorf("Extend from a pool without the family: %v", err)
 	}
 }

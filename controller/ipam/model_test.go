@@ -1,20 +1,27 @@
 package ipam
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
-	"math/rand/v2"
+	"math"
 	"net/netip"
 	"slices"
-	"testing"
-
-	"github.com/google/go-cmp/cmp"
+	"time"
 )
 
-// model is the allocator by brute force: every address of every pool in a list, every rule a loop.
+// model is the allocator by brute force: every address of every pool in a list, every rule a loop over all there is.
 type model struct {
-	pools []Pool
-	held  map[string]Assignment
-	facts map[string]Service
+	now          time.Time
+	pools        []Pool
+	reservations []Reservation
+	held         map[string]Assignment
+	facts        map[string]Service
+	past         map[netip.Addr]Past
+}
+
+func newModel() *model {
+	return &model{held: map[string]Assignment{}, facts: map[string]Service{}, past: map[netip.Addr]Past{}}
 }
 
 func (m *model) addresses(p Pool) []netip.Addr {
@@ -29,52 +36,211 @@ func (m *model) addresses(p Pool) []netip.Addr {
 	return all
 }
 
-// fits reports whether s may hold addr beside those who do.
-func (m *model) fits(s Service, addr netip.Addr) bool {
+func (m *model) poolOf(addr netip.Addr) (Pool, bool) {
+	i := slices.IndexFunc(m.pools, func(p Pool) bool { return slices.Contains(m.addresses(p), addr) })
+	if i < 0 {
+		return Pool{}, false
+	}
+	return m.pools[i], true
+}
+
+func (m *model) holders(addr netip.Addr) (keys []string) {
 	for key, as := range m.held {
+		if slices.Contains(as.Addrs, addr) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// clash is "" if s may hold addr beside those who do.
+func (m *model) clash(s Service, addr netip.Addr) string {
+	why := ""
+	for _, key := range m.holders(addr) {
 		o := m.facts[key]
-		if key == s.Key || !slices.Contains(as.Addrs, addr) {
-			continue
+		switch {
+		case key == s.Key:
+		case s.SharingKey == "" || s.SharingKey != o.SharingKey || s.BackendKey != o.BackendKey:
+			return "in use"
+		case slices.ContainsFunc(s.Ports, func(p Port) bool { return slices.Contains(o.Ports, p) }):
+			why = "port"
 		}
-		if s.SharingKey == "" || s.SharingKey != o.SharingKey || s.BackendKey != o.BackendKey {
-			return false
-		}
-		for _, port := range s.Ports {
-			if slices.Contains(o.Ports, port) {
-				return false
+	}
+	return why
+}
+
+// class says what addr is to s: 0 reserved for it, 1 for its namespace, 2 not reserved, 3 reserved for others.
+func (m *model) class(s Service, addr netip.Addr) int {
+	for _, r := range m.reservations { // in order of name
+		for _, span := range r.Ranges {
+			switch {
+			case !span.Contains(addr):
+			case r.Namespace != s.Namespace:
+				return 3
+			case r.Service == "":
+				return 1
+			case r.Namespace+"/"+r.Service == s.Key:
+				return 0
+			default:
+				return 3
 			}
 		}
 	}
-	return true
+	return 2
+}
+
+// restsUntil is zero for an address that does not rest.
+func (m *model) restsUntil(addr netip.Addr) time.Time {
+	past, known := m.past[addr]
+	p, _ := m.poolOf(addr)
+	if until := past.Released.Add(p.Cooldown); known && p.Cooldown > 0 && until.After(m.now) {
+		return until
+	}
+	return time.Time{}
+}
+
+func (m *model) ownedBy(namespace string, addr netip.Addr) bool {
+	return slices.ContainsFunc(m.holders(addr), func(key string) bool { return m.facts[key].Namespace == namespace })
+}
+
+func (m *model) used(namespace string, p Pool) (n int64) {
+	for _, addr := range m.addresses(p) {
+		if m.ownedBy(namespace, addr) {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *model) room(s Service, p Pool) int64 {
+	limit, ok := p.limit(s.Namespace)
+	if !ok {
+		return math.MaxInt64
+	}
+	return limit - m.used(s.Namespace, p)
+}
+
+// former is where s was last, of the addresses of the pool and the class.
+func (m *model) former(s Service, addrs []netip.Addr, class int) (last netip.Addr) {
+	for _, addr := range addrs {
+		p, known := m.past[addr]
+		if !known || p.Key != s.Key || m.class(s, addr) != class {
+			continue
+		}
+		if !last.IsValid() || cmp.Or(m.past[last].Released.Compare(p.Released), last.Compare(addr)) < 0 {
+			last = addr
+		}
+	}
+	return last
+}
+
+// choose is the address of the family that s gets of the pool.
+func (m *model) choose(s Service, p Pool, family Family, room bool) (netip.Addr, bool) {
+	var addrs []netip.Addr
+	for _, addr := range m.addresses(p) {
+		if FamilyOf(addr) == family {
+			addrs = append(addrs, addr)
+		}
+	}
+	former := func(class int) netip.Addr {
+		if !room {
+			return netip.Addr{}
+		}
+		return m.former(s, addrs, class)
+	}
+	lowest := func(class int) (found netip.Addr) {
+		for _, addr := range addrs {
+			if m.class(s, addr) == class && m.clash(s, addr) == "" && m.restsUntil(addr).IsZero() && (room || m.ownedBy(s.Namespace, addr)) {
+				return addr
+			}
+		}
+		return found
+	}
+	for _, addr := range []netip.Addr{former(0), lowest(0), former(1), former(2), lowest(1), lowest(2)} {
+		if addr.IsValid() {
+			return addr, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+func (m *model) chooseAll(s Service, p Pool, families []Family) (Assignment, bool) {
+	as := Assignment{Pool: p.Name}
+	room := m.room(s, p)
+	for _, family := range families {
+		addr, ok := m.choose(s, p, family, room > 0)
+		if !ok {
+			return Assignment{}, false
+		}
+		if !m.ownedBy(s.Namespace, addr) {
+			room--
+		}
+		as.Addrs = append(as.Addrs, addr)
+	}
+	return as, true
+}
+
+func (m *model) hold(s Service, as Assignment) {
+	before := m.held[s.Key]
+	m.held[s.Key], m.facts[s.Key] = as, s
+	for _, addr := range before.Addrs {
+		m.left(s.Key, addr)
+	}
+	for _, addr := range as.Addrs {
+		delete(m.past, addr)
+	}
+}
+
+func (m *model) left(key string, addr netip.Addr) {
+	if len(m.holders(addr)) == 0 {
+		m.past[addr] = Past{Addr: addr, Key: key, Released: m.now}
+	}
+}
+
+func (m *model) release(key string) {
+	before := m.held[key]
+	delete(m.held, key)
+	for _, addr := range before.Addrs {
+		m.left(key, addr)
+	}
+}
+
+func (m *model) advance(now time.Time) {
+	m.now = now
+	for addr, p := range m.past {
+		if m.restsUntil(addr).IsZero() && !p.Released.Add(Stickiness).After(now) {
+			delete(m.past, addr)
+		}
+	}
 }
 
 func (m *model) allocate(s Service, f Families) (Assignment, bool) {
-	delete(m.held, s.Key)
-	var pinned, open []Pool
+	var candidates [2][]Pool
 	for _, p := range m.pools {
 		if p.AutoAssign && p.admits(s) {
+			pinned := 1
 			if p.Pin != nil {
-				pinned = append(pinned, p)
-			} else {
-				open = append(open, p)
+				pinned = 0
+			}
+			candidates[pinned] = append(candidates[pinned], p)
+		}
+	}
+	slices.SortFunc(candidates[0], func(x, y Pool) int { return byPriority(&pool{Pool: x}, &pool{Pool: y}) })
+	slices.SortFunc(candidates[1], func(x, y Pool) int { return cmp.Compare(x.Name, y.Name) })
+
+	for _, p := range m.preferred(s, f, slices.Concat(candidates[0], candidates[1])) {
+		for _, families := range f.tries() {
+			if as, ok := m.chooseAll(s, p, families); ok {
+				m.hold(s, as)
+				return as, true
 			}
 		}
 	}
-	slices.SortFunc(pinned, func(x, y Pool) int { return byPriority(&pool{Pool: x}, &pool{Pool: y}) })
-	slices.SortFunc(open, func(x, y Pool) int { return compareNames(x, y) })
-	for _, candidates := range [][]Pool{pinned, open} {
+	for _, pools := range candidates {
 		for _, families := range f.tries() {
-			for _, p := range candidates {
-				var got []netip.Addr
-				for _, family := range families {
-					i := slices.IndexFunc(m.addresses(p), func(a netip.Addr) bool { return FamilyOf(a) == family && m.fits(s, a) })
-					if i >= 0 {
-						got = append(got, m.addresses(p)[i])
-					}
-				}
-				if len(got) == len(families) {
-					as := Assignment{Addrs: got, Pool: p.Name}
-					m.held[s.Key], m.facts[s.Key] = as, s
+			for _, p := range pools {
+				if as, ok := m.chooseAll(s, p, families); ok {
+					m.hold(s, as)
 					return as, true
 				}
 			}
@@ -83,109 +249,126 @@ func (m *model) allocate(s Service, f Families) (Assignment, bool) {
 	return Assignment{}, false
 }
 
-func compareNames(x, y Pool) int {
+// preferred are the pools with something for s by name that it may have now, and then the one of its last address.
+func (m *model) preferred(s Service, f Families, candidates []Pool) (first []Pool) {
+	for _, p := range candidates {
+		if slices.ContainsFunc(m.addresses(p), func(addr netip.Addr) bool {
+			return f.wants(FamilyOf(addr)) && m.class(s, addr) == 0 && len(m.holders(addr)) == 0 && m.restsUntil(addr).IsZero()
+		}) {
+			first = append(first, p)
+		}
+	}
+	var last netip.Addr
+	for addr, past := range m.past {
+		if _, ok := m.poolOf(addr); !ok || past.Key != s.Key || !f.wants(FamilyOf(addr)) || m.class(s, addr) == 3 {
+			continue
+		}
+		if !last.IsValid() || cmp.Or(m.past[last].Released.Compare(past.Released), last.Compare(addr)) < 0 {
+			last = addr
+		}
+	}
+	if last.IsValid() {
+		of, _ := m.poolOf(last)
+		for _, p := range candidates {
+			if p.Name == of.Name {
+				first = append(first, p)
+			}
+		}
+	}
+	return first
+}
+
+func (m *model) allocateFrom(s Service, name string, f Families) (Assignment, bool) {
+	i := slices.IndexFunc(m.pools, func(p Pool) bool { return p.Name == name })
+	if i < 0 || !m.pools[i].admits(s) {
+		return Assignment{}, false
+	}
+	if f.Either {
+		f.First = IPv4
+	}
+	for _, families := range f.tries() {
+		if as, ok := m.chooseAll(s, m.pools[i], families); ok {
+			m.hold(s, as)
+			return as, true
+		}
+	}
+	return Assignment{}, false
+}
+
+// assign says what is wrong with it; "" where nothing is.
+func (m *model) assign(s Service, addrs []netip.Addr) string {
+	var p Pool
+	for i, addr := range addrs {
+		of, ok := m.poolOf(addr)
+		if !ok || i > 0 && of.Name != p.Name {
+			return "outside"
+		}
+		p = of
+	}
+	if !p.admits(s) {
+		return "incompatible"
+	}
+	for _, addr := range addrs {
+		if why := m.clash(s, addr); why != "" {
+			return why
+		}
+	}
+	for _, addr := range addrs {
+		switch {
+		case slices.Contains(m.held[s.Key].Addrs, addr):
+		case m.class(s, addr) == 3:
+			return "reserved"
+		case !m.restsUntil(addr).IsZero() && m.past[addr].Key != s.Key:
+			return "resting"
+		}
+	}
+	if limit, ok := p.limit(s.Namespace); ok {
+		before := m.used(s.Namespace, p)
+		was, holds := m.held[s.Key]
+		facts := m.facts[s.Key]
+		more := slices.ContainsFunc(addrs, func(addr netip.Addr) bool { return !m.ownedBy(s.Namespace, addr) })
+		m.held[s.Key], m.facts[s.Key] = Assignment{Addrs: addrs}, s
+		after := m.used(s.Namespace, p)
+		m.held[s.Key], m.facts[s.Key] = was, facts
+		if !holds {
+			delete(m.held, s.Key)
+		}
+		if more && after > before && after > limit {
+			return "quota"
+		}
+	}
+	m.hold(s, Assignment{Addrs: addrs, Pool: p.Name})
+	return ""
+}
+
+// kindOf is an error in the model's words.
+func kindOf(err error) string {
+	var (
+		outside      *OutsideError
+		incompatible *IncompatibleError
+		inUse        *InUseError
+		port         *PortError
+		reserved     *ReservedError
+		resting      *RestingError
+		quota        *QuotaError
+	)
 	switch {
-	case x.Name < y.Name:
-		return -1
-	case x.Name > y.Name:
-		return 1
+	case err == nil:
+		return ""
+	case errors.As(err, &outside):
+		return "outside"
+	case errors.As(err, &incompatible):
+		return "incompatible"
+	case errors.As(err, &inUse):
+		return "in use"
+	case errors.As(err, &port):
+		return "port"
+	case errors.As(err, &reserved):
+		return "reserved"
+	case errors.As(err, &resting):
+		return "resting"
+	case errors.As(err, &quota):
+		return "quota"
 	}
-	return 0
-}
-
-// poolSets are what the random walk switches among.
-func poolSets(t *testing.T) [][]Pool {
-	avoiding := openPool(t, "avoiding", "10.0.0.250-10.0.1.6")
-	avoiding.AvoidBuggyIPs = true
-	return [][]Pool{
-		{openPool(t, "a", "10.0.0.0/29", "2001:db8::/125"), openPool(t, "b", "10.0.2.0-10.0.2.4")},
-		{openPool(t, "a", "2001:db8::2-2001:db8::5", "10.0.0.4-10.0.0.7"), avoiding},
-		{pinnedPool(t, "p", Pin{Priority: 5, ServiceSelectors: selector(t, "tier=web")}, "10.0.0.0/30"),
-			pinnedPool(t, "q", Pin{}, "10.0.2.0/31", "2001:db8::/126"), openPool(t, "r", "10.0.3.0/29")},
-		{},
-	}
-}
-
-// TestAgreesWithModel drives the allocator and the model through the same random calls.
-func TestAgreesWithModel(t *testing.T) {
-	for seed := range uint64(30) {
-		rng := rand.New(rand.NewPCG(seed, 7))
-		sets := poolSets(t)
-		a, m := New(), &model{held: map[string]Assignment{}, facts: map[string]Service{}}
-		for step := range 400 {
-			s := randomService(rng)
-			switch op := rng.IntN(20); {
-			case op == 0:
-				m.pools = sets[rng.IntN(len(sets))]
-				a.SetPools(m.pools)
-			case op < 6:
-				a.Release(s.Key)
-				delete(m.held, s.Key)
-			case op < 9:
-				addr := netip.AddrFrom4([4]byte{10, 0, byte(rng.IntN(3)), byte(rng.IntN(8))})
-				want := m.fits(s, addr) && slices.ContainsFunc(m.pools, func(p Pool) bool {
-					return p.admits(s) && slices.Contains(m.addresses(p), addr)
-				})
-				as, err := a.Assign(s, []netip.Addr{addr})
-				if want != (err == nil) {
-					t.Fatalf("seed %d step %d: Assign %v to %+v: %v, want %v", seed, step, addr, s, err, want)
-				}
-				if want {
-					m.held[s.Key], m.facts[s.Key] = as, s
-				}
-			default:
-				f := []Families{v4, v6, require, prefer4, prefer6}[rng.IntN(5)]
-				a.Release(s.Key)
-				want, ok := m.allocate(s, f)
-				got, err := a.Allocate(s, f)
-				if ok != (err == nil) || !cmp.Equal(want, got, cmp.Comparer(byAddrType)) {
-					t.Fatalf("seed %d step %d: Allocate %+v %+v = %+v, %v; want %+v, %v", seed, step, f, s, got, err, want, ok)
-				}
-			}
-			checkInvariants(t, a, m, fmt.Sprintf("seed %d step %d", seed, step))
-		}
-	}
-}
-
-func randomService(rng *rand.Rand) Service {
-	s := service(fmt.Sprint(rng.IntN(25)))
-	s.Ports = []Port{{"TCP", uint16(80 + rng.IntN(3))}}
-	s.SharingKey = []string{"", "", "k", "l"}[rng.IntN(4)]
-	s.BackendKey = []string{"", "app=x"}[rng.IntN(2)]
-	s.Labels = map[string]string{"tier": []string{"web", "db"}[rng.IntN(2)]}
-	return s
-}
-
-// checkInvariants compares what is held, and every counter with a count.
-func checkInvariants(t *testing.T, a *Allocator, m *model, at string) {
-	t.Helper()
-	for key, want := range m.held {
-		if got, _ := a.Holding(key); !cmp.Equal(want.Addrs, got.Addrs, cmp.Comparer(byAddrType)) {
-			t.Fatalf("%s: %s holds %v, want %v", at, key, got.Addrs, want.Addrs)
-		}
-	}
-	if len(a.holdings) != len(m.held) {
-		t.Fatalf("%s: %d holders, want %d", at, len(a.holdings), len(m.held))
-	}
-	for _, p := range m.pools {
-		var want [2]Counts
-		inUse := map[netip.Addr]bool{}
-		for _, as := range m.held {
-			for _, addr := range as.Addrs {
-				inUse[addr] = true
-			}
-		}
-		for _, addr := range m.addresses(p) {
-			c := &want[FamilyOf(addr)]
-			c.Total++
-			if inUse[addr] {
-				c.Assigned++
-			} else {
-				c.Available++
-			}
-		}
-		if got, _ := a.Stats(p.Name); got != want {
-			t.Fatalf("%s: pool %s counts %+v, want %+v", at, p.Name, got, want)
-		}
-	}
+	return fmt.Sprintf("%T", err)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -21,6 +22,10 @@ type Pool struct {
 	AvoidBuggyIPs bool
 	// Pin restricts and orders the pool's use; nil for a pool for everybody.
 	Pin *Pin
+	// Cooldown is how long an address rests after its release, before another Service gets it.
+	Cooldown time.Duration
+	// Quota limits what a namespace may hold; nil for no limits.
+	Quota *Quota
 }
 
 // Pin is a pool's serviceAllocation with its namespace selectors resolved.
@@ -36,17 +41,27 @@ type Pin struct {
 }
 
 // admits reports whether the pool may serve s at all.
-func (p *Pool) admits(s Service) bool {
-	if p.Pin == nil {
-		return true
+func (p *Pool) admits(s Service) bool { return p.why(s) == "" }
+
+// refuses is nil where the pool may serve s; otherwise an IncompatibleError.
+func (p *Pool) refuses(s Service) error {
+	if why := p.why(s); why != "" {
+		return &IncompatibleError{Pool: p.Name, Why: why}
 	}
-	if p.Pin.ByNamespace && !p.Pin.Namespaces[s.Namespace] {
-		return false
+	return nil
+}
+
+func (p *Pool) why(s Service) string {
+	switch {
+	case p.Pin == nil:
+		return ""
+	case p.Pin.ByNamespace && !p.Pin.Namespaces[s.Namespace]:
+		return "it is for other namespaces"
+	case len(p.Pin.ServiceSelectors) == 0,
+		slices.ContainsFunc(p.Pin.ServiceSelectors, func(sel labels.Selector) bool { return sel.Matches(s.Labels) }):
+		return ""
 	}
-	if len(p.Pin.ServiceSelectors) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(p.Pin.ServiceSelectors, func(sel labels.Selector) bool { return sel.Matches(s.Labels) })
+	return "it is for Services with other labels"
 }
 
 // sameAddresses reports whether both pools are made of the same addresses in the same order.
@@ -58,6 +73,9 @@ func (p *Pool) sameAddresses(o *Pool) bool {
 type pool struct {
 	Pool
 	blocks []*block // in the order of use
+
+	uses    map[string]*use // by namespace
+	ranking []Share         // the biggest of uses; nil when they have changed
 }
 
 // whole reports whether each range became one block: none was cut because another pool had part of it.
@@ -76,6 +94,19 @@ func byPriority(a, b *pool) int {
 	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Name, b.Name))
 }
 
+// byPreference orders pools as Allocate tries them.
+func byPreference(a, b *pool) int {
+	switch {
+	case a.Pin != nil && b.Pin != nil:
+		return byPriority(a, b)
+	case a.Pin != nil:
+		return -1
+	case b.Pin != nil:
+		return 1
+	}
+	return cmp.Compare(a.Name, b.Name)
+}
+
 // Lost is an assignment that the pools no longer allow.
 type Lost struct {
 	Key        string
@@ -91,7 +122,7 @@ func (a *Allocator) SetPools(pools []Pool) (lost []Lost, renamed []string) {
 	a.pools = make(map[string]*pool, len(pools))
 	a.byName, a.pinned, a.open = nil, nil, nil
 	for _, spec := range pools {
-		p := &pool{Pool: spec}
+		p := &pool{Pool: spec, uses: map[string]*use{}}
 		a.pools[p.Name] = p
 		a.byName = append(a.byName, p)
 	}
@@ -115,6 +146,7 @@ func (a *Allocator) layOut(old map[string]*pool) {
 	a.blocks = nil
 	disjoint := disjoint(a.byName)
 	kept := map[*block]bool{}
+	var fresh []*block
 	for _, p := range a.byName {
 		before := old[p.Name]
 		if disjoint && before != nil && before.sameAddresses(&p.Pool) && before.whole() {
@@ -128,6 +160,7 @@ func (a *Allocator) layOut(old map[string]*pool) {
 				for _, piece := range a.notYetTaken(span, disjoint) {
 					if b := newBlock(p, piece); b != nil {
 						p.blocks = append(p.blocks, b)
+						fresh = append(fresh, b)
 					}
 				}
 			}
@@ -135,14 +168,27 @@ func (a *Allocator) layOut(old map[string]*pool) {
 		a.blocks = append(a.blocks, p.blocks...)
 	}
 	slices.SortFunc(a.blocks, func(x, y *block) int { return x.span.First().Compare(y.span.First()) })
+	for _, b := range fresh {
+		for _, r := range reservedIn(a.reserved, b.span) {
+			b.reserve(r.Range, everybody, r.owner)
+		}
+	}
 	for addr, sl := range a.slots {
-		if kept[sl.block] {
+		if !kept[sl.block] {
+			if sl.block = a.blockOf(addr); sl.block != nil {
+				a.occupy(addr, sl)
+			}
+		}
+		if sl.block == nil {
 			continue
 		}
-		sl.block = a.blockOf(addr)
-		if sl.block != nil {
-			sl.block.take(addr)
+		for i, h := range sl.holders {
+			earlier := sl.holders[:i]
+			sl.block.pool.enter(h, !slices.ContainsFunc(earlier, func(o *holding) bool { return o.service.Namespace == h.service.Namespace }))
 		}
+	}
+	for _, m := range a.memories {
+		a.settle(m)
 	}
 }
 

@@ -28,7 +28,7 @@ func TestSetPools(t *testing.T) {
 		{name: "moved to another", pools: []Pool{openPool(t, "a", "10.1.0.0/24"), openPool(t, "b", "10.0.0.0/24")}, renamed: true},
 		{name: "autoAssign off", pools: []Pool{noAuto}},
 		{name: "avoidBuggyIPs on", pools: []Pool{noBuggy}, lost: `["10.0.0.0"] is not allowed in config`},
-		{name: "pinned elsewhere", pools: []Pool{pinnedPool(t, "a", Pin{ByNamespace: true}, "10.0.0.0/24")}, lost: "pool a not compatible for ip assignment"},
+		{name: "pinned elsewhere", pools: []Pool{pinnedPool(t, "a", Pin{ByNamespace: true}, "10.0.0.0/24")}, lost: "pool a not compatible for ip assignment: it is for other namespaces"},
 		{name: "a better pool appears", pools: []Pool{openPool(t, "a", "10.0.0.0/24"), pinnedPool(t, "0", Pin{Priority: 1}, "10.1.0.0/24")}},
 		{name: "all deleted", lost: `["10.0.0.0"] is not allowed in config`},
 	}

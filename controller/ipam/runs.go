@@ -8,70 +8,92 @@ type run struct{ first, last index }
 // runs is a set of indices, kept as its maximal runs: no two of them touch. Lowest-first allocation leaves few.
 type runs struct{ tree *btree.BTreeG[run] }
 
-// degree of the tree: wide nodes, since a run is small and found by binary search.
+// degree of the trees: wide nodes, since items are small and found by binary search.
 const degree = 32
 
 func newRuns() runs {
 	return runs{btree.NewG(degree, func(a, b run) bool { return a.first.less(b.first) })}
 }
 
-// around returns the last run that begins at or before i, and the first that begins after it.
-func (r runs) around(i index) (before, after run, hasBefore, hasAfter bool) {
+// before returns the last run that begins at or before i.
+func (r runs) before(i index) (found run, ok bool) {
 	r.tree.DescendLessOrEqual(run{first: i}, func(x run) bool {
-		before, hasBefore = x, true
+		found, ok = x, true
 		return false
 	})
+	return found, ok
+}
+
+// from returns the first run that begins at or after i.
+func (r runs) from(i index) (found run, ok bool) {
 	r.tree.AscendGreaterOrEqual(run{first: i}, func(x run) bool {
-		if x.first == i {
-			return true
-		}
-		after, hasAfter = x, true
+		found, ok = x, true
 		return false
 	})
-	return before, after, hasBefore, hasAfter
+	return found, ok
 }
 
-// add puts i in. It is no error if it is in already.
-func (r runs) add(i index) {
-	before, after, hasBefore, hasAfter := r.around(i)
-	if hasBefore && !before.last.less(i) {
-		return
-	}
-	grown := run{i, i}
-	if hasBefore && before.last.next() == i {
-		grown.first = before.first
-	}
-	if hasAfter && i.next() == after.first {
-		grown.last = after.last
-		r.tree.Delete(after)
-	}
-	r.tree.ReplaceOrInsert(grown)
+// contains reports whether i is in the set.
+func (r runs) contains(i index) bool {
+	in, ok := r.before(i)
+	return ok && !in.last.less(i)
 }
 
-// remove takes i out. It is no error if it is not in.
-func (r runs) remove(i index) {
-	in, _, ok, _ := r.around(i)
-	if !ok || in.last.less(i) {
-		return
-	}
-	if in.first == i {
-		r.tree.Delete(in)
-	} else {
-		r.tree.ReplaceOrInsert(run{in.first, i.prev()})
-	}
-	if i.less(in.last) {
-		r.tree.ReplaceOrInsert(run{i.next(), in.last})
-	}
-}
-
-// lowestAbsent is the lowest index from first to last that is not in the set, of which all members are in there.
-func (r runs) lowestAbsent(first, last index) (index, bool) {
+// min is the lowest index.
+func (r runs) min() (index, bool) {
 	low, ok := r.tree.Min()
-	switch {
-	case !ok || first.less(low.first):
-		return first, true
-	case low.last.less(last):
-		return low.last.next(), true
+	return low.first, ok
+}
+
+// empty reports whether nothing is in the set.
+func (r runs) empty() bool { return r.tree.Len() == 0 }
+
+// add puts all of span in. It is no error if part of it is in already.
+func (r runs) add(span run) {
+	if in, ok := r.before(span.first); ok && (!in.last.less(span.first) || in.last.next() == span.first) {
+		if !in.last.less(span.last) {
+			return
+		}
+		span.first = in.first
 	}
-	return index{}, false
+	for {
+		in, ok := r.from(span.first)
+		if !ok || span.last.less(in.first) && span.last.next() != in.first {
+			break
+		}
+		if span.last.less(in.last) {
+			span.last = in.last
+		}
+		r.tree.Delete(in)
+	}
+	r.tree.ReplaceOrInsert(span)
+}
+
+// remove takes out what of span is in, and passes it to taken where that is not nil.
+func (r runs) remove(span run, taken func(run)) {
+	cut := func(in run) {
+		if in.first.less(span.first) {
+			r.tree.ReplaceOrInsert(run{in.first, span.first.prev()})
+			in.first = span.first
+		} else {
+			r.tree.Delete(in)
+		}
+		if span.last.less(in.last) {
+			r.tree.ReplaceOrInsert(run{span.last.next(), in.last})
+			in.last = span.last
+		}
+		if taken != nil {
+			taken(in)
+		}
+	}
+	if in, ok := r.before(span.first); ok && !in.last.less(span.first) {
+		cut(in)
+	}
+	for {
+		in, ok := r.from(span.first)
+		if !ok || span.last.less(in.first) {
+			return
+		}
+		cut(in)
+	}
 }

@@ -4,7 +4,7 @@ package ipam
 type Counts struct {
 	Total     int64 // usable ones
 	Assigned  int64 // distinct ones in use
-	Available int64
+	Available int64 // those not in use, also where they rest or are reserved
 }
 
 // Stats counts the addresses of the named pool by family; ok is false where there is no such pool.
@@ -13,6 +13,10 @@ func (a *Allocator) Stats(name string) (byFamily [2]Counts, ok bool) {
 	if p == nil {
 		return byFamily, false
 	}
+	return p.counts(), true
+}
+
+func (p *pool) counts() (byFamily [2]Counts) {
 	var total, available [2]index
 	for _, b := range p.blocks {
 		f := b.family
@@ -23,7 +27,7 @@ func (a *Allocator) Stats(name string) (byFamily [2]Counts, ok bool) {
 	for f := range byFamily {
 		byFamily[f].Total, byFamily[f].Available = total[f].int64(), available[f].int64()
 	}
-	return byFamily, true
+	return byFamily
 }
 
 // available is the number of addresses not in use.
