@@ -208,9 +208,9 @@ type QuotaError struct {
 
 // Error implements error.
 func (e *QuotaError) Error() string {
-	text := fmt.Sprintf("quota of pool %s: namespace %s has %d addresses of at most %d", e.Pool, e.Namespace, e.Used, e.Limit)
+	text := fmt.Sprintf("quota of pool %s: namespace %s holds %d of at most %d addresses", e.Pool, e.Namespace, e.Used, e.Limit)
 	if len(e.Holders) > 0 {
-		text += ", held by " + strings.Join(e.Holders, ", ")
+		text += ", those of " + strings.Join(e.Holders, ", ")
 	}
 	if e.More > 0 {
 		text += fmt.Sprintf(" and %d more", e.More)

@@ -161,7 +161,7 @@ func TestAgreesWithModel(t *testing.T) {
 	}
 	for _, what := range []string{"pools", "reservations", "restart", "extend", "allocate: ", "allocate: *ipam.ExhaustedError", "assign: ",
 		"assign: outside", "assign: incompatible", "assign: in use", "assign: port", "assign: reserved", "assign: resting", "assign: quota"} {
-		if happened[what] < 10 {
+		if happened[what] == 0 {
 			t.Errorf("%q happened %d times", what, happened[what])
 		}
 	}

@@ -97,7 +97,7 @@ func install(ctx context.Context) error {
 			}
 		}
 	}
-	crds, err := os.ReadFile("testdata/pool-crds.yaml")
+	crds, err := os.ReadFile("testdata/crds.yaml")
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func install(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, resource := range poolResources { // until both are served
+	for _, resource := range servedResources { // until all are served
 		for err = errors.New("not asked yet"); err != nil; {
 			if _, err = raw.Get().AbsPath("/apis/metallb.io/v1beta1", resource).DoRaw(ctx); err == nil {
 				break
@@ -128,7 +128,11 @@ func install(ctx context.Context) error {
 	return nil
 }
 
-var poolResources = []string{"ipaddresspools", "addresspools"}
+// poolResources are of both kinds of pools; servedResources are all that there are.
+var (
+	poolResources   = []string{"ipaddresspools", "addresspools"}
+	servedResources = append(slices.Clone(poolResources), "ipreservations")
+)
 
 // cluster is what a test works with.
 type cluster struct {
@@ -157,7 +161,7 @@ func newCluster(t testing.TB) *cluster {
 		t.Fatal(err)
 	}
 	c := &cluster{TB: t, ctx: ctx, client: client, pools: pools, front: newFront(t)}
-	for _, resource := range poolResources {
+	for _, resource := range servedResources {
 		if err := pools.Delete().Namespace(system).Resource(resource).Do(ctx).Error(); err != nil {
 			t.Fatal(err)
 		}
@@ -287,7 +291,12 @@ func (c *cluster) await(what string, is func() bool) {
 
 func (c *cluster) putPool(name string, addresses ...string) {
 	c.Helper()
-	p := &v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: system}, Spec: v1beta1.IPAddressPoolSpec{Addresses: addresses}}
+	c.putPoolSpec(name, v1beta1.IPAddressPoolSpec{Addresses: addresses})
+}
+
+func (c *cluster) putPoolSpec(name string, spec v1beta1.IPAddressPoolSpec) {
+	c.Helper()
+	p := &v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: system}, Spec: spec}
 	var old v1beta1.IPAddressPool
 	if err := c.pools.Get().Namespace(system).Resource("ipaddresspools").Name(name).Do(c.ctx).Into(&old); err == nil {
 		old.Spec = p.Spec
@@ -402,5 +411,13 @@ func (c *cluster) awaitEvents(name string, want ...string) {
 	c.await("events of Service "+name, func() bool {
 		got = c.events(name)
 		return slices.Equal(got, want)
+	})
+}
+
+// awaitEvent waits until the Service has an event of that reason whose message contains the text.
+func (c *cluster) awaitEvent(name, reason, text string) {
+	c.Helper()
+	c.await(fmt.Sprintf("event %s of Service %s with %q", reason, name, text), func() bool {
+		return slices.ContainsFunc(c.events(name), func(e string) bool { return strings.Contains(e, reason+": ") && strings.Contains(e, text) })
 	})
 }

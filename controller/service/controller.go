@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
+	"github.com/ingot-lb/ingot/controller/ipam"
 )
 
 // Options say what a Controller works with.
@@ -61,6 +62,12 @@ type Controller struct {
 	queue    workqueue.TypedRateLimitingInterface[string]
 	events   *eventWriter
 
+	reservations *reservationBook
+	// past is what a former term of this process knew of addresses that nobody held.
+	past    []ipam.Past
+	alarm   *time.Timer // for the end of the next address's rest, at alarmAt
+	alarmAt time.Time
+
 	poolStatusDue chan struct{}
 }
 
@@ -78,8 +85,16 @@ func (c *Controller) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.services = map[string]*corev1.Service{}
+	if c.desk != nil && c.synced {
+		c.past = c.desk.ips.Remembered()
+	}
+	if c.alarm != nil {
+		c.alarm.Stop()
+	}
+	c.alarm, c.alarmAt = nil, time.Time{}
 	c.desk = newDesk(c.Class, c.Log)
 	c.book = newPoolBook()
+	c.reservations = newReservationBook()
 	c.pending = map[string]uint64{}
 	c.synced = false
 	c.events = newEventWriter(c.Client, c.Log)
@@ -103,12 +118,16 @@ func (c *Controller) Run(ctx context.Context) error {
 	namespaces := newFeed(c.replaceNamespaces, c.putNamespace, c.removeNamespace)
 	pools := newFeed(c.replacePools, c.putPool, c.removePool)
 	legacyPools := newFeed(c.replaceLegacyPools, c.putLegacyPool, c.removeLegacyPool)
+	reservations := newFeed(c.replaceReservations, c.putReservation, c.removeReservation)
 	core := c.Client.CoreV1().RESTClient()
 	wg.Go(func() { services.run(ctx, core, "services", "", &corev1.Service{}) })
 	wg.Go(func() { namespaces.run(ctx, core, "namespaces", "", &corev1.Namespace{}) })
 	wg.Go(func() { pools.run(ctx, c.Pools, "ipaddresspools", c.Namespace, &v1beta1.IPAddressPool{}) })
 	wg.Go(func() { legacyPools.run(ctx, c.Pools, "addresspools", c.Namespace, &v1beta1.AddressPool{}) })
-	for _, synced := range []chan struct{}{pools.synced, legacyPools.synced, namespaces.synced, services.synced} {
+	wg.Go(func() {
+		reservations.run(ctx, c.Pools, "ipreservations", c.Namespace, &v1beta1.IPReservation{})
+	})
+	for _, synced := range []chan struct{}{pools.synced, legacyPools.synced, reservations.synced, namespaces.synced, services.synced} {
 		select {
 		case <-synced:
 		case <-ctx.Done():
@@ -133,7 +152,8 @@ func (c *Controller) Run(ctx context.Context) error {
 func (c *Controller) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.refreshPools()
+	c.tick()
+	c.refresh()
 	all := slices.SortedFunc(maps.Values(c.services), func(a, b *corev1.Service) int {
 		return cmp.Or(
 			cmp.Compare(len(b.Status.LoadBalancer.Ingress), len(a.Status.LoadBalancer.Ingress)),
@@ -143,7 +163,9 @@ func (c *Controller) begin() {
 	for _, svc := range all {
 		c.desk.reserve(svc)
 	}
+	c.desk.ips.Remember(c.past)
 	c.synced = true
+	c.tick()
 	for _, svc := range all {
 		c.queue.Add(keyOf(svc))
 	}
@@ -172,7 +194,8 @@ func (c *Controller) work(ctx context.Context) {
 // process brings one Service to what is decided now.
 func (c *Controller) process(ctx context.Context, key string) error {
 	c.mu.Lock()
-	c.refreshPools()
+	c.tick()
+	c.refresh()
 	svc := c.services[key]
 	if svc == nil {
 		c.mu.Unlock()
@@ -184,13 +207,15 @@ func (c *Controller) process(ctx context.Context, key string) error {
 			return err
 		}
 		c.mu.Lock()
-		c.refreshPools()
+		c.tick()
+		c.refresh()
 		if c.services[key] != svc {
 			c.mu.Unlock()
 			return nil // changed meanwhile, and queued again for that
 		}
 	}
 	out := c.desk.decide(svc)
+	c.tick() // what was released just now may rest
 	c.note(key, out)
 	events := c.events
 	c.mu.Unlock()
@@ -244,6 +269,12 @@ func (c *Controller) retryPending() {
 	for _, key := range keys {
 		c.queue.Add(key)
 	}
+}
+
+// refresh gives the allocator the configuration as it is now. The caller holds mu.
+func (c *Controller) refresh() {
+	c.refreshPools()
+	c.refreshReservations()
 }
 
 // refreshPools gives the allocator the pools as they are now. The caller holds mu.

@@ -33,7 +33,7 @@ func TestServiceLifecycle(t *testing.T) {
 	c.awaitIP("two", "192.0.2.11")
 
 	c.createService("three")
-	c.awaitEvents("three", `Warning AllocationFailed: Failed to allocate IP for "default/three": no available IPs`)
+	c.awaitEvents("three", `Warning AllocationFailed: Failed to allocate IP for "default/three": no available IPs: pool web: of its 2 IPv4 addresses 2 in use, most by namespaces default (2)`)
 	c.await("the counters of the pool", func() bool {
 		return cmp.Equal(c.poolStatus("web"), v1beta1.IPAddressPoolStatus{AssignedIPv4: 2, AvailableIPv6: 1<<63 - 1})
 	})
@@ -57,7 +57,7 @@ metallb_k8s_client_config_loaded_bool 1
 	c.deleteService("one")
 	c.awaitIP("three", "192.0.2.10")
 	c.awaitEvents("three", `Normal IPAllocated: Assigned IP ["192.0.2.10"]`,
-		`Warning AllocationFailed: Failed to allocate IP for "default/three": no available IPs`)
+		`Warning AllocationFailed: Failed to allocate IP for "default/three": no available IPs: pool web: of its 2 IPv4 addresses 2 in use, most by namespaces default (2)`)
 	if now := c.service("two").ResourceVersion; now != settled {
 		t.Error("a settled Service was written when another was deleted")
 	}

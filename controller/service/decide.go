@@ -34,7 +34,7 @@ type outcome struct {
 // record is what the desk remembers of a Service beside its assignment. From the first decision on, this and the
 // assignment are the truth about the Service's addresses, and its status is only what was last written.
 type record struct {
-	// said is the last message by reason, so that events tell of changes only.
+	// said is the cause of the last message by reason, so that events tell of changes only.
 	said map[string]string
 	// adopted is set once what the status showed at first has been taken over, or refused.
 	adopted bool
@@ -218,10 +218,15 @@ func (x *decision) clearWithEvent(cause error) {
 
 // say adds an event unless the last one for this reason said the same. It reports whether it did.
 func (x *decision) say(kind, reason, message string) bool {
-	if x.rec.said[reason] == message {
+	return x.sayOnce(kind, reason, message, message)
+}
+
+// sayOnce is say for messages with numbers in them that change while their cause does not.
+func (x *decision) sayOnce(kind, reason, cause, message string) bool {
+	if x.rec.said[reason] == cause {
 		return false
 	}
-	x.rec.said[reason] = message
+	x.rec.said[reason] = cause
 	x.notes = append(x.notes, note{kind, reason, message})
 	return true
 }

@@ -138,7 +138,7 @@ func TestDecideOnceSeen(t *testing.T) {
 			want{Events: []string{`Warning not enough clusterips Service requires dual stack but not enough clusterips [10.96.0.9]`}}},
 		{"no pools: silence", nil, newService("x"), want{Pending: true}},
 		{"none of the family", []*v1beta1.IPAddressPool{only6}, newService("x"),
-			want{Pending: true, Events: []string{`Warning AllocationFailed Failed to allocate IP for "default/x": no available IPs`}}},
+			want{Pending: true, Events: []string{`Warning AllocationFailed Failed to allocate IP for "default/x": no available IPs: pool six: it has no IPv4 addresses`}}},
 		{"spec.loadBalancerIP", []*v1beta1.IPAddressPool{a}, newService("x", func(s *corev1.Service) { s.Spec.LoadBalancerIP = "10.0.0.7" }),
 			want{Addrs: []string{"10.0.0.7"}, Pool: "a", Events: []string{`Normal IPAllocated Assigned IP ["10.0.0.7"]`}}},
 		{"loadBalancerIPs, old prefix", []*v1beta1.IPAddressPool{a},
@@ -189,7 +189,7 @@ func TestDecideOnceSeen(t *testing.T) {
 		{"holder that would like both families now", []*v1beta1.IPAddressPool{a}, newService("x", held("a", "10.0.0.7"), families(corev1.IPFamilyPolicyPreferDualStack, "10.96.0.9", "fd96::9")),
 			want{Addrs: []string{"10.0.0.7", "2001:db8::"}, Pool: "a", Events: []string{`Normal IPAllocated Assigned additional IP "2001:db8::"`}}},
 		{"both families, of which the pool has one", []*v1beta1.IPAddressPool{pool("a", "10.0.0.0/24")}, newService("x", held("a", "10.0.0.7"), families(corev1.IPFamilyPolicyPreferDualStack, "10.96.0.9", "fd96::9")),
-			want{Addrs: []string{"10.0.0.7"}, Pool: "a", Pending: true, Events: []string{`Normal AdditionalAssignFailed cannot assign additional IP in PreferDualStack: no available IPs in pool a`}}},
+			want{Addrs: []string{"10.0.0.7"}, Pool: "a", Pending: true, Events: []string{`Normal AdditionalAssignFailed cannot assign additional IP in PreferDualStack: no available IPs in pool a: it has no IPv6 addresses`}}},
 		{"no cluster IP", []*v1beta1.IPAddressPool{a}, newService("x", held("a", "10.0.0.7"), func(s *corev1.Service) { s.Spec.ClusterIPs = nil }), want{}},
 		{"unusable cluster IPs", []*v1beta1.IPAddressPool{a}, newService("x", held("a", "10.0.0.7"), func(s *corev1.Service) { s.Spec.ClusterIPs = []string{"None"} }),
 			want{Leave: true, Events: []string{`Warning noclusterIPsIPFamily Failed to retrieve ClusterIPs IPFamily for ["None"]: invalid IP address "None"`}}},
@@ -231,18 +231,18 @@ func TestDecideOnChange(t *testing.T) {
 			want: want{Addrs: []string{"10.0.0.7"}, Pool: "a"}},
 		{name: "labels no longer match the pool", pools: []*v1beta1.IPAddressPool{pinned, pool("b", "10.1.0.0/24")}, before: []change{label},
 			want: want{Addrs: []string{"10.1.0.0"}, Pool: "b", Events: []string{
-				`Normal ClearAssignment current IP for "default/x" not allowed by config, will attempt for new IP assignment: pool a not compatible for ip assignment`,
+				`Normal ClearAssignment current IP for "default/x" not allowed by config, will attempt for new IP assignment: pool a not compatible for ip assignment: it is for Services with other labels`,
 				`Normal IPAllocated Assigned IP ["10.1.0.0"]`}}},
 		{name: "sharing ends", pools: []*v1beta1.IPAddressPool{pool("a", "10.0.0.0/24")},
 			others: []*corev1.Service{newService("o", shared("k"), at, port(81))}, before: []change{shared("k"), at}, after: []change{shared("other")},
 			want: want{Addrs: []string{"10.0.0.0"}, Pool: "a", Events: []string{
-				`Normal ClearAssignment current IP for "default/x" not allowed by config, will attempt for new IP assignment: can't change sharing key for "default/x", address also in use by default/o`,
+				`Normal ClearAssignment current IP for "default/x" not allowed by config, will attempt for new IP assignment: can't change sharing key for "default/x", address also in use by default/o: "10.0.0.7" is shared under another sharing key`,
 				`Normal IPAllocated Assigned IP ["10.0.0.0"]`}}},
 		{name: "a port clashes", pools: []*v1beta1.IPAddressPool{pool("a", "10.0.0.0/24")},
 			others: []*corev1.Service{newService("o", shared("k"), at, port(81))}, before: []change{shared("k"), at}, after: []change{shared("k"), at, port(81)},
 			want: want{Pending: true, Events: []string{
-				`Normal ClearAssignment current IP for "default/x" not allowed by config, will attempt for new IP assignment: port TCP/81 is already in use on "10.0.0.7"`,
-				`Warning AllocationFailed Failed to allocate IP for "default/x": port TCP/81 is already in use on "10.0.0.7"`}}},
+				`Normal ClearAssignment current IP for "default/x" not allowed by config, will attempt for new IP assignment: port TCP/81 is already in use on "10.0.0.7" by Service default/o`,
+				`Warning AllocationFailed Failed to allocate IP for "default/x": port TCP/81 is already in use on "10.0.0.7" by Service default/o`}}},
 		{name: "sole user changes its sharing key", pools: []*v1beta1.IPAddressPool{pool("a", "10.0.0.0/24")}, before: []change{shared("k"), at}, after: []change{shared("l"), at},
 			want: want{Addrs: []string{"10.0.0.7"}, Pool: "a"}},
 		{name: "type", pools: []*v1beta1.IPAddressPool{pool("a", "10.0.0.0/24")}, after: []change{typed(corev1.ServiceTypeClusterIP)}, want: want{}},
@@ -295,7 +295,7 @@ func TestReserveBeforeServing(t *testing.T) {
 	check(t, want{Addrs: []string{"10.0.0.2"}, Pool: "a", Events: []string{`Normal IPAllocated Assigned IP ["10.0.0.2"]`}}, d.decide(newService("new")))
 	check(t, want{Addrs: []string{"10.0.0.0"}, Pool: "a"}, d.decide(holders[0]))
 	check(t, want{Addrs: []string{"10.0.0.3"}, Pool: "a", Events: []string{
-		`Normal ClearAssignment current IP for "default/two" not allowed by config, will attempt for new IP assignment: can't change sharing key for "default/two", address also in use by default/one`,
+		`Normal ClearAssignment current IP for "default/two" not allowed by config, will attempt for new IP assignment: can't change sharing key for "default/two", address also in use by default/one: "10.0.0.0" is shared only by Services that all have the same sharing key`,
 		`Normal IPAllocated Assigned IP ["10.0.0.3"]`}}, d.decide(holders[1]))
 	check(t, want{Addrs: []string{"10.0.0.1"}, Pool: "a"}, d.decide(holders[2]))
 }

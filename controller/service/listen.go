@@ -40,8 +40,10 @@ func (c *Controller) gone(key string) {
 	}
 	delete(c.services, key)
 	delete(c.pending, key)
+	c.tick()
 	if c.desk.forget(key) {
 		c.Log.Info("service deleted", "event", "serviceDeleted", "service", key)
+		c.tick() // what it held may rest
 		c.retryPending()
 		c.duePoolStatus()
 	}

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
 	"github.com/ingot-lb/ingot/controller/ipam"
@@ -176,8 +177,17 @@ func (b *poolBook) parse(p *v1beta1.IPAddressPool) (ipam.Pool, error) {
 		}
 		out.Ranges = append(out.Ranges, r)
 	}
+	if q := p.Spec.Quota; q != nil {
+		out.Quota = quotaOf(q)
+	}
 	to := p.Spec.AllocateTo
-	if to == nil {
+	if to != nil && to.Cooldown != nil {
+		var err error
+		if out.Cooldown, err = metallb.Duration(*to.Cooldown).Parse(); err != nil {
+			return ipam.Pool{}, fmt.Errorf("IPAddressPool %q: cooldown: %w", p.Name, err)
+		}
+	}
+	if !to.Pins() {
 		return out, nil
 	}
 	namespaces, err := selectorsOf(to.NamespaceSelectors)
@@ -200,6 +210,17 @@ func (b *poolBook) parse(p *v1beta1.IPAddressPool) (ipam.Pool, error) {
 		}
 	}
 	return out, nil
+}
+
+func quotaOf(q *v1beta1.Quota) *ipam.Quota {
+	out := &ipam.Quota{PerNamespace: -1, Namespaces: map[string]int64{}}
+	if q.PerNamespace != nil {
+		out.PerNamespace = *q.PerNamespace
+	}
+	for _, ns := range q.Namespaces {
+		out.Namespaces[ns.Name] = ns.Limit
+	}
+	return out
 }
 
 func selectorsOf(in []metav1.LabelSelector) ([]labels.Selector, error) {

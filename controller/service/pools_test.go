@@ -2,12 +2,14 @@ package service
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
+	"github.com/ingot-lb/ingot/controller/ipam"
 )
 
 // TestWhatCountsAsSeen: only what was seen happening may cost a Service its address.
@@ -85,5 +87,48 @@ func TestUnusablePoolStaysAsItWas(t *testing.T) {
 	b.take()
 	if b.unusable[poolKey{name: "a"}] != nil {
 		t.Error("reason kept although the pool is good again")
+	}
+}
+
+// TestCooldownAlonePinsNothing: MetalLB pins a pool that has a serviceAllocation, whatever is in it.
+func TestCooldownAlonePinsNothing(t *testing.T) {
+	rest := new(v1beta1.Duration("5m"))
+	tests := []struct {
+		name   string
+		to     *v1beta1.ServiceAllocation
+		pinned bool
+	}{
+		{"none", nil, false},
+		{"empty", &v1beta1.ServiceAllocation{}, true},
+		{"nothing but cooldown", &v1beta1.ServiceAllocation{Cooldown: rest}, false},
+		{"cooldown and priority", &v1beta1.ServiceAllocation{Cooldown: rest, Priority: 1}, true},
+		{"cooldown and namespaces", &v1beta1.ServiceAllocation{Cooldown: rest, Namespaces: []string{"a"}}, true},
+		{"cooldown and a selector", &v1beta1.ServiceAllocation{Cooldown: rest, ServiceSelectors: []metav1.LabelSelector{{}}}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := pool("a", "10.0.0.0/24")
+			p.Spec.AllocateTo = tt.to
+			got, err := newPoolBook().parse(p)
+			if err != nil || (got.Pin != nil) != tt.pinned {
+				t.Errorf("pinned: %v, %v; want %v", got.Pin != nil, err, tt.pinned)
+			}
+			if tt.to != nil && tt.to.Cooldown != nil && got.Cooldown != 5*time.Minute {
+				t.Errorf("cooldown %v", got.Cooldown)
+			}
+		})
+	}
+}
+
+func TestQuotaIsRead(t *testing.T) {
+	p := pool("a", "10.0.0.0/24")
+	p.Spec.Quota = &v1beta1.Quota{Namespaces: []v1beta1.NamespaceQuota{{Name: "a", Limit: 0}, {Name: "b", Limit: 7}}}
+	got, err := newPoolBook().parse(p)
+	if diff := cmp.Diff(&ipam.Quota{PerNamespace: -1, Namespaces: map[string]int64{"a": 0, "b": 7}}, got.Quota); diff != "" || err != nil {
+		t.Errorf("%v, -want +got:\n%s", err, diff)
+	}
+	p.Spec.Quota.PerNamespace = new(int64(0))
+	if got, err = newPoolBook().parse(p); err != nil || got.Quota.PerNamespace != 0 {
+		t.Errorf("%+v, %v: 0 is a limit", got.Quota, err)
 	}
 }

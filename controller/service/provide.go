@@ -23,7 +23,7 @@ func (x *decision) provide() {
 		x.pending = true
 		x.rec.unknownPool = ""
 		// Without any pool there is nothing to tell a user that is not plain (spec.md section 4.3, step 2).
-		if x.ips.HasPools() && x.say(corev1.EventTypeWarning, allocationFailed, fmt.Sprintf("Failed to allocate IP for %q: %v", x.key, err)) {
+		if x.ips.HasPools() && x.sayOnce(corev1.EventTypeWarning, allocationFailed, ipam.Cause(err), fmt.Sprintf("Failed to allocate IP for %q: %v", x.key, err)) {
 			x.log.Error("IP allocation failed", "op", "allocateIPs", "error", err)
 		}
 		return
@@ -70,7 +70,7 @@ func (x *decision) extend(held ipam.Assignment) {
 	more, err := x.ips.Extend(x.req.facts, ipam.IPv6-ipam.FamilyOf(held.Addrs[0]))
 	if err != nil {
 		x.pending = true
-		x.say(corev1.EventTypeNormal, failed, fmt.Sprintf("cannot assign additional IP in PreferDualStack: %v", err))
+		x.sayOnce(corev1.EventTypeNormal, failed, ipam.Cause(err), fmt.Sprintf("cannot assign additional IP in PreferDualStack: %v", err))
 		return
 	}
 	delete(x.rec.said, failed)

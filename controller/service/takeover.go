@@ -28,7 +28,7 @@ func (d *desk) takeOver(svc *corev1.Service, facts ipam.Service) (foreign bool, 
 	if len(addrs) == 0 {
 		return false, nil
 	}
-	_, err = d.ips.Assign(facts, addrs)
+	_, err = d.ips.Adopt(facts, addrs)
 	if !errors.Is(err, ipam.ErrNotAllowed) {
 		return false, err
 	}

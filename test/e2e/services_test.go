@@ -48,7 +48,7 @@ spec:
 			addresses(t, name, 1)
 		}
 	}
-	want := `Warning metallb-controller Failed to allocate IP for "default/small3": no available IPs in pool small`
+	want := `Warning metallb-controller Failed to allocate IP for "default/small3": no available IPs in pool small: of its 2 IPv4 addresses 2 in use, most by namespaces default (2)`
 	if diff := cmp.Diff(want, eventOf(t, "default", "small3", "AllocationFailed")); diff != "" {
 		t.Errorf("event, -want +got:\n%s", diff)
 	}

@@ -50,14 +50,8 @@ type ServiceAllocation struct {
 	NamespaceSelectors []metav1.LabelSelector
 	ServiceSelectors   []metav1.LabelSelector
 	// Cooldown is how long a released address rests before another Service gets it; nil for not at all. It is ours,
-	// and alone it pins nothing: see Pins.
+	// and alone it pins the pool to nobody.
 	Cooldown *Duration
-}
-
-// Pins reports whether the pool is pinned: a serviceAllocation that says nothing but how long addresses rest leaves it
-// open to everybody.
-func (s *ServiceAllocation) Pins() bool {
-	return s != nil && (s.Cooldown == nil || s.Priority != 0 || len(s.Namespaces)+len(s.NamespaceSelectors)+len(s.ServiceSelectors) > 0)
 }
 
 // IPAddressPoolStatus is what is observed of a pool, first of all the number of its addresses. Counts saturate at the

@@ -111,6 +111,12 @@ type ServiceAllocation struct {
 	Cooldown *Duration `json:"cooldown,omitempty"`
 }
 
+// Pins reports whether the pool is pinned: a serviceAllocation that says nothing but how long addresses rest leaves it
+// open to everybody.
+func (s *ServiceAllocation) Pins() bool {
+	return s != nil && (s.Cooldown == nil || s.Priority != 0 || len(s.Namespaces)+len(s.NamespaceSelectors)+len(s.ServiceSelectors) > 0)
+}
+
 // IPAddressPoolStatus is what is observed of a pool. The controller counts its addresses; numbers stop at the largest
 // 64-bit integer.
 type IPAddressPoolStatus struct {
