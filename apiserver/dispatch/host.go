@@ -12,5 +12,11 @@ func (h *Hub) HostNodes() []*corev1.Node { return h.cluster.Nodes() }
 // HostServices are the Services of the host cluster, likewise.
 func (h *Hub) HostServices() []*corev1.Service { return h.cluster.Services() }
 
+// HostSecret is the Secret of that name in the system namespace, nil where there is none; known is false until all have
+// been read.
+func (h *Hub) HostSecret(name string) (secret *corev1.Secret, known bool) {
+	return h.cluster.Secret(name)
+}
+
 // WaitForHostNodes returns when all Nodes have been read, while Run runs, or with ctx's error when that ends.
 func (h *Hub) WaitForHostNodes(ctx context.Context) error { return h.cluster.WaitForNodes(ctx) }

@@ -8,12 +8,12 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/rules"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -208,23 +208,9 @@ func password(spec *metallb.BGPPeerSpec, secrets map[string]*corev1.Secret) (str
 	if spec.Password != "" {
 		return "", errors.New("both password and passwordSecret are set")
 	}
-	secret, ok := secrets[name]
-	if !ok || secret == nil {
-		return "", fmt.Errorf("passwordSecret %q does not exist in the system namespace", name)
+	secret := secrets[name]
+	if _, problem := rules.PasswordSecret(name, secret); problem != "" {
+		return "", errors.New("passwordSecret: " + problem)
 	}
-	if secret.Type != corev1.SecretTypeBasicAuth {
-		return "", fmt.Errorf("passwordSecret %q is of type %q; it must be of type %q", name, secret.Type, corev1.SecretTypeBasicAuth)
-	}
-	value, ok := secret.Data[corev1.BasicAuthPasswordKey]
-	switch {
-	case !ok:
-		return "", fmt.Errorf("passwordSecret %q has no key %q", name, corev1.BasicAuthPasswordKey)
-	case len(value) == 0:
-		return "", fmt.Errorf("the password in passwordSecret %q is empty", name)
-	case len(value) > metallb.MaxPassword:
-		return "", fmt.Errorf("the password in passwordSecret %q has %d bytes; TCP-MD5 takes %d at most", name, len(value), metallb.MaxPassword)
-	case !utf8.Valid(value):
-		return "", fmt.Errorf("the password in passwordSecret %q is not valid UTF-8", name)
-	}
-	return string(value), nil
+	return string(secret.Data[corev1.BasicAuthPasswordKey]), nil
 }

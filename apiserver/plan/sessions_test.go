@@ -95,12 +95,12 @@ func TestWithoutItsSecretAPeerHasNoSessionAndNoRoutes(t *testing.T) {
 		secret *corev1.Secret
 		says   string
 	}{
-		{"missing", nil, `passwordSecret "bgp" does not exist in the system namespace`},
-		{"another type", secret(corev1.SecretTypeOpaque, "password", "s3cret"), `passwordSecret "bgp" is of type "Opaque"; it must be of type "kubernetes.io/basic-auth"`},
-		{"another key", secret(corev1.SecretTypeBasicAuth, "username", "s3cret"), `passwordSecret "bgp" has no key "password"`},
-		{"empty", secret(corev1.SecretTypeBasicAuth, "password", ""), `the password in passwordSecret "bgp" is empty`},
-		{"long", secret(corev1.SecretTypeBasicAuth, "password", strings.Repeat("s3cret", 14)), `the password in passwordSecret "bgp" has 84 bytes; TCP-MD5 takes 80 at most`},
-		{"not text", secret(corev1.SecretTypeBasicAuth, "password", "s3cret\xff"), `the password in passwordSecret "bgp" is not valid UTF-8`},
+		{"missing", nil, `passwordSecret: Secret "bgp" does not exist in the system namespace`},
+		{"another type", secret(corev1.SecretTypeOpaque, "password", "s3cret"), `passwordSecret: Secret "bgp" is of type "Opaque"; it must be of type "kubernetes.io/basic-auth"`},
+		{"another key", secret(corev1.SecretTypeBasicAuth, "username", "s3cret"), `passwordSecret: Secret "bgp" has no key "password"`},
+		{"empty", secret(corev1.SecretTypeBasicAuth, "password", ""), `passwordSecret: Secret "bgp" has an empty "password"`},
+		{"long", secret(corev1.SecretTypeBasicAuth, "password", strings.Repeat("s3cret", 14)), `passwordSecret: "password" in Secret "bgp" has 84 bytes; TCP-MD5 takes 80 at most`},
+		{"not text", secret(corev1.SecretTypeBasicAuth, "password", "s3cret\xff"), `passwordSecret: "password" in Secret "bgp" is not valid UTF-8`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

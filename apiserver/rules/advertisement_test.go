@@ -44,7 +44,7 @@ func TestBGPAdvertisement(t *testing.T) {
 		{name: "full", obj: bgpAdv(metallb.BGPAdvertisementSpec{
 			AggregationLength: new(int32(24)), AggregationLengthV6: new(int32(64)), LocalPref: 4294967295,
 			Communities: []string{"65535:65535", "large:4294967295:0:1", "no-advertise"}, IPAddressPools: []string{"web"}, Peers: []string{"tor"}}),
-			warnings: []string{`spec.communities[2]: no Community defines the alias "no-advertise" (yet)`}},
+			warnings: []string{`spec.communities[2]: no Community defines the alias "no-advertise" (yet): until then its routes are not sent`}},
 		{name: "serviceSelectors with host routes", obj: bgpAdv(metallb.BGPAdvertisementSpec{
 			AggregationLength: new(int32(32)), AggregationLengthV6: new(int32(128)), ServiceSelectors: twice[:1]})},
 		{name: "as many communities as a message has room for", obj: bgpAdv(metallb.BGPAdvertisementSpec{Communities: numbered("65000:%d", 950)})},
@@ -76,7 +76,10 @@ func TestBGPAdvertisement(t *testing.T) {
 				{"spec.ipAddressPoolSelectors[1]", "duplicate definition of ipAddressPoolSelectors"},
 				{"spec.nodeSelectors[1]", "duplicate definition of nodeSelectors"},
 				{"spec.peers[1]", `duplicate definition of peers "tor"`},
-				{"spec.serviceSelectors[1]", "duplicate definition of serviceSelectors"}}},
+				{"spec.serviceSelectors[1]", "duplicate definition of serviceSelectors"}},
+			warnings: []string{
+				`spec.ipAddressPoolSelectors[0]: "a=b" selects no IPAddressPool (yet)`,
+				`spec.ipAddressPoolSelectors[1]: "a=b" selects no IPAddressPool (yet)`}},
 		{name: "A4 and A5", obj: bgpAdv(metallb.BGPAdvertisementSpec{Communities: []string{
 			"65536:1", "1:x", "small:1:2:3", "large:1:4294967296:3", "1:2:3", "", "1:+2"}}),
 			want: []problem{
@@ -111,7 +114,9 @@ func TestL2Advertisement(t *testing.T) {
 				{"spec.serviceSelectors[1]", "duplicate definition of serviceSelectors"}},
 			warnings: []string{
 				`spec.ipAddressPools[0]: IPAddressPool "a" does not exist (yet)`,
-				`spec.ipAddressPools[1]: IPAddressPool "a" does not exist (yet)`}},
+				`spec.ipAddressPools[1]: IPAddressPool "a" does not exist (yet)`,
+				`spec.ipAddressPoolSelectors[0]: "a=b" selects no IPAddressPool (yet)`,
+				`spec.ipAddressPoolSelectors[1]: "a=b" selects no IPAddressPool (yet)`}},
 		{name: "L1", obj: l2Adv(metallb.L2AdvertisementSpec{PreferredNodeSelectors: []metallb.PreferredNodeSelector{
 			{Weight: 0}, {Weight: 101, Preference: expression("a", "Near")}}}),
 			want: []problem{

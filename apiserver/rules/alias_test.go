@@ -47,7 +47,7 @@ func TestCommunity(t *testing.T) {
 func TestAliasThatNobodyDefinesWarns(t *testing.T) {
 	adv := &metallb.BGPAdvertisement{ObjectMeta: named("web"), Spec: metallb.BGPAdvertisementSpec{Communities: []string{"no-export", "1:1"}}}
 	run(t, nil, []verdict{{name: "before", obj: adv, warnings: []string{
-		`spec.communities[0]: no Community defines the alias "no-export" (yet)`}}})
+		`spec.communities[0]: no Community defines the alias "no-export" (yet): until then its routes are not sent`}}})
 	run(t, &metallb.Configuration{Communities: []*metallb.Community{newCommunity("isp", "no-export", "65535:65281")}}, []verdict{
 		{name: "after", obj: adv}})
 }

@@ -70,7 +70,8 @@ func TestAggregationLengthFitsThePools(t *testing.T) {
 		{name: "both families", obj: advNamed("a", 23, 0, forPools("wide"), v6(119)), want: []problem{
 			{"spec.aggregationLength", "prefix 24"}, {"spec.aggregationLengthV6", "invalid aggregation length 119: prefix 120"}}},
 		{name: "a family that the pool lacks", obj: advNamed("a", 28, 0, forPools("small"), v6(0))},
-		{name: "selectors select it", old: advNamed("a", 26, 0, forPools("wide")), obj: advNamed("a", 26, 0, forLabels("x", "y"))},
+		{name: "selectors select it", old: advNamed("a", 26, 0, forPools("wide")), obj: advNamed("a", 26, 0, forLabels("x", "y")),
+			warnings: []string{`spec.ipAddressPoolSelectors[0]: "x=y" selects no IPAddressPool (yet)`}},
 		{name: "selectors select it now", old: advNamed("a", 26, 0, forPools("wide")), obj: advNamed("a", 26, 0, forPools("wide", "small")),
 			want: []problem{{"spec.aggregationLength", words}}},
 	})

@@ -123,7 +123,8 @@ func TestEchoModeInWordsAndEdits(t *testing.T) {
 		{name: "another label", old: six, obj: labelled(six, "zone", "y")},
 		{name: "selector edit", old: byLabel, obj: advNamed("adv", 32, 0, func(s *metallb.BGPAdvertisementSpec) {
 			s.IPAddressPoolSelectors = []metav1.LabelSelector{labels("zone", "x"), expression("zone", metav1.LabelSelectorOpDoesNotExist)}
-		}), want: []problem{{"spec.ipAddressPoolSelectors[1]", `Invalid value: "!zone"`}}},
+		}), want: []problem{{"spec.ipAddressPoolSelectors[1]", `Invalid value: "!zone"`}},
+			warnings: []string{`spec.ipAddressPoolSelectors[0]: "zone=x" selects no IPAddressPool (yet)`}},
 	})
 	toOther := advNamed("adv", 32, 0, toPeers("other"))
 	run(t, whole(six, toOther, peer, echoing), []verdict{

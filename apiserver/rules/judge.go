@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
@@ -14,6 +15,8 @@ type Host interface {
 	// Nodes are those of the cluster. As long as nothing about them changes it is the same slice, so that what was
 	// worked out of it can be kept.
 	Nodes() []Node
+	// Secret is the Secret of that name in the system namespace, as Secrets tells.
+	Secret(name string) (secret *corev1.Secret, known bool)
 	Holders() []Holder
 	// Terminating says whether the system namespace is being deleted.
 	Terminating() bool
@@ -38,7 +41,7 @@ func (j *Judge) Check(c *metallb.Configuration, ch Change) (field.ErrorList, []s
 	case deletes(ch):
 		ch.Terminating = j.host.Terminating()
 	default:
-		ch.Nodes = j.host.Nodes()
+		ch.Nodes, ch.Secrets = j.host.Nodes(), j.host.Secret
 	}
 	return j.indexOf(c).check(ch, j.clusterOf(ch.Nodes))
 }

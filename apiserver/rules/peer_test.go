@@ -154,7 +154,7 @@ func TestDisableMPWarnsAndStillChecks(t *testing.T) {
 
 func TestBFDProfileOfAPeerWarns(t *testing.T) {
 	peer := newPeer(func(s *metallb.BGPPeerSpec) { s.BFDProfile = "fast" })
-	const missing = `spec.bfdProfile: BFDProfile "fast" does not exist (yet)`
+	const missing = `spec.bfdProfile: BFDProfile "fast" does not exist (yet): until then the session runs without BFD`
 	const without = "spec.bfdProfile: BFD is not implemented yet: sessions run without it"
 	run(t, nil, []verdict{
 		{name: "create", obj: peer, warnings: []string{missing, without}},

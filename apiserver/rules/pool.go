@@ -12,10 +12,11 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
 )
 
-// checkPool applies P1 to P7 and X1, and X2, X3 and X10 where the pool's addresses or labels change.
-func checkPool(ix *index, obj, old *metallb.IPAddressPool, on *cluster, spec *field.Path) field.ErrorList {
+// checkPool applies P1 to P7 and X1, and X2, X3 and X10 where the pool's addresses or labels change. It warns of addresses
+// that are those of Nodes.
+func checkPool(ix *index, obj, old *metallb.IPAddressPool, on *cluster, spec *field.Path) (errs field.ErrorList, warnings []string) {
 	p := indexPool(obj)
-	errs := checkUniqueName(ix, p, old == nil)
+	errs = checkUniqueName(ix, p, old == nil)
 	if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
 		errs = append(errs, checkAddresses(ix, p, spec.Child("addresses"))...)
 		if to := obj.Spec.AllocateTo; to != nil {
@@ -32,7 +33,10 @@ func checkPool(ix *index, obj, old *metallb.IPAddressPool, on *cluster, spec *fi
 		errs = checkBesideAdvertisements(ix, p, old, on, spec)
 		errs = append(errs, checkEchoOfPool(ix, p, old, on, spec)...)
 	}
-	return errs
+	if len(errs) == 0 && (old == nil || !slices.Equal(old.Spec.Addresses, obj.Spec.Addresses)) {
+		warnings = nodeAddressWarnings(p, on.nodes)
+	}
+	return errs, warnings
 }
 
 // checkAddresses applies P1 to P5 and X1, and refuses addresses that no Service can have. Each item is reported for the

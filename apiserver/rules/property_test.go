@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -117,6 +118,8 @@ type knownHost []Node
 func (h knownHost) Nodes() []Node   { return h }
 func (knownHost) Holders() []Holder { return nil }
 func (knownHost) Terminating() bool { return false }
+
+func (knownHost) Secret(string) (*corev1.Secret, bool) { return nil, false }
 
 func show1(o runtime.Object) string {
 	switch o := o.(type) {

@@ -4,45 +4,163 @@ import (
 	"fmt"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/community"
 )
 
-// References that point at nothing are warnings, not errors, so that a directory can be applied in any order.
+// References that point at nothing are warnings and conditions, not errors, so that a directory can be applied in any
+// order.
 
-func l2AdvertisementWarnings(ix *index, adv *metallb.L2Advertisement, spec *field.Path) []string {
-	return missingPools(ix, adv.Spec.IPAddressPools, spec.Child("ipAddressPools"))
+// Why a reference does not resolve, in words that conditions have as their reason.
+const (
+	PoolNotFound      = "PoolNotFound"
+	PeerNotFound      = "PeerNotFound"
+	ProfileNotFound   = "ProfileNotFound"
+	CommunityNotFound = "CommunityNotFound"
+	SecretNotFound    = "SecretNotFound"
+	InvalidSecret     = "InvalidSecret"
+)
+
+// Unresolved is a reference that points at nothing, or at what cannot be used.
+type Unresolved struct {
+	// Field is its path, such as spec.peers[0].
+	Field string
+	// Reason is one of the words above.
+	Reason string
+	// Problem is a sentence that names what is missing.
+	Problem string
+	// final says that no other object coming into being mends it.
+	final bool
 }
 
-func bgpAdvertisementWarnings(ix *index, adv *metallb.BGPAdvertisement, spec *field.Path) []string {
-	return slices.Concat(
-		missingPools(ix, adv.Spec.IPAddressPools, spec.Child("ipAddressPools")),
-		missing(ix.peers, "BGPPeer", adv.Spec.Peers, spec.Child("peers")),
-		missingAliases(ix, adv.Spec.Communities, spec.Child("communities")))
+// String shows the reference as field errors are shown.
+func (u Unresolved) String() string { return u.Field + ": " + u.Problem }
+
+// References knows what the objects of one configuration can refer to.
+type References struct{ ix *index }
+
+// Next knows what the objects of c can refer to. It shares with r, which may be nil, what is the same.
+func (r *References) Next(c *metallb.Configuration) *References {
+	if r == nil {
+		r = &References{}
+	}
+	return &References{r.ix.next(c)}
 }
 
-func addressPoolWarnings(ix *index, p *metallb.AddressPool, spec *field.Path) (warnings []string) {
-	list := spec.Child("bgpAdvertisements")
-	for i, ad := range p.Spec.BGPAdvertisements {
+// Unresolved lists the references of an object that do not resolve, in the order of its fields. secrets may be nil:
+// then no Secret is known to be missing.
+func (r *References) Unresolved(obj runtime.Object, secrets Secrets) []Unresolved {
+	spec := field.NewPath("spec")
+	switch obj := obj.(type) {
+	case *metallb.L2Advertisement:
+		return missingPools(r.ix, obj.Spec.IPAddressPools, spec.Child("ipAddressPools"))
+	case *metallb.BGPAdvertisement:
+		return slices.Concat(
+			missingPools(r.ix, obj.Spec.IPAddressPools, spec.Child("ipAddressPools")),
+			missingPeers(r.ix, obj.Spec.Peers, spec.Child("peers")),
+			missingAliases(r.ix, obj.Spec.Communities, spec.Child("communities")))
+	case *metallb.AddressPool:
+		var found []Unresolved
+		for i, ad := range obj.Spec.BGPAdvertisements {
+			found = append(found, missingAliases(r.ix, ad.Communities, spec.Child("bgpAdvertisements").Index(i).Child("communities"))...)
+		}
+		return found
+	case *metallb.BGPPeer:
+		var found []Unresolved
+		if name := obj.Spec.PasswordSecret.Name; name != "" && secrets != nil {
+			if secret, known := secrets(name); known {
+				if reason, problem := PasswordSecret(name, secret); reason != "" {
+					found = append(found, Unresolved{spec.Child("passwordSecret", "name").String(), reason, problem, secret != nil})
+				}
+			}
+		}
+		if name := obj.Spec.BFDProfile; name != "" && !r.ix.profiles.has(name) {
+			found = append(found, notThere(spec.Child("bfdProfile"), ProfileNotFound, "BFDProfile", name))
+		}
+		return found
+	}
+	return nil
+}
+
+func missingPools(ix *index, names []string, path *field.Path) (found []Unresolved) {
+	for i, name := range names {
+		switch {
+		case ix.pools.has(name):
+		case ix.legacy.has(name):
+			found = append(found, Unresolved{path.Index(i).String(), PoolNotFound,
+				fmt.Sprintf("%q is an AddressPool, which says itself how it is announced: no advertisement selects it", name), true})
+		default:
+			found = append(found, notThere(path.Index(i), PoolNotFound, "IPAddressPool", name))
+		}
+	}
+	return found
+}
+
+func missingPeers(ix *index, names []string, path *field.Path) (found []Unresolved) {
+	for i, name := range names {
+		if !ix.peers.has(name) {
+			found = append(found, notThere(path.Index(i), PeerNotFound, "BGPPeer", name))
+		}
+	}
+	return found
+}
+
+func missingAliases(ix *index, communities []string, path *field.Path) (found []Unresolved) {
+	for i, name := range communities {
+		if community.IsAlias(name) && len(ix.definitions(name)) == 0 {
+			found = append(found, Unresolved{path.Index(i).String(), CommunityNotFound, fmt.Sprintf("no Community defines the alias %q", name), false})
+		}
+	}
+	return found
+}
+
+func notThere(path *field.Path, reason, kind, name string) Unresolved {
+	return Unresolved{path.String(), reason, fmt.Sprintf("%s %q does not exist", kind, name), false}
+}
+
+// referenceWarnings says which references do not resolve, and what follows from that.
+func (ix *index) referenceWarnings(obj runtime.Object, secrets Secrets) (warnings []string) {
+	for _, u := range (&References{ix}).Unresolved(obj, secrets) {
 		if len(warnings) > maxWarnings {
 			break
 		}
-		warnings = append(warnings, missingAliases(ix, ad.Communities, list.Index(i).Child("communities"))...)
+		text := u.String()
+		if !u.final {
+			text += " (yet)"
+		}
+		switch u.Reason {
+		case SecretNotFound, InvalidSecret:
+			text += ": until then the peer has no session"
+		case ProfileNotFound:
+			text += ": until then the session runs without BFD"
+		case CommunityNotFound:
+			text += ": until then its routes are not sent"
+		}
+		warnings = append(warnings, text)
 	}
 	return warnings
 }
 
-func peerWarnings(ix *index, peer, old *metallb.BGPPeer, spec *field.Path) []string {
+// selectorWarnings says which selectors of pools select none.
+func selectorWarnings(ix *index, selectors []metav1.LabelSelector, path *field.Path) []string {
 	var warnings []string
-	if profile := peer.Spec.BFDProfile; profile != "" {
-		if !ix.profiles.has(profile) {
-			warnings = append(warnings, fmt.Sprintf("%s: BFDProfile %q does not exist (yet)", spec.Child("bfdProfile"), profile))
+	for i := range selectors {
+		if one := newPoolSelection(nil, selectors[i:i+1]); len(warnings) <= maxWarnings && !ix.pools.any(&one) {
+			warnings = append(warnings, fmt.Sprintf("%s: %q selects no IPAddressPool (yet)", path.Index(i), metav1.FormatLabelSelector(&selectors[i])))
 		}
-		if old == nil || old.Spec.BFDProfile != profile {
-			warnings = append(warnings, fmt.Sprintf("%s: %s", spec.Child("bfdProfile"), bfdIsNotImplemented))
-		}
+	}
+	return warnings
+}
+
+// peerWarnings says what of a peer has no effect.
+func peerWarnings(peer, old *metallb.BGPPeer, spec *field.Path) []string {
+	var warnings []string
+	if profile := peer.Spec.BFDProfile; profile != "" && (old == nil || old.Spec.BFDProfile != profile) {
+		warnings = append(warnings, fmt.Sprintf("%s: %s", spec.Child("bfdProfile"), bfdIsNotImplemented))
 	}
 	switch secret := peer.Spec.PasswordSecret; {
 	case secret.Namespace == "":
@@ -56,42 +174,4 @@ func peerWarnings(ix *index, peer, old *metallb.BGPPeer, spec *field.Path) []str
 		warnings = append(warnings, spec.Child("disableMP").String()+": deprecated and without effect, use dualStackAddressFamily")
 	}
 	return warnings
-}
-
-// missingPools warns of names by which no pool is selected.
-func missingPools(ix *index, names []string, path *field.Path) (warnings []string) {
-	for i, name := range names {
-		switch {
-		case ix.pools.has(name) || len(warnings) > maxWarnings:
-		case ix.legacy.has(name):
-			warnings = append(warnings, fmt.Sprintf("%s: %q is an AddressPool, which says itself how it is announced: no advertisement selects it", path.Index(i), name))
-		default:
-			warnings = append(warnings, notThere(path.Index(i), "IPAddressPool", name))
-		}
-	}
-	return warnings
-}
-
-func missingAliases(ix *index, communities []string, path *field.Path) (warnings []string) {
-	for i, name := range communities {
-		if community.IsAlias(name) && len(ix.definitions(name)) == 0 && len(warnings) <= maxWarnings {
-			warnings = append(warnings, fmt.Sprintf("%s: no Community defines the alias %q (yet)", path.Index(i), name))
-		}
-	}
-	return warnings
-}
-
-// missing warns of names that nothing in known has.
-func missing(known interface{ has(name string) bool }, kind string, names []string, path *field.Path) []string {
-	var warnings []string
-	for i, name := range names {
-		if !known.has(name) && len(warnings) <= maxWarnings {
-			warnings = append(warnings, notThere(path.Index(i), kind, name))
-		}
-	}
-	return warnings
-}
-
-func notThere(path *field.Path, kind, name string) string {
-	return fmt.Sprintf("%s: %s %q does not exist (yet)", path, kind, name)
 }

@@ -9,6 +9,7 @@ package rules
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,6 +31,8 @@ type Change struct {
 
 	// Nodes are those of the cluster. Where none is known, any two objects are taken to share one.
 	Nodes []Node
+	// Secrets are those of the system namespace, for warnings; nil while none is known.
+	Secrets Secrets
 	// Holders are the Services that hold addresses, for warnings when what they use is deleted.
 	Holders []Holder
 	// Terminating says that the system namespace is being deleted, which protected objects do not stop.
@@ -40,6 +43,8 @@ type Change struct {
 type Node struct {
 	Name   string
 	Labels map[string]string
+	// Addresses are its own: internal and external.
+	Addresses []netip.Addr
 }
 
 // Holder is a Service that holds addresses.
@@ -72,16 +77,21 @@ func (ix *index) judge(ch Change, on *cluster) (errs field.ErrorList, warnings [
 	switch obj := ch.New.(type) {
 	case *metallb.IPAddressPool:
 		old, _ := ch.Old.(*metallb.IPAddressPool)
-		return checkPool(ix, obj, old, on, spec), nil
+		return checkPool(ix, obj, old, on, spec)
 	case *metallb.AddressPool:
 		old, _ := ch.Old.(*metallb.AddressPool)
-		return checkAddressPool(ix, obj, old, on, spec), addressPoolWarnings(ix, obj, spec)
+		errs = checkAddressPool(ix, obj, old, on, spec)
+		if len(errs) == 0 && (old == nil || !slices.Equal(old.Spec.Addresses, obj.Spec.Addresses)) {
+			warnings = nodeAddressWarnings(indexAddressPool(obj), on.nodes)
+		}
+		return errs, append(warnings, ix.referenceWarnings(obj, ch.Secrets)...)
 	case *metallb.L2Advertisement:
 		old, _ := ch.Old.(*metallb.L2Advertisement)
 		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
 			errs = checkL2Advertisement(obj, spec)
 		}
-		return errs, l2AdvertisementWarnings(ix, obj, spec)
+		warnings = ix.referenceWarnings(obj, ch.Secrets)
+		return errs, append(warnings, selectorWarnings(ix, obj.Spec.IPAddressPoolSelectors, spec.Child("ipAddressPoolSelectors"))...)
 	case *metallb.BGPAdvertisement:
 		old, _ := ch.Old.(*metallb.BGPAdvertisement)
 		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
@@ -92,7 +102,8 @@ func (ix *index) judge(ch Change, on *cluster) (errs field.ErrorList, warnings [
 				errs = append(errs, checkEchoOfAdvertisement(ix, ad, old, on, spec)...)
 			}
 		}
-		return errs, bgpAdvertisementWarnings(ix, obj, spec)
+		warnings = ix.referenceWarnings(obj, ch.Secrets)
+		return errs, append(warnings, selectorWarnings(ix, obj.Spec.IPAddressPoolSelectors, spec.Child("ipAddressPoolSelectors"))...)
 	case *metallb.BGPPeer:
 		old, _ := ch.Old.(*metallb.BGPPeer)
 		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
@@ -103,7 +114,7 @@ func (ix *index) judge(ch Change, on *cluster) (errs field.ErrorList, warnings [
 				errs = append(errs, checkEchoOfPeer(ix, p, old, on, spec)...)
 			}
 		}
-		return errs, peerWarnings(ix, obj, old, spec)
+		return errs, append(ix.referenceWarnings(obj, ch.Secrets), peerWarnings(obj, old, spec)...)
 	case *metallb.BFDProfile:
 		old, _ := ch.Old.(*metallb.BFDProfile)
 		errs = checkBFDProfile(obj, spec)

@@ -144,6 +144,14 @@ func (l pools) selected(s *poolSelection) iter.Seq[*pool] {
 	}
 }
 
+// any says whether a selection has a pool.
+func (l pools) any(s *poolSelection) bool {
+	for range l.selected(s) {
+		return true
+	}
+	return false
+}
+
 // candidates lists pools among which are all that the selector matches, each once.
 func (l pools) candidates(selector kubelabels.Selector) iter.Seq[*pool] {
 	wanted, some := wantedBy(selector)

@@ -54,14 +54,20 @@ func (h *hostFacts) Nodes() []rules.Node {
 // nodeFacts are what the rules see of Nodes, sorted by name.
 type nodeFacts struct {
 	nodes  []rules.Node
-	byName map[string]map[string]string // their labels
+	byName map[string]nodeFact
+}
+
+// nodeFact is what the rules see of one Node, before it is read.
+type nodeFact struct {
+	labels    map[string]string
+	addresses []corev1.NodeAddress
 }
 
 func newNodeFacts(known []*corev1.Node) *nodeFacts {
-	made := &nodeFacts{make([]rules.Node, 0, len(known)), make(map[string]map[string]string, len(known))}
+	made := &nodeFacts{make([]rules.Node, 0, len(known)), make(map[string]nodeFact, len(known))}
 	for _, n := range known {
-		made.nodes = append(made.nodes, rules.Node{Name: n.Name, Labels: n.Labels})
-		made.byName[n.Name] = n.Labels
+		made.nodes = append(made.nodes, ruledNode(n))
+		made.byName[n.Name] = nodeFact{n.Labels, n.Status.Addresses}
 	}
 	slices.SortFunc(made.nodes, func(a, b rules.Node) int { return cmp.Compare(a.Name, b.Name) })
 	return made
@@ -73,11 +79,34 @@ func (f *nodeFacts) still(known []*corev1.Node) bool {
 		return false
 	}
 	for _, n := range known {
-		if labels, ok := f.byName[n.Name]; !ok || !maps.Equal(labels, n.Labels) {
+		if fact, ok := f.byName[n.Name]; !ok || !maps.Equal(fact.labels, n.Labels) || !slices.Equal(fact.addresses, n.Status.Addresses) {
 			return false
 		}
 	}
 	return true
+}
+
+// ruledNode is a Node as the rules see it.
+func ruledNode(n *corev1.Node) rules.Node {
+	node := rules.Node{Name: n.Name, Labels: n.Labels}
+	for _, a := range n.Status.Addresses {
+		if a.Type != corev1.NodeInternalIP && a.Type != corev1.NodeExternalIP {
+			continue
+		}
+		if address, err := netip.ParseAddr(a.Address); err == nil {
+			node.Addresses = append(node.Addresses, address)
+		}
+	}
+	return node
+}
+
+// Secret implements rules.Host.
+func (h *hostFacts) Secret(name string) (secret *corev1.Secret, known bool) {
+	hub := h.hub.Load()
+	if hub == nil {
+		return nil, false
+	}
+	return hub.HostSecret(name)
 }
 
 // Holders implements rules.Host.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,6 +45,8 @@ func (host) Nodes() []rules.Node {
 }
 func (host) Holders() []rules.Holder { return nil }
 func (host) Terminating() bool       { return false }
+
+func (host) Secret(string) (*corev1.Secret, bool) { return nil, false }
 
 // Fill writes so many random objects, and returns those that were accepted, as they are stored.
 func (b *Book) Fill(c *Choices, writes int) ([]runtime.Object, error) {

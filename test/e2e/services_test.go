@@ -145,7 +145,7 @@ func TestWhatCannotBeAnnouncedIsSaid(t *testing.T) {
 	announcedBy(t, routed, nodes)
 	kubectl(t, "patch", "bgppeer", "peer62", "-n", "metallb-system", "--type=merge", "-p", `{"spec":{"passwordSecret":{"name":"absent"}}}`)
 	announcedBy(t, routed, 0) // never with an empty password
-	want := `Warning metallb-speaker passwordSecret "absent" does not exist in the system namespace`
+	want := `Warning metallb-speaker passwordSecret: Secret "absent" does not exist in the system namespace`
 	if diff := cmp.Diff(want, eventOf(t, "metallb-system", "peer62", "invalidPassword")); diff != "" {
 		t.Errorf("event, -want +got:\n%s", diff)
 	}

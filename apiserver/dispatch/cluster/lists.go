@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -24,6 +25,19 @@ func (c *Cluster) Services() []*corev1.Service {
 		return nil
 	}
 	return services
+}
+
+// Secret is the Secret of that name in the system namespace, nil where there is none. It is shared and must not be
+// changed. known is false until all have been read.
+func (c *Cluster) Secret(name string) (secret *corev1.Secret, known bool) {
+	if slices.Contains(c.Missing(), "secrets") {
+		return nil, false
+	}
+	secret, err := c.secrets.Get(name)
+	if err != nil { // a lister reads memory: it does not exist
+		return nil, true
+	}
+	return secret, true
 }
 
 // WaitForNodes returns when all Nodes have been read, while Run runs, or with ctx's error when that ends.
