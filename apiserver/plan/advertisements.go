@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -21,6 +22,8 @@ type bgpAdvertisement struct {
 	localPref          uint32
 	standard           []uint32
 	large              []community.Large
+	// unresolved says that a community is not known. The routes then go to none of the peers.
+	unresolved bool
 	// peerNames as written; empty means all, as in peers.
 	peerNames []string
 	peers     bitset
@@ -61,19 +64,24 @@ type l2Advertisement struct {
 	scores     []int // by node; nil without preferences
 }
 
-// compileBGP works out the BGPAdvertisements and hangs them on their pools. One that has a community we cannot send
-// is left out as a whole: a route without, say, its no-export would reach further than its author meant.
+// compileBGP works out the BGPAdvertisements and hangs them on their pools.
 func compileBGP(all []*metallb.BGPAdvertisement, known aliases, pools *poolIndex, nodes *nodeList, peers *peerList, sets *nodeSets, note func(Withheld)) {
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(a, b *metallb.BGPAdvertisement) int { return cmp.Compare(a.Name, b.Name) })
 	for _, a := range all {
-		ad, byLabel, reason, err := compileBGPAdvertisement(a, known, nodes, peers)
+		ad, byLabel, err := compileBGPAdvertisement(a, nodes, peers)
 		if err != nil {
 			note(Withheld{
 				Kind: KindBGPAdvertisement, Name: types.NamespacedName{Namespace: a.Namespace, Name: a.Name},
-				Protocol: BGP, Reason: reason, Message: err.Error(),
+				Protocol: BGP, Reason: ReasonInvalidConfiguration, Message: err.Error(),
 			})
 			continue
+		}
+		if unknown := ad.read(a.Spec.Communities, known); len(unknown) > 0 {
+			note(Withheld{
+				Kind: KindBGPAdvertisement, Name: types.NamespacedName{Namespace: a.Namespace, Name: a.Name},
+				Protocol: BGP, Reason: ReasonInvalidCommunity, Message: "its routes are not sent: " + strings.Join(unknown, "; "),
+			})
 		}
 		ad.usable = sets.intern(ad.nodes.and(nodes.usable))
 		for _, p := range pools.selected(a.Spec.IPAddressPools, byLabel) {
@@ -82,40 +90,45 @@ func compileBGP(all []*metallb.BGPAdvertisement, known aliases, pools *poolIndex
 	}
 }
 
-func compileBGPAdvertisement(a *metallb.BGPAdvertisement, known aliases, nodes *nodeList, peers *peerList) (ad *bgpAdvertisement, byLabel selectors, reason Reason, err error) {
+func compileBGPAdvertisement(a *metallb.BGPAdvertisement, nodes *nodeList, peers *peerList) (ad *bgpAdvertisement, byLabel selectors, err error) {
 	ad = &bgpAdvertisement{name: a.Name, peerNames: a.Spec.Peers, peers: peers.named(a.Spec.Peers)}
 	if ad.localPref, err = number("localPref", a.Spec.LocalPref); err != nil {
-		return nil, nil, ReasonInvalidConfiguration, err
+		return nil, nil, err
 	}
 	if ad.lengthV4, err = aggregationLength("aggregationLength", a.Spec.AggregationLength, 32); err != nil {
-		return nil, nil, ReasonInvalidConfiguration, err
+		return nil, nil, err
 	}
 	if ad.lengthV6, err = aggregationLength("aggregationLengthV6", a.Spec.AggregationLengthV6, 128); err != nil {
-		return nil, nil, ReasonInvalidConfiguration, err
-	}
-	for _, text := range a.Spec.Communities {
-		c, err := known.resolve(text)
-		if err != nil {
-			return nil, nil, ReasonInvalidCommunity, fmt.Errorf("community %q: %w", text, err)
-		}
-		if c.IsLarge {
-			ad.large = append(ad.large, c.Large)
-		} else {
-			ad.standard = append(ad.standard, c.Standard)
-		}
+		return nil, nil, err
 	}
 	nodeSelectors, err := compileSelectors(a.Spec.NodeSelectors)
 	if err != nil {
-		return nil, nil, ReasonInvalidConfiguration, fmt.Errorf("nodeSelectors: %w", err)
+		return nil, nil, fmt.Errorf("nodeSelectors: %w", err)
 	}
 	ad.nodes = nodes.matching(nodeSelectors)
 	if ad.services, err = compileSelectors(a.Spec.ServiceSelectors); err != nil {
-		return nil, nil, ReasonInvalidConfiguration, fmt.Errorf("serviceSelectors: %w", err)
+		return nil, nil, fmt.Errorf("serviceSelectors: %w", err)
 	}
 	if byLabel, err = compileSelectors(a.Spec.IPAddressPoolSelectors); err != nil {
-		return nil, nil, ReasonInvalidConfiguration, fmt.Errorf("ipAddressPoolSelectors: %w", err)
+		return nil, nil, fmt.Errorf("ipAddressPoolSelectors: %w", err)
 	}
-	return ad, byLabel, "", nil
+	return ad, byLabel, nil
+}
+
+// read takes the communities that the routes shall have, and says which are not known.
+func (ad *bgpAdvertisement) read(communities []string, known aliases) (unknown []string) {
+	for _, text := range communities {
+		switch c, err := known.resolve(text); {
+		case err != nil:
+			ad.unresolved = true
+			unknown = append(unknown, fmt.Sprintf("community %q: %v", text, err))
+		case c.IsLarge:
+			ad.large = append(ad.large, c.Large)
+		default:
+			ad.standard = append(ad.standard, c.Standard)
+		}
+	}
+	return unknown
 }
 
 // number narrows a value whose type is wider than its range; in a stored object it fits.

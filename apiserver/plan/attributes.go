@@ -15,6 +15,7 @@ import (
 func (t *routeTable) route(prefix netip.Prefix, all []contribution, node int, able bitset) *ingotv1.BgpRoute {
 	var ads []*bgpAdvertisement
 	seen := map[*bgpAdvertisement]bool{}
+	able = able.minus(t.muted(all, node, able))
 	route := &ingotv1.BgpRoute{Prefix: prefix.String()}
 	named := map[*ingotv1.ServiceRef]bool{}
 	for _, c := range all {
@@ -47,6 +48,23 @@ func (t *routeTable) route(prefix netip.Prefix, all []contribution, node int, ab
 		}
 	}
 	return route
+}
+
+// muted is the set of peers, of those able, that must not get a route, for one of the advertisements that make it has a
+// community that is not known: without, say, its no-export the route would reach further than its author meant, also
+// where another advertisement would send it.
+func (t *routeTable) muted(all []contribution, node int, able bitset) bitset {
+	peers := newBitset(len(t.peers.names))
+	for _, c := range all {
+		if !c.ad.unresolved || !t.sets.sets[c.nodes].has(node) || !c.ad.peers.overlaps(able) {
+			continue
+		}
+		peers = peers.or(c.ad.peers)
+		if first := t.muting[c.addr]; first == nil || c.ad.name < first.name {
+			t.muting[c.addr] = c.ad
+		}
+	}
+	return peers
 }
 
 // advertisements groups the peers by the attributes they shall see: the union of the communities of all

@@ -179,12 +179,38 @@ func TestRoutes(t *testing.T) {
 		{name: "an advertisement with a community we do not know is left out, not stripped of it", arrange: func(f *fixture) {
 			f.bgp("ad", communities("no-export"))
 			f.service("web", "10.20.30.1")
-		}, reasons: []string{"BGPAdvertisement ad bgp invalidCommunity", "Service web noMatchingAdvertisement"}},
+		}, reasons: []string{"BGPAdvertisement ad bgp invalidCommunity", "Service web bgp invalidCommunity"}},
 		{name: "an alias that another Community defines does not help", arrange: func(f *fixture) {
 			f.community("isp", "no-export", "65535:65281")
 			f.bgp("ad", communities("no-export", "mine"))
 			f.service("web", "10.20.30.1")
-		}, reasons: []string{"BGPAdvertisement ad bgp invalidCommunity", "Service web noMatchingAdvertisement"}},
+		}, reasons: []string{"BGPAdvertisement ad bgp invalidCommunity", "Service web bgp invalidCommunity"}},
+		{name: "a route is not sent without a community of one of the advertisements that make it", arrange: func(f *fixture) {
+			f.bgp("guarded", communities("no-export"))
+			f.bgp("open", communities("0:1"))
+			f.service("web", "10.20.30.1")
+		}, reasons: []string{"BGPAdvertisement guarded bgp invalidCommunity", "Service web bgp invalidCommunity"}},
+		{name: "to peers that the advertisement does not reach it is", arrange: func(f *fixture) {
+			f.bgp("guarded", communities("0:2", "no-export"), peersNamed("tor1"))
+			f.bgp("open", communities("0:1"))
+			f.service("web", "10.20.30.1")
+		}, want: everywhere("10.20.30.1/32 to tor2 communities 0:1 for web"), reasons: []string{"BGPAdvertisement guarded bgp invalidCommunity"}},
+		{name: "and from nodes that it does not select", arrange: func(f *fixture) {
+			f.bgp("guarded", communities("no-export"), nodesNamed("node-a"))
+			f.bgp("open")
+			f.service("web", "10.20.30.1")
+		}, want: map[string][]string{"node-b": {"10.20.30.1/32 to tor1,tor2 for web"}}, reasons: []string{"BGPAdvertisement guarded bgp invalidCommunity"}},
+		{name: "and so are other prefixes of the address", arrange: func(f *fixture) {
+			f.bgp("guarded", communities("no-export"), lengths(24, 64))
+			f.bgp("open")
+			f.service("web", "10.20.30.1")
+		}, want: everywhere("10.20.30.1/32 to tor1,tor2 for web"), reasons: []string{"BGPAdvertisement guarded bgp invalidCommunity"}},
+		{name: "a community that is not known keeps back the address for all that share it", arrange: func(f *fixture) {
+			f.bgp("guarded", communities("no-export"), forApp("one"))
+			f.bgp("open", forApp("two"))
+			f.service("a", "10.20.30.1").Labels = map[string]string{"app": "one"}
+			f.service("b", "10.20.30.1").Labels = map[string]string{"app": "two"}
+		}, reasons: []string{"BGPAdvertisement guarded bgp invalidCommunity", "Service a bgp invalidCommunity", "Service b bgp invalidCommunity"}},
 		{name: "aliases are what they stand for", arrange: func(f *fixture) {
 			f.community("isp", "no-export", "65535:65281", "wide", "large:1:2:3")
 			f.community("ours", "mine", "65000:1")
@@ -195,7 +221,7 @@ func TestRoutes(t *testing.T) {
 			f.community("a", "mine", "65000:1", "bad", "1:65536")
 			f.community("b", "mine", "65000:2")
 			f.bgp("ad", communities("mine"))
-			f.bgp("lost", communities("bad"))
+			f.bgp("lost", communities("bad"), lengths(24, 64))
 			f.service("web", "10.20.30.1")
 		}, want: everywhere("10.20.30.1/32 to tor1,tor2 communities 65000:1 for web"),
 			reasons: []string{"BGPAdvertisement lost bgp invalidCommunity", "Community a bgp invalidConfiguration", "Community b bgp invalidConfiguration"}},

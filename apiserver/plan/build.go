@@ -27,7 +27,10 @@ func Plan(in Input) Output {
 	compileLegacy(pools, known, nodes, peers, sets, note)
 	services := newServices(in, pools, nodes, note)
 
-	routes := &routeTable{nodes: nodes, peers: peers, sets: sets, routes: map[netip.Prefix][]contribution{}, carried: map[*ingotv1.ServiceRef]bool{}, crowded: map[netip.Prefix]bool{}}
+	routes := &routeTable{
+		nodes: nodes, peers: peers, sets: sets, routes: map[netip.Prefix][]contribution{}, carried: map[*ingotv1.ServiceRef]bool{},
+		crowded: map[netip.Prefix]bool{}, muting: map[netip.Addr]*bgpAdvertisement{},
+	}
 	for _, s := range services {
 		switch {
 		case s.pool == nil:

@@ -27,6 +27,8 @@ type routeTable struct {
 	carried map[*ingotv1.ServiceRef]bool
 	// crowded are the prefixes with more communities, to some peer, than a message has room for.
 	crowded map[netip.Prefix]bool
+	// muting has, for an address, the first advertisement whose unknown communities keep routes from peers.
+	muting map[netip.Addr]*bgpAdvertisement
 }
 
 // add contributes a Service's addresses, or says why nothing of it is advertised (spec.md section 6.1).
@@ -151,6 +153,10 @@ func (t *routeTable) unheard(note func(Withheld)) {
 				continue
 			}
 			said[c.ref] = true
+			if ad := t.muting[c.addr]; ad != nil {
+				c.service.withhold(note, BGP, c.addr, ReasonInvalidCommunity, "BGPAdvertisement %q has a community that is not known, so that no peer gets a route to %s", ad.name, c.addr)
+				continue
+			}
 			c.service.withhold(note, BGP, c.addr, ReasonNoSession, "no node that may advertise %s has a BGP session that can carry it", c.addr)
 		}
 	}

@@ -116,7 +116,7 @@ func Unusable(config *metallb.Configuration, out plan.Output) []plan.Withheld {
 			plan.ReasonInvalidIP, plan.ReasonIPNotAllowed:
 			found = append(found, w)
 		case plan.ReasonInvalidCommunity:
-			if resolved(config, w.Name.Name, defined) {
+			if w.Kind != plan.KindService && resolved(config, w.Name.Name, defined) { // a Service is only told of it
 				found = append(found, w)
 			}
 		}
