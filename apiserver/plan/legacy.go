@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -14,8 +15,7 @@ type legacyPool struct {
 	legacy.Expansion
 }
 
-// compileLegacy works out the advertisements that AddressPools bring along and hangs each on its own pool. As with
-// BGPAdvertisements, one that has a community that we cannot send is left out as a whole.
+// compileLegacy works out the advertisements that AddressPools bring along and hangs each on its own pool.
 func compileLegacy(pools *poolIndex, known aliases, nodes *nodeList, peers *peerList, sets *nodeSets, note func(Withheld)) {
 	for _, p := range pools.legacy {
 		withhold := func(protocol Protocol, reason Reason, message string) {
@@ -25,11 +25,14 @@ func compileLegacy(pools *poolIndex, known aliases, nodes *nodeList, peers *peer
 			})
 		}
 		for i, a := range p.BGPAdvertisements {
-			ad, _, reason, err := compileBGPAdvertisement(a, known, nodes, peers)
+			ad, _, err := compileBGPAdvertisement(a, nodes, peers)
 			at := fmt.Sprintf("spec.bgpAdvertisements[%d]", i)
 			if err != nil {
-				withhold(BGP, reason, fmt.Sprintf("%s: %v", at, err))
+				withhold(BGP, ReasonInvalidConfiguration, fmt.Sprintf("%s: %v", at, err))
 				continue
+			}
+			if unknown := ad.read(a.Spec.Communities, known); len(unknown) > 0 {
+				withhold(BGP, ReasonInvalidCommunity, fmt.Sprintf("%s: its routes are not sent: %s", at, strings.Join(unknown, "; ")))
 			}
 			ad.name = fmt.Sprintf("%s of AddressPool %s", at, p.name)
 			ad.usable = sets.intern(ad.nodes.and(nodes.usable))

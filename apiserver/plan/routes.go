@@ -154,7 +154,7 @@ func (t *routeTable) unheard(note func(Withheld)) {
 			}
 			said[c.ref] = true
 			if ad := t.muting[c.addr]; ad != nil {
-				c.service.withhold(note, BGP, c.addr, ReasonInvalidCommunity, "BGPAdvertisement %q has a community that is not known, so that no peer gets a route to %s", ad.name, c.addr)
+				c.service.withhold(note, BGP, c.addr, ReasonInvalidCommunity, "the BGPAdvertisement %q has a community that is not known, so that no peer gets a route to %s", ad.name, c.addr)
 				continue
 			}
 			c.service.withhold(note, BGP, c.addr, ReasonNoSession, "no node that may advertise %s has a BGP session that can carry it", c.addr)

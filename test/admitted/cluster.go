@@ -12,8 +12,8 @@ import (
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
-	"github.com/ingot-lb/ingot/apiserver/apis/metallb/community"
 	"github.com/ingot-lb/ingot/apiserver/plan"
+	"github.com/ingot-lb/ingot/apiserver/rules"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -103,12 +103,7 @@ func Items(out plan.Output) []*ingotv1.Item {
 // Unusable is what the plan says of a configuration that the rules should have refused: it does not parse, or it
 // contradicts itself. What waits for an object that does not exist is right.
 func Unusable(config *metallb.Configuration, out plan.Output) []plan.Withheld {
-	defined := map[string]bool{}
-	for _, c := range config.Communities {
-		for _, a := range c.Spec.Communities {
-			defined[a.Name] = true
-		}
-	}
+	references := (*rules.References)(nil).Next(config)
 	var found []plan.Withheld
 	for _, w := range out.Withheld {
 		switch w.Reason {
@@ -116,7 +111,7 @@ func Unusable(config *metallb.Configuration, out plan.Output) []plan.Withheld {
 			plan.ReasonInvalidIP, plan.ReasonIPNotAllowed:
 			found = append(found, w)
 		case plan.ReasonInvalidCommunity:
-			if w.Kind != plan.KindService && resolved(config, w.Name.Name, defined) { // a Service is only told of it
+			if w.Kind != plan.KindService && resolved(config, references, w) { // a Service is only told of it
 				found = append(found, w)
 			}
 		}
@@ -124,16 +119,16 @@ func Unusable(config *metallb.Configuration, out plan.Output) []plan.Withheld {
 	return found
 }
 
-// resolved says whether every alias that an advertisement names is defined.
-func resolved(config *metallb.Configuration, advertisement string, defined map[string]bool) bool {
+// resolved says whether every reference of the object that something is withheld of resolves.
+func resolved(config *metallb.Configuration, references *rules.References, w plan.Withheld) bool {
 	for _, a := range config.BGPAdvertisements {
-		if a.Name != advertisement {
-			continue
+		if w.Kind == plan.KindBGPAdvertisement && a.Name == w.Name.Name && len(references.Unresolved(a, nil)) > 0 {
+			return false
 		}
-		for _, c := range a.Spec.Communities {
-			if community.IsAlias(c) && !defined[c] {
-				return false
-			}
+	}
+	for _, p := range config.AddressPools {
+		if w.Kind == plan.KindAddressPool && p.Name == w.Name.Name && len(references.Unresolved(p, nil)) > 0 {
+			return false
 		}
 	}
 	return true
