@@ -252,11 +252,11 @@ func (a *Allocator) lowestShared(b *block, s Service, o owner, room bool) (netip
 }
 
 func (a *Allocator) lowestSharedIn(g group, ports []uint32, b *block, span addrrange.Range, s Service, o owner, room bool) (lowest netip.Addr, ok bool) {
-	for set, addrs := range g {
-		if slices.ContainsFunc(ports, set.has) {
+	for _, set := range g {
+		if slices.ContainsFunc(ports, set.ports.has) {
 			continue
 		}
-		addrs.AscendGreaterOrEqual(span.First(), func(addr netip.Addr) bool {
+		set.addrs.AscendGreaterOrEqual(span.First(), func(addr netip.Addr) bool {
 			if span.Last().Less(addr) || lowest.IsValid() && lowest.Less(addr) {
 				return false
 			}

@@ -217,7 +217,7 @@ func (a *Allocator) join(h *holding, addr netip.Addr) {
 	}
 	sl.holders = append(sl.holders, h)
 	if h.service.SharingKey != "" {
-		a.index(addr, sl, newPortSet(ports, a.pack(h.service.Ports)))
+		a.index(addr, sl, ports.with(a.pack(h.service.Ports)))
 	}
 }
 

@@ -143,12 +143,15 @@ type Share struct {
 func (p *pool) biggest() []Share {
 	if p.ranking == nil {
 		for namespace, u := range p.uses {
-			p.ranking = append(p.ranking, Share{namespace, u.addresses})
+			share := Share{namespace, u.addresses}
+			at, _ := slices.BinarySearchFunc(p.ranking, share, func(x, y Share) int {
+				return cmp.Or(cmp.Compare(y.Addresses, x.Addresses), cmp.Compare(x.Namespace, y.Namespace))
+			})
+			if at < mostNamed {
+				p.ranking = slices.Insert(p.ranking, at, share)
+				p.ranking = p.ranking[:min(mostNamed, len(p.ranking))]
+			}
 		}
-		slices.SortFunc(p.ranking, func(x, y Share) int {
-			return cmp.Or(cmp.Compare(y.Addresses, x.Addresses), cmp.Compare(x.Namespace, y.Namespace))
-		})
-		p.ranking = slices.Clone(p.ranking[:min(mostNamed, len(p.ranking))])
 	}
 	return p.ranking
 }

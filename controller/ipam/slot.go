@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"cmp"
 	"encoding/binary"
 	"net/netip"
 	"slices"
@@ -45,24 +46,30 @@ type portSet string
 const portWidth = 4
 
 func (p portSet) at(i int) uint32 {
-	return binary.BigEndian.Uint32([]byte(p[i*portWidth : (i+1)*portWidth]))
+	i *= portWidth
+	return uint32(p[i])<<24 | uint32(p[i+1])<<16 | uint32(p[i+2])<<8 | uint32(p[i+3])
 }
 
-// has is a binary search.
-func (p portSet) has(port uint32) bool {
+// search is where port is, or belongs.
+func (p portSet) search(port uint32) (i int, found bool) {
 	low, high := 0, len(p)/portWidth
 	for low < high {
 		middle := (low + high) / 2
 		switch have := p.at(middle); {
 		case have == port:
-			return true
+			return middle, true
 		case have < port:
 			low = middle + 1
 		default:
 			high = middle
 		}
 	}
-	return false
+	return low, false
+}
+
+func (p portSet) has(port uint32) bool {
+	_, found := p.search(port)
+	return found
 }
 
 // pack writes ports as the elements of a portSet, sorted and each once.
@@ -84,39 +91,38 @@ func (a *Allocator) packed(p Port) uint32 {
 	return number<<16 | uint32(p.Number)
 }
 
-// without is the set less some of its ports.
+// without is the set less some of its ports, which are sorted.
 func (p portSet) without(ports []uint32) portSet {
 	var b strings.Builder
 	b.Grow(len(p))
-	for i := 0; i < len(p); i += portWidth {
-		if _, out := slices.BinarySearch(ports, p.at(i/portWidth)); !out {
-			b.WriteString(string(p[i : i+portWidth]))
+	copied := 0
+	for _, port := range ports {
+		if i, found := p.search(port); found {
+			b.WriteString(string(p[copied : i*portWidth]))
+			copied = (i + 1) * portWidth
 		}
 	}
+	b.WriteString(string(p[copied:]))
 	return portSet(b.String())
 }
 
-// newPortSet merges a set with more ports.
-func newPortSet(old portSet, more []uint32) portSet {
+// with is the set and more ports, which are sorted.
+func (p portSet) with(ports []uint32) portSet {
 	var b strings.Builder
-	b.Grow(len(old) + len(more)*portWidth)
-	var element [portWidth]byte
-	write := func(port uint32) {
+	b.Grow(len(p) + len(ports)*portWidth)
+	copied := 0
+	for _, port := range ports {
+		i, found := p.search(port)
+		if found {
+			continue
+		}
+		b.WriteString(string(p[copied : i*portWidth]))
+		copied = i * portWidth
+		var element [portWidth]byte
 		binary.BigEndian.PutUint32(element[:], port)
 		b.Write(element[:])
 	}
-	for i, n := 0, len(old)/portWidth; i < n || len(more) > 0; {
-		switch {
-		case len(more) == 0 || i < n && old.at(i) < more[0]:
-			write(old.at(i))
-			i++
-		case i < n && old.at(i) == more[0]:
-			more = more[1:]
-		default:
-			write(more[0])
-			more = more[1:]
-		}
-	}
+	b.WriteString(string(p[copied:]))
 	return portSet(b.String())
 }
 
@@ -125,7 +131,17 @@ type sharing struct{ key, backend string }
 
 // group is the addresses whose holders carry the same sharing, by the ports in use on them. Addresses with the same
 // ports clash, or do not clash, with the same Services; there are far fewer such sets than addresses.
-type group map[portSet]*btree.BTreeG[netip.Addr]
+type group []portGroup // in order of ports
+
+type portGroup struct {
+	ports portSet
+	addrs *btree.BTreeG[netip.Addr]
+}
+
+// find is where the group with these ports is, or belongs.
+func (g group) find(ports portSet) (int, bool) {
+	return slices.BinarySearchFunc(g, ports, func(p portGroup, ports portSet) int { return cmp.Compare(p.ports, ports) })
+}
 
 // index keeps the books of who may share sl, whose holders have changed.
 func (a *Allocator) index(addr netip.Addr, sl *slot, ports portSet) {
@@ -135,14 +151,12 @@ func (a *Allocator) index(addr netip.Addr, sl *slot, ports portSet) {
 	}
 	sl.ports = ports
 	g := a.shared[k]
-	if g == nil {
-		g = group{}
+	i, found := g.find(ports)
+	if !found {
+		g = slices.Insert(g, i, portGroup{ports, btree.NewWithFreeListG(degree, netip.Addr.Less, a.addrNodes)})
 		a.shared[k] = g
 	}
-	if g[ports] == nil {
-		g[ports] = btree.NewWithFreeListG(degree, netip.Addr.Less, a.addrNodes)
-	}
-	g[ports].ReplaceOrInsert(addr)
+	g[i].addrs.ReplaceOrInsert(addr)
 }
 
 // unindex takes sl out of the books, as long as its holders are what they were when it went in.
@@ -152,14 +166,14 @@ func (a *Allocator) unindex(addr netip.Addr, sl *slot) {
 		return
 	}
 	g := a.shared[k]
-	set := g[sl.ports]
-	set.Delete(addr)
-	if set.Len() > 0 {
-		return
-	}
-	delete(g, sl.ports)
-	if len(g) == 0 {
+	i, _ := g.find(sl.ports)
+	g[i].addrs.Delete(addr)
+	switch {
+	case g[i].addrs.Len() > 0:
+	case len(g) == 1:
 		delete(a.shared, k)
+	default:
+		a.shared[k] = slices.Delete(g, i, i+1)
 	}
 }
 
@@ -173,5 +187,5 @@ func (a *Allocator) portsOf(sl *slot) (all portSet) {
 		packed = append(packed, a.pack(h.service.Ports)...)
 	}
 	slices.Sort(packed)
-	return newPortSet("", slices.Compact(packed))
+	return portSet("").with(slices.Compact(packed))
 }
