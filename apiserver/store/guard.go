@@ -77,7 +77,7 @@ func (g *guarded) OptimisticPut(ctx context.Context, key string, value []byte, e
 	}
 	out, err := g.commit(ctx, key, object, expected, clientv3.OpPut(key, string(value)))
 	if tooLarge(err) {
-		err = apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%d bytes are more than etcd stores as one object", len(value)))
+		err = apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%d bytes are more than etcd stores as one object (1.5 MB, where it was not told otherwise); share them among several objects", len(value)))
 	}
 	if err != nil {
 		return kubernetes.PutResponse{}, err

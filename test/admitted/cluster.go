@@ -41,15 +41,20 @@ func Cluster(config *metallb.Configuration) plan.Input {
 			}
 		}
 	}
+	var texts []string
 	for _, p := range config.IPAddressPools {
-		for _, text := range p.Spec.Addresses {
-			r, err := addrrange.Parse(text)
-			if err != nil {
-				continue // which the plan says, and the tests look for
-			}
-			for _, a := range []netip.Addr{r.First(), r.Last()} {
-				addService(&in, a)
-			}
+		texts = append(texts, p.Spec.Addresses...)
+	}
+	for _, p := range config.AddressPools {
+		texts = append(texts, p.Spec.Addresses...)
+	}
+	for _, text := range texts {
+		r, err := addrrange.Parse(text)
+		if err != nil {
+			continue // which the plan says, and the tests look for
+		}
+		for _, a := range []netip.Addr{r.First(), r.Last()} {
+			addService(&in, a)
 		}
 	}
 	return in
