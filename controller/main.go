@@ -117,7 +117,11 @@ func build(o options, log *slog.Logger) (*service.Controller, *service.Election,
 	if err != nil {
 		return nil, nil, fmt.Errorf("our name for leader election: %w", err)
 	}
-	controller := service.New(service.Options{Client: client, Pools: pools, Namespace: o.namespace, Class: o.class, Log: log})
+	options := service.Options{Client: client, Pools: pools, Namespace: o.namespace, Class: o.class, Log: log}
+	if o.leaderElect {
+		options.Identity = identity
+	}
+	controller := service.New(options)
 	return controller, &service.Election{Client: client, Namespace: o.namespace, Identity: identity, Log: log}, nil
 }
 

@@ -87,6 +87,9 @@ func (s *stream) announceFailed(f failure) {
 // report takes what the node observes.
 func (s *stream) report(r *ingotv1.Report, now time.Time) {
 	s.hub.nodes.observe(s, r, now)
+	if r.GetFull() && s.welcome == 0 {
+		s.hub.nodes.onlyRejected(s, r.GetResults())
+	}
 	outcomes := map[ingotv1.Lane][]outcome{}
 	for _, result := range r.GetResults() {
 		id := routingLane

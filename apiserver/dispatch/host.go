@@ -9,6 +9,22 @@ import (
 // HostNodes are the Nodes of the host cluster as this replica knows them. They are shared and must not be changed.
 func (h *Hub) HostNodes() []*corev1.Node { return h.cluster.Nodes() }
 
+// HostNodeNames are their names.
+func (h *Hub) HostNodeNames() []string {
+	nodes := h.cluster.Nodes()
+	names := make([]string, 0, len(nodes))
+	for _, n := range nodes {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
+// HasHostNode says whether a Node is among them.
+func (h *Hub) HasHostNode(name string) bool { return h.cluster.HasNode(name) }
+
+// Lineage is the store's.
+func (h *Hub) Lineage() string { return h.store.Lineage() }
+
 // HostServices are the Services of the host cluster, likewise.
 func (h *Hub) HostServices() []*corev1.Service { return h.cluster.Services() }
 

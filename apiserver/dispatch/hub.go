@@ -104,6 +104,9 @@ func newHub(o Options, issuer rest.Interface) (*Hub, error) {
 	if h.cluster, err = cluster.New(o.Client, o.Namespace, h.engine.kick); err != nil {
 		return nil, fmt.Errorf("dispatch: %w", err)
 	}
+	if err = h.cluster.OnNode(h.nodes.hostChanged); err != nil {
+		return nil, fmt.Errorf("dispatch: %w", err)
+	}
 	h.keys = identity.NewKeys(issuer, filepath.Join(o.DataDir, "issuer-keys.json"), log)
 	tokens := identity.NewAuthenticator(o.Client.AuthenticationV1().TokenReviews(), o.Namespace, h.keys, log)
 	h.server = newServer(h, o.TLS, tokens)

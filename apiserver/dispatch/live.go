@@ -25,6 +25,12 @@ type NodeState struct {
 	Adoption uint64
 	// Refusals are the lanes in which it refuses what it is told.
 	Refusals map[ingotv1.Lane]Refusal
+	// Standing is whom the speaker says it obeys; nil until it has said so on this stream.
+	Standing *ingotv1.Standing
+	// Rejected is why the node cannot do what items say, by their ids; empty where it did not say why.
+	Rejected map[string]string
+	// Unacked is since when an update waits for its answer; zero when none does. Only the replica that leads knows.
+	Unacked time.Time
 	// Observed is when it last reported. What follows is as of then.
 	Observed time.Time
 	Sessions []*ingotv1.SessionReport
@@ -48,16 +54,38 @@ func (n *nodes) states() []NodeState {
 	defer n.mu.Unlock()
 	all := make([]NodeState, 0, len(n.byName))
 	for _, x := range n.byName {
-		s := x.state
-		s.Connected, s.Since = x.stream != nil, x.since
-		s.Refusals = maps.Clone(s.Refusals)
-		s.Sessions = sortedValues(x.sessions)
-		s.Layer2 = sortedValues(x.layer2)
-		s.Links = sortedValues(x.links)
-		all = append(all, s)
+		all = append(all, x.copy())
 	}
 	slices.SortFunc(all, func(a, b NodeState) int { return strings.Compare(a.Node, b.Node) })
 	return all
+}
+
+// Node returns what is known of one node, if its speaker ever connected.
+func (h *Hub) Node(name string) (NodeState, bool) {
+	h.nodes.mu.Lock()
+	defer h.nodes.mu.Unlock()
+	x, ok := h.nodes.byName[name]
+	if !ok {
+		return NodeState{}, false
+	}
+	return x.copy(), true
+}
+
+// copy is what others may read of the node. The caller holds nodes.mu.
+func (x *node) copy() NodeState {
+	s := x.state
+	s.Connected, s.Since = x.stream != nil, x.since
+	s.Refusals = maps.Clone(s.Refusals)
+	s.Rejected = maps.Clone(x.rejected)
+	for _, since := range x.unacked {
+		if s.Unacked.IsZero() || since.Before(s.Unacked) {
+			s.Unacked = since
+		}
+	}
+	s.Sessions = sortedValues(x.sessions)
+	s.Layer2 = sortedValues(x.layer2)
+	s.Links = sortedValues(x.links)
+	return s
 }
 
 func sortedValues[V any](m map[string]V) []V {
@@ -72,6 +100,9 @@ func sortedValues[V any](m map[string]V) []V {
 func (n *nodes) observe(s *stream, r *ingotv1.Report, now time.Time) {
 	n.current(s, func(x *node) {
 		x.state.Observed = now
+		if standing := r.GetStanding(); standing != nil {
+			x.state.Standing = standing
+		}
 		if r.GetFull() {
 			clear(x.sessions)
 			clear(x.layer2)

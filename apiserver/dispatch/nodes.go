@@ -26,6 +26,8 @@ type nodes struct {
 	hellos uint64
 	// reunited is when a speaker connected after there was none: until then this process was cut off, or starting.
 	reunited time.Time
+	// followers hear which nodes have changed.
+	followers map[*Follower]struct{}
 }
 
 // node is what is known of one node. nodes.mu guards all but name, which never changes.
@@ -39,15 +41,17 @@ type node struct {
 	waits     map[netip.Addr]bool
 	announced announced
 	failed    failed
-	unacked   map[ingotv1.Lane]time.Time
-	state     NodeState
-	sessions  map[string]*ingotv1.SessionReport
-	layer2    map[string]*ingotv1.Layer2Report
-	links     map[string]*ingotv1.LinkReport
+	// rejected is why items cannot be done, as the speaker said.
+	rejected map[string]string
+	unacked  map[ingotv1.Lane]time.Time
+	state    NodeState
+	sessions map[string]*ingotv1.SessionReport
+	layer2   map[string]*ingotv1.Layer2Report
+	links    map[string]*ingotv1.LinkReport
 }
 
 func newNodes(changed func(), now func() time.Time) *nodes {
-	return &nodes{changed: changed, now: now, byName: map[string]*node{}}
+	return &nodes{changed: changed, now: now, byName: map[string]*node{}, followers: map[*Follower]struct{}{}}
 }
 
 // attach makes s the stream of its node. The stream that was it before is superseded.
@@ -72,12 +76,14 @@ func (n *nodes) attach(s *stream, hello *ingotv1.Hello) {
 	x.holds, x.waits = held(hello.GetHeld())
 	x.announced.restart(hello.GetHeld())
 	x.failed.restart(hello.GetHeld())
+	x.rejected = rejectedOf(hello.GetHeld())
 	x.unacked = map[ingotv1.Lane]time.Time{}
 	x.state = NodeState{
 		Node: name, Instance: hello.GetInstance(), Version: hello.GetVersion(), BootID: hello.GetBootId(),
 		Lineage: hello.GetLineage(), Epoch: hello.GetEpoch(), Revision: hello.GetRevision(), Adoption: hello.GetAdoption(),
 		Refusals: map[ingotv1.Lane]Refusal{}, Observed: x.state.Observed,
 	}
+	n.touch(name)
 }
 
 // heard is the number of the last hello.
@@ -104,6 +110,7 @@ func (n *nodes) detach(s *stream) {
 	if s.node.stream == s {
 		s.node.stream, s.node.since = nil, n.now()
 		clear(s.node.unacked)
+		n.touch(s.node.name)
 		n.changed()
 	}
 }
@@ -114,6 +121,7 @@ func (n *nodes) current(s *stream, f func(*node)) {
 	defer n.mu.Unlock()
 	if s.node.stream == s {
 		f(s.node)
+		n.touch(s.node.name)
 	}
 }
 
@@ -125,6 +133,7 @@ func (n *nodes) settle(s *stream, outcomes []outcome) (begun []announcement, fai
 		for _, o := range outcomes {
 			moved = x.settleHold(o) || moved
 			begun = append(begun, x.announced.settle(o)...)
+			x.settleRejected(o)
 			if why := x.hindrance(o); x.failed.settle(o.id, why) {
 				failures = append(failures, failure{item: o.item, id: o.id, why: why})
 			}
@@ -254,6 +263,10 @@ func (n *nodes) forget(exists func(name string) bool) {
 	defer n.mu.Unlock()
 	now := n.now()
 	maps.DeleteFunc(n.byName, func(name string, x *node) bool {
-		return x.stream == nil && now.Sub(x.since) > forgetAfter && !exists(name)
+		gone := x.stream == nil && now.Sub(x.since) > forgetAfter && !exists(name)
+		if gone {
+			n.touch(name)
+		}
+		return gone
 	})
 }

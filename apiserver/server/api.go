@@ -7,8 +7,12 @@ import (
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/apiserver/live"
 	"github.com/ingot-lb/ingot/apiserver/registry"
 )
+
+// liveVersion is the version of all kinds that are served from memory.
+const liveVersion = "v1beta1"
 
 // New returns the server with the group installed. It serves when it is run.
 func (c CompletedConfig) New() (*genericserver.GenericAPIServer, error) {
@@ -19,6 +23,9 @@ func (c CompletedConfig) New() (*genericserver.GenericAPIServer, error) {
 	storage, err := registry.New(install.Scheme, c.generic.RESTOptionsGetter, c.namespace, c.store.Current, c.judge)
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)
+	}
+	for _, set := range c.live {
+		storage[liveVersion][set.Kind().Plural] = live.NewREST(set)
 	}
 	group := genericserver.NewDefaultAPIGroupInfo(metallb.GroupName, install.Scheme, install.ParameterCodec, install.Codecs)
 	group.NegotiatedSerializer = install.WithoutProtobuf(install.Codecs)

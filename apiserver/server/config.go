@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/util/compatibility"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/apiserver/live"
 	"github.com/ingot-lb/ingot/apiserver/rules"
 	"github.com/ingot-lb/ingot/apiserver/store"
 )
@@ -24,6 +25,8 @@ type Config struct {
 	// Judge gives early words to users; it is the one whose word is the store's law.
 	Judge     *rules.Judge
 	Namespace string
+	// Live are the sets of objects that are served from memory, in version v1beta1.
+	Live []*live.Set
 	// Listener takes the API's connections; the server closes it.
 	Listener net.Listener
 	Cert     dynamiccertificates.CertKeyContentProvider
@@ -39,6 +42,7 @@ type CompletedConfig struct {
 	store     *store.Store
 	judge     *rules.Judge
 	namespace string
+	live      []*live.Set
 	generic   genericserver.CompletedConfig
 }
 
@@ -81,5 +85,5 @@ func (c *Config) Complete(ctx context.Context) (CompletedConfig, error) {
 		config.SecureServing.Listener = holdUntilKnown(c.Listener, front)
 		config.AddReadyzChecks(front)
 	}
-	return CompletedConfig{store: c.Store, judge: c.Judge, namespace: c.Namespace, generic: config.Complete()}, nil
+	return CompletedConfig{store: c.Store, judge: c.Judge, namespace: c.Namespace, live: c.Live, generic: config.Complete()}, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
 	"github.com/ingot-lb/ingot/apiserver/dispatch"
 	dispatchstorage "github.com/ingot-lb/ingot/apiserver/dispatch/storage"
+	"github.com/ingot-lb/ingot/apiserver/live/feed"
 	"github.com/ingot-lb/ingot/apiserver/rules"
 	"github.com/ingot-lb/ingot/apiserver/store"
 	"github.com/ingot-lb/ingot/certs"
@@ -222,7 +223,12 @@ func (p *process) serveAPI(ctx context.Context) error {
 		log:        p.log,
 		failed:     func(err error) { p.readiness.fail(partAPI, err) },
 	}
+	reports, err := feed.New(p.facts.hub.Load(), p.kube, p.options.Namespace)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
 	config := &Config{
+		Live:      reports.Sets(),
 		Judge:     p.judge,
 		Store:     p.store,
 		Namespace: p.options.Namespace,
@@ -236,7 +242,12 @@ func (p *process) serveAPI(ctx context.Context) error {
 			namespaces := config.SharedInformerFactory.Core().V1().Namespaces().Lister()
 			p.facts.namespaces.Store(&namespaces)
 			// Whether peers share a node is decided by the Nodes: without them, what is right would be refused.
-			return p.facts.hub.Load().WaitForHostNodes(ctx)
+			if err := p.facts.hub.Load().WaitForHostNodes(ctx); err != nil {
+				return err
+			}
+			reports.Fill()
+			p.group.Go(func() error { reports.Run(ctx); return nil })
+			return nil
 		},
 	}
 	completed, err := config.Complete(ctx)

@@ -34,7 +34,9 @@ type Options struct {
 	Pools     rest.Interface
 	Namespace string // of the pools
 	Class     string // handle Services of this loadBalancerClass only; empty: those without
-	Log       *slog.Logger
+	// Identity is our name in the Lease, which then says what was made of the configuration; empty: there is none.
+	Identity string
+	Log      *slog.Logger
 }
 
 const (
@@ -69,11 +71,12 @@ type Controller struct {
 	alarmAt time.Time
 
 	poolStatusDue chan struct{}
+	reportDue     chan struct{}
 }
 
 // New returns a controller that does nothing until Run.
 func New(o Options) *Controller {
-	c := &Controller{Options: o, poolStatusDue: make(chan struct{}, 1)}
+	c := &Controller{Options: o, poolStatusDue: make(chan struct{}, 1), reportDue: make(chan struct{}, 1)}
 	c.reset()
 	return c
 }
@@ -143,6 +146,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		wg.Go(func() { c.events.run(ctx) })
 	}
 	wg.Go(func() { c.keepPoolStatus(ctx) })
+	wg.Go(func() { c.keepReport(ctx) })
 	<-ctx.Done()
 	return nil
 }
@@ -171,6 +175,7 @@ func (c *Controller) begin() {
 	}
 	c.Log.Info("took over assignments", "event", "stateSynced", "services", len(all), "pools", len(c.book.parsed))
 	c.duePoolStatus()
+	c.dueReport()
 }
 
 func (c *Controller) work(ctx context.Context) {
@@ -306,6 +311,7 @@ func (c *Controller) refreshPools() {
 	}
 	c.retryPending()
 	c.duePoolStatus()
+	c.dueReport()
 }
 
 // evict lets the Services lose addresses that no pool has taken up meanwhile.

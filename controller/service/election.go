@@ -11,10 +11,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
-)
 
-// leaseName is the Lease that says which replica allocates.
-const leaseName = "metallb-controller"
+	"github.com/ingot-lb/ingot/controller/report"
+)
 
 // Election lets one replica at a time work.
 type Election struct {
@@ -51,7 +50,7 @@ func (e *Election) term(ctx context.Context, work func(context.Context) error) e
 	done := make(chan error, 1)
 	le, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: &resourcelock.LeaseLock{
-			LeaseMeta:  metav1.ObjectMeta{Namespace: e.Namespace, Name: leaseName},
+			LeaseMeta:  metav1.ObjectMeta{Namespace: e.Namespace, Name: report.Lease},
 			Client:     e.Client.CoordinationV1(),
 			LockConfig: resourcelock.ResourceLockConfig{Identity: e.Identity},
 		},
@@ -59,7 +58,7 @@ func (e *Election) term(ctx context.Context, work func(context.Context) error) e
 		RenewDeadline:   3 * time.Second,
 		RetryPeriod:     time.Second,
 		ReleaseOnCancel: true,
-		Name:            leaseName,
+		Name:            report.Lease,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(lead context.Context) {
 				elected.Store(true)

@@ -29,10 +29,13 @@ type core struct {
 	saveFailing bool
 	// refusing is why the centre is not obeyed; empty when it is, or is away.
 	refusing string
-	streams  map[*stream]struct{}
-	links    map[string]*link
-	observed observations
-	runs     map[ingotv1.Lane]bool
+	// confirmed says that a leader was obeyed since the process started; standing is what replicas were told last.
+	confirmed bool
+	standing  *ingotv1.Standing
+	streams   map[*stream]struct{}
+	links     map[string]*link
+	observed  observations
+	runs      map[ingotv1.Lane]bool
 }
 
 func newCore(a *Agent) *core {

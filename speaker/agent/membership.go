@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
@@ -47,6 +48,9 @@ func (c *core) welcome(s *stream, w *ingotv1.Welcome) {
 	if first {
 		l.since = time.Now()
 		s.out.report(full, full)
+		if c.standing != nil {
+			s.out.add(&ingotv1.Report{Standing: c.standing})
+		}
 		c.log.Info("connected to the centre", "event", "centreConnected", "endpoint", s.address,
 			"replica", w.GetReplica(), "leading", w.GetLeading(), "epoch", w.GetEpoch(), "lineage", w.GetLineage())
 	} else if wasLeading != w.GetLeading() {
@@ -118,7 +122,7 @@ func (c *core) twin(address string) bool {
 // noteRefusal works out whether the centre is obeyed, and logs when that changes. A deposed leader that is refused
 // does not count while its successor is obeyed.
 func (c *core) noteRefusal() {
-	reason, refusal, from := "", "", ""
+	reason, refusal, from := "", ingotv1.Refusal_REFUSAL_UNSPECIFIED, ""
 	for s := range c.streams {
 		if !s.replica.Leading() {
 			continue
@@ -126,24 +130,44 @@ func (c *core) noteRefusal() {
 		bad := s.replica.Refused()
 		if bad == nil {
 			if s.replica.Obeyed() && s.replica.Epoch() == c.state.Standing().Epoch {
-				reason, refusal, from = "", "", ""
+				reason, refusal, from = "", ingotv1.Refusal_REFUSAL_UNSPECIFIED, ""
+				c.confirmed = true
 				break
 			}
 			continue
 		}
 		if from == "" || s.address < from {
-			reason, refusal, from = bad.Message, refusalName(bad.Code), s.address
+			reason, refusal, from = bad.Message, bad.Code, s.address
 		}
 	}
+	c.tellStanding(refusal, reason)
 	if reason == c.refusing {
 		return
 	}
 	if c.refusing = reason; reason != "" {
 		c.log.Warn("not obeying the centre; announcements stay as they are", "event", "centreRefused",
-			"endpoint", from, "refusal", refusal, "reason", reason)
+			"endpoint", from, "refusal", refusalName(refusal), "reason", reason)
 		return
 	}
 	c.log.Info("no longer refusing the centre", "event", "centreObeyed")
+}
+
+// tellStanding tells every replica whom the speaker obeys, when that has changed.
+func (c *core) tellStanding(refusal ingotv1.Refusal, why string) {
+	st := c.state.Standing()
+	now := &ingotv1.Standing{
+		Lineage: st.Lineage, Epoch: st.Epoch, Revision: st.Revision, Adoption: st.Adoption,
+		Confirmed: c.confirmed, Refusal: refusal, Message: why,
+	}
+	if proto.Equal(now, c.standing) {
+		return
+	}
+	c.standing = now
+	for s := range c.streams {
+		if s.welcomed {
+			s.out.add(&ingotv1.Report{Standing: now})
+		}
+	}
 }
 
 // refusalName is the name of a refusal in metrics and logs.

@@ -50,19 +50,24 @@ func (o *outbox) report(r, full *ingotv1.Report) {
 	defer o.mu.Unlock()
 	if o.pending != nil {
 		results := mergeResults(mergeResults(full.GetResults(), o.pending.GetResults()), r.GetResults())
-		r = &ingotv1.Report{Full: true, Sessions: full.GetSessions(), Layer2: full.GetLayer2(), Links: full.GetLinks(), Results: results}
+		r = &ingotv1.Report{Full: true, Sessions: full.GetSessions(), Layer2: full.GetLayer2(), Links: full.GetLinks(), Results: results,
+			Standing: o.pending.GetStanding()}
 	}
 	o.pending = r
 	o.signal()
 }
 
-// add sends results, with the report that is waiting if there is one.
+// add sends results and the standing, with the report that is waiting if there is one.
 func (o *outbox) add(r *ingotv1.Report) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if p := o.pending; p != nil {
+		standing := r.GetStanding()
+		if standing == nil {
+			standing = p.GetStanding()
+		}
 		r = &ingotv1.Report{Full: p.GetFull(), Sessions: p.GetSessions(), Layer2: p.GetLayer2(), Links: p.GetLinks(),
-			Results: mergeResults(p.GetResults(), r.GetResults())}
+			Results: mergeResults(p.GetResults(), r.GetResults()), Standing: standing}
 	}
 	o.pending = r
 	o.signal()
@@ -87,7 +92,7 @@ func (o *outbox) next() *ingotv1.ConnectRequest {
 		if results := r.GetResults(); len(results) > resultsPerMessage {
 			o.pending = &ingotv1.Report{Results: results[resultsPerMessage:]}
 			r = &ingotv1.Report{Full: r.GetFull(), Sessions: r.GetSessions(), Layer2: r.GetLayer2(), Links: r.GetLinks(),
-				Results: results[:resultsPerMessage]}
+				Results: results[:resultsPerMessage], Standing: r.GetStanding()}
 		}
 		return &ingotv1.ConnectRequest{Message: &ingotv1.ConnectRequest_Report{Report: r}}
 	}

@@ -20,7 +20,11 @@ func TestReportsFullThenChangesThenFullWhenSomethingVanishes(t *testing.T) {
 	r.routes.observe([]*ingotv1.SessionReport{tor1, tor2})
 	s := c.next().lead("L", 5)
 	report := func() *ingotv1.Report {
-		return s.hear("a report", func(m *ingotv1.ConnectRequest) bool { return m.GetReport() != nil }).GetReport()
+		r := s.hear("a report", func(m *ingotv1.ConnectRequest) bool {
+			return m.GetReport().GetFull() || len(m.GetReport().GetSessions()) > 0
+		}).GetReport()
+		r.Standing = nil // may come with it, or alone: TestEveryReplicaHearsWhomTheSpeakerObeys
+		return r
 	}
 	if diff := cmp.Diff(&ingotv1.Report{Full: true, Sessions: []*ingotv1.SessionReport{tor1, tor2}}, report(), protocmp.Transform()); diff != "" {
 		t.Fatalf("first report (-want +got):\n%s", diff)
@@ -39,6 +43,35 @@ func TestReportsFullThenChangesThenFullWhenSomethingVanishes(t *testing.T) {
 	if diff := cmp.Diff(want, report(), protocmp.Transform()); diff != "" {
 		t.Errorf("after one vanished (-want +got):\n%s", diff)
 	}
+}
+
+// TestEveryReplicaHearsWhomTheSpeakerObeys: the one that leads would know from acknowledgements, the others would not.
+func TestEveryReplicaHearsWhomTheSpeakerObeys(t *testing.T) {
+	a := newAuthority(t)
+	leader, follower := startCentre(t, a, ""), startCentre(t, a, "")
+	newRig(t, a, leader.address, follower.address).start()
+	leads, follows := leader.next(), follower.next()
+	follows.welcome(&ingotv1.Welcome{Replica: "b", Lineage: "L"})
+	standing := func(s *conn, what string, is func(*ingotv1.Standing) bool) {
+		t.Helper()
+		s.hear(what, func(m *ingotv1.ConnectRequest) bool {
+			st := m.GetReport().GetStanding()
+			return st != nil && is(st)
+		})
+	}
+	standing(follows, "that nobody was obeyed yet", func(st *ingotv1.Standing) bool { return !st.GetConfirmed() && st.GetLineage() == "" })
+
+	leads.lead("L", 5).full(route("r1", "1"))
+	obeyed := func(st *ingotv1.Standing) bool {
+		return st.GetConfirmed() && st.GetLineage() == "L" && st.GetEpoch() == 5 && st.GetRefusal() == ingotv1.Refusal_REFUSAL_UNSPECIFIED
+	}
+	standing(follows, "that the leader is obeyed", obeyed)
+	standing(leads, "that it is obeyed", obeyed)
+
+	leads.lead("foreign", 9).full(route("r1", "2"))
+	standing(follows, "that a foreign store is refused", func(st *ingotv1.Standing) bool {
+		return st.GetLineage() == "L" && st.GetRefusal() == ingotv1.Refusal_REFUSAL_FOREIGN_LINEAGE && st.GetMessage() != ""
+	})
 }
 
 func TestWhatVanishesIsToldByAFullReport(t *testing.T) {

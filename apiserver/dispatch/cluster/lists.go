@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -48,4 +49,31 @@ func (c *Cluster) WaitForNodes(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// OnNode has changed called with the name of each Node that comes to be, or is no more. It must not block, and be set
+// before Run.
+func (c *Cluster) OnNode(changed func(name string)) error {
+	tell := func(obj any) {
+		if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+			obj = gone.Obj
+		}
+		if node, ok := obj.(*corev1.Node); ok {
+			changed(node.Name)
+		}
+	}
+	for _, w := range c.watched {
+		if w.resource == "nodes" {
+			if _, err := w.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: tell, DeleteFunc: tell}); err != nil {
+				return fmt.Errorf("watch nodes: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// HasNode says whether the Node is known.
+func (c *Cluster) HasNode(name string) bool {
+	_, err := c.nodes.Get(name)
+	return err == nil
 }

@@ -292,7 +292,7 @@ func (x Layer2Address_Role) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Layer2Address_Role.Descriptor instead.
 func (Layer2Address_Role) EnumDescriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{20, 0}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{21, 0}
 }
 
 // ConnectRequest is what a speaker says.
@@ -1329,7 +1329,10 @@ type Report struct {
 	// Results of items that changed after their Ack, for example from pending to applied.
 	Results []*ItemResult `protobuf:"bytes,4,rep,name=results,proto3" json:"results,omitempty"`
 	// Links of the node; in a full report, or when they changed.
-	Links         []*LinkReport `protobuf:"bytes,5,rep,name=links,proto3" json:"links,omitempty"`
+	Links []*LinkReport `protobuf:"bytes,5,rep,name=links,proto3" json:"links,omitempty"`
+	// Whom the speaker obeys; with the first report of a stream, and when it changed. An Ack tells the same, but to the
+	// replica that leads only.
+	Standing      *Standing `protobuf:"bytes,6,opt,name=standing,proto3" json:"standing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1399,6 +1402,113 @@ func (x *Report) GetLinks() []*LinkReport {
 	return nil
 }
 
+func (x *Report) GetStanding() *Standing {
+	if x != nil {
+		return x.Standing
+	}
+	return nil
+}
+
+// Standing is whom a speaker obeys, and whether it refuses anybody.
+type Standing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Lineage obeyed; empty when none ever was.
+	Lineage string `protobuf:"bytes,1,opt,name=lineage,proto3" json:"lineage,omitempty"`
+	// Highest epoch seen within that lineage.
+	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Newest configuration revision applied within that lineage.
+	Revision int64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Newest adoption obeyed.
+	Adoption uint64 `protobuf:"varint,4,opt,name=adoption,proto3" json:"adoption,omitempty"`
+	// Whether a full state was obeyed since the speaker started. Until then it announces what it remembers.
+	Confirmed bool `protobuf:"varint,5,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	// Why the replica that leads is not obeyed at present; unspecified when it is, or when none leads.
+	Refusal Refusal `protobuf:"varint,6,opt,name=refusal,proto3,enum=ingot.v1.Refusal" json:"refusal,omitempty"`
+	// Explains the refusal, for people.
+	Message       string `protobuf:"bytes,7,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Standing) Reset() {
+	*x = Standing{}
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Standing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Standing) ProtoMessage() {}
+
+func (x *Standing) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Standing.ProtoReflect.Descriptor instead.
+func (*Standing) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Standing) GetLineage() string {
+	if x != nil {
+		return x.Lineage
+	}
+	return ""
+}
+
+func (x *Standing) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Standing) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Standing) GetAdoption() uint64 {
+	if x != nil {
+		return x.Adoption
+	}
+	return 0
+}
+
+func (x *Standing) GetConfirmed() bool {
+	if x != nil {
+		return x.Confirmed
+	}
+	return false
+}
+
+func (x *Standing) GetRefusal() Refusal {
+	if x != nil {
+		return x.Refusal
+	}
+	return Refusal_REFUSAL_UNSPECIFIED
+}
+
+func (x *Standing) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // SessionReport is the state of one BGP session.
 type SessionReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1421,7 +1531,7 @@ type SessionReport struct {
 
 func (x *SessionReport) Reset() {
 	*x = SessionReport{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[12]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1433,7 +1543,7 @@ func (x *SessionReport) String() string {
 func (*SessionReport) ProtoMessage() {}
 
 func (x *SessionReport) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[12]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1446,7 +1556,7 @@ func (x *SessionReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionReport.ProtoReflect.Descriptor instead.
 func (*SessionReport) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{12}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SessionReport) GetPeer() string {
@@ -1513,7 +1623,7 @@ type Layer2Report struct {
 
 func (x *Layer2Report) Reset() {
 	*x = Layer2Report{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[13]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1525,7 +1635,7 @@ func (x *Layer2Report) String() string {
 func (*Layer2Report) ProtoMessage() {}
 
 func (x *Layer2Report) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[13]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1538,7 +1648,7 @@ func (x *Layer2Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer2Report.ProtoReflect.Descriptor instead.
 func (*Layer2Report) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{13}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Layer2Report) GetAddress() string {
@@ -1583,7 +1693,7 @@ type LinkReport struct {
 
 func (x *LinkReport) Reset() {
 	*x = LinkReport{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[14]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1705,7 @@ func (x *LinkReport) String() string {
 func (*LinkReport) ProtoMessage() {}
 
 func (x *LinkReport) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[14]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +1718,7 @@ func (x *LinkReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LinkReport.ProtoReflect.Descriptor instead.
 func (*LinkReport) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{14}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LinkReport) GetName() string {
@@ -1657,7 +1767,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[15]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1669,7 +1779,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[15]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,7 +1792,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{15}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Item) GetId() string {
@@ -1793,7 +1903,7 @@ type BgpSession struct {
 
 func (x *BgpSession) Reset() {
 	*x = BgpSession{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[16]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +1915,7 @@ func (x *BgpSession) String() string {
 func (*BgpSession) ProtoMessage() {}
 
 func (x *BgpSession) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[16]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +1928,7 @@ func (x *BgpSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BgpSession.ProtoReflect.Descriptor instead.
 func (*BgpSession) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{16}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *BgpSession) GetPeer() string {
@@ -1961,7 +2071,7 @@ type BgpRoute struct {
 
 func (x *BgpRoute) Reset() {
 	*x = BgpRoute{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[17]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1973,7 +2083,7 @@ func (x *BgpRoute) String() string {
 func (*BgpRoute) ProtoMessage() {}
 
 func (x *BgpRoute) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[17]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1986,7 +2096,7 @@ func (x *BgpRoute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BgpRoute.ProtoReflect.Descriptor instead.
 func (*BgpRoute) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{17}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BgpRoute) GetPrefix() string {
@@ -2026,7 +2136,7 @@ type BgpAdvertisement struct {
 
 func (x *BgpAdvertisement) Reset() {
 	*x = BgpAdvertisement{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2038,7 +2148,7 @@ func (x *BgpAdvertisement) String() string {
 func (*BgpAdvertisement) ProtoMessage() {}
 
 func (x *BgpAdvertisement) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2051,7 +2161,7 @@ func (x *BgpAdvertisement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BgpAdvertisement.ProtoReflect.Descriptor instead.
 func (*BgpAdvertisement) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{18}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BgpAdvertisement) GetPeers() []string {
@@ -2094,7 +2204,7 @@ type LargeCommunity struct {
 
 func (x *LargeCommunity) Reset() {
 	*x = LargeCommunity{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2106,7 +2216,7 @@ func (x *LargeCommunity) String() string {
 func (*LargeCommunity) ProtoMessage() {}
 
 func (x *LargeCommunity) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2119,7 +2229,7 @@ func (x *LargeCommunity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LargeCommunity.ProtoReflect.Descriptor instead.
 func (*LargeCommunity) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{19}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LargeCommunity) GetGlobalAdministrator() uint32 {
@@ -2162,7 +2272,7 @@ type Layer2Address struct {
 
 func (x *Layer2Address) Reset() {
 	*x = Layer2Address{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2174,7 +2284,7 @@ func (x *Layer2Address) String() string {
 func (*Layer2Address) ProtoMessage() {}
 
 func (x *Layer2Address) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2187,7 +2297,7 @@ func (x *Layer2Address) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer2Address.ProtoReflect.Descriptor instead.
 func (*Layer2Address) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{20}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Layer2Address) GetAddress() string {
@@ -2254,7 +2364,7 @@ type ServiceRef struct {
 
 func (x *ServiceRef) Reset() {
 	*x = ServiceRef{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2266,7 +2376,7 @@ func (x *ServiceRef) String() string {
 func (*ServiceRef) ProtoMessage() {}
 
 func (x *ServiceRef) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2279,7 +2389,7 @@ func (x *ServiceRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceRef.ProtoReflect.Descriptor instead.
 func (*ServiceRef) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{21}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ServiceRef) GetNamespace() string {
@@ -2399,13 +2509,22 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
 	"\x04echo\x18\x02 \x01(\x04R\x04echo\"\x1f\n" +
 	"\x05Drain\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xdd\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x8d\x02\n" +
 	"\x06Report\x12\x12\n" +
 	"\x04full\x18\x01 \x01(\bR\x04full\x123\n" +
 	"\bsessions\x18\x02 \x03(\v2\x17.ingot.v1.SessionReportR\bsessions\x12.\n" +
 	"\x06layer2\x18\x03 \x03(\v2\x16.ingot.v1.Layer2ReportR\x06layer2\x12.\n" +
 	"\aresults\x18\x04 \x03(\v2\x14.ingot.v1.ItemResultR\aresults\x12*\n" +
-	"\x05links\x18\x05 \x03(\v2\x14.ingot.v1.LinkReportR\x05links\"\xbf\x01\n" +
+	"\x05links\x18\x05 \x03(\v2\x14.ingot.v1.LinkReportR\x05links\x12.\n" +
+	"\bstanding\x18\x06 \x01(\v2\x12.ingot.v1.StandingR\bstanding\"\xd7\x01\n" +
+	"\bStanding\x12\x18\n" +
+	"\alineage\x18\x01 \x01(\tR\alineage\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\x12\x1a\n" +
+	"\badoption\x18\x04 \x01(\x04R\badoption\x12\x1c\n" +
+	"\tconfirmed\x18\x05 \x01(\bR\tconfirmed\x12+\n" +
+	"\arefusal\x18\x06 \x01(\x0e2\x11.ingot.v1.RefusalR\arefusal\x12\x18\n" +
+	"\amessage\x18\a \x01(\tR\amessage\"\xbf\x01\n" +
 	"\rSessionReport\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\tR\x04peer\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x10\n" +
@@ -2531,7 +2650,7 @@ func file_ingot_v1_dispatch_proto_rawDescGZIP() []byte {
 }
 
 var file_ingot_v1_dispatch_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_ingot_v1_dispatch_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_ingot_v1_dispatch_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_ingot_v1_dispatch_proto_goTypes = []any{
 	(Lane)(0),                // 0: ingot.v1.Lane
 	(Refusal)(0),             // 1: ingot.v1.Refusal
@@ -2550,16 +2669,17 @@ var file_ingot_v1_dispatch_proto_goTypes = []any{
 	(*Heartbeat)(nil),        // 14: ingot.v1.Heartbeat
 	(*Drain)(nil),            // 15: ingot.v1.Drain
 	(*Report)(nil),           // 16: ingot.v1.Report
-	(*SessionReport)(nil),    // 17: ingot.v1.SessionReport
-	(*Layer2Report)(nil),     // 18: ingot.v1.Layer2Report
-	(*LinkReport)(nil),       // 19: ingot.v1.LinkReport
-	(*Item)(nil),             // 20: ingot.v1.Item
-	(*BgpSession)(nil),       // 21: ingot.v1.BgpSession
-	(*BgpRoute)(nil),         // 22: ingot.v1.BgpRoute
-	(*BgpAdvertisement)(nil), // 23: ingot.v1.BgpAdvertisement
-	(*LargeCommunity)(nil),   // 24: ingot.v1.LargeCommunity
-	(*Layer2Address)(nil),    // 25: ingot.v1.Layer2Address
-	(*ServiceRef)(nil),       // 26: ingot.v1.ServiceRef
+	(*Standing)(nil),         // 17: ingot.v1.Standing
+	(*SessionReport)(nil),    // 18: ingot.v1.SessionReport
+	(*Layer2Report)(nil),     // 19: ingot.v1.Layer2Report
+	(*LinkReport)(nil),       // 20: ingot.v1.LinkReport
+	(*Item)(nil),             // 21: ingot.v1.Item
+	(*BgpSession)(nil),       // 22: ingot.v1.BgpSession
+	(*BgpRoute)(nil),         // 23: ingot.v1.BgpRoute
+	(*BgpAdvertisement)(nil), // 24: ingot.v1.BgpAdvertisement
+	(*LargeCommunity)(nil),   // 25: ingot.v1.LargeCommunity
+	(*Layer2Address)(nil),    // 26: ingot.v1.Layer2Address
+	(*ServiceRef)(nil),       // 27: ingot.v1.ServiceRef
 }
 var file_ingot_v1_dispatch_proto_depIdxs = []int32{
 	7,  // 0: ingot.v1.ConnectRequest.hello:type_name -> ingot.v1.Hello
@@ -2575,32 +2695,34 @@ var file_ingot_v1_dispatch_proto_depIdxs = []int32{
 	3,  // 10: ingot.v1.HeldItem.status:type_name -> ingot.v1.ItemResult.Status
 	4,  // 11: ingot.v1.HeldItem.role:type_name -> ingot.v1.Layer2Address.Role
 	0,  // 12: ingot.v1.Update.lane:type_name -> ingot.v1.Lane
-	20, // 13: ingot.v1.Update.upserts:type_name -> ingot.v1.Item
+	21, // 13: ingot.v1.Update.upserts:type_name -> ingot.v1.Item
 	11, // 14: ingot.v1.Update.removals:type_name -> ingot.v1.Removal
 	0,  // 15: ingot.v1.Ack.lane:type_name -> ingot.v1.Lane
 	1,  // 16: ingot.v1.Ack.refusal:type_name -> ingot.v1.Refusal
 	13, // 17: ingot.v1.Ack.results:type_name -> ingot.v1.ItemResult
 	3,  // 18: ingot.v1.ItemResult.status:type_name -> ingot.v1.ItemResult.Status
-	17, // 19: ingot.v1.Report.sessions:type_name -> ingot.v1.SessionReport
-	18, // 20: ingot.v1.Report.layer2:type_name -> ingot.v1.Layer2Report
+	18, // 19: ingot.v1.Report.sessions:type_name -> ingot.v1.SessionReport
+	19, // 20: ingot.v1.Report.layer2:type_name -> ingot.v1.Layer2Report
 	13, // 21: ingot.v1.Report.results:type_name -> ingot.v1.ItemResult
-	19, // 22: ingot.v1.Report.links:type_name -> ingot.v1.LinkReport
-	21, // 23: ingot.v1.Item.bgp_session:type_name -> ingot.v1.BgpSession
-	22, // 24: ingot.v1.Item.bgp_route:type_name -> ingot.v1.BgpRoute
-	25, // 25: ingot.v1.Item.layer2_address:type_name -> ingot.v1.Layer2Address
-	2,  // 26: ingot.v1.BgpSession.families:type_name -> ingot.v1.Family
-	23, // 27: ingot.v1.BgpRoute.advertisements:type_name -> ingot.v1.BgpAdvertisement
-	26, // 28: ingot.v1.BgpRoute.services:type_name -> ingot.v1.ServiceRef
-	24, // 29: ingot.v1.BgpAdvertisement.large_communities:type_name -> ingot.v1.LargeCommunity
-	4,  // 30: ingot.v1.Layer2Address.role:type_name -> ingot.v1.Layer2Address.Role
-	26, // 31: ingot.v1.Layer2Address.services:type_name -> ingot.v1.ServiceRef
-	5,  // 32: ingot.v1.Dispatch.Connect:input_type -> ingot.v1.ConnectRequest
-	6,  // 33: ingot.v1.Dispatch.Connect:output_type -> ingot.v1.ConnectResponse
-	33, // [33:34] is the sub-list for method output_type
-	32, // [32:33] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	20, // 22: ingot.v1.Report.links:type_name -> ingot.v1.LinkReport
+	17, // 23: ingot.v1.Report.standing:type_name -> ingot.v1.Standing
+	1,  // 24: ingot.v1.Standing.refusal:type_name -> ingot.v1.Refusal
+	22, // 25: ingot.v1.Item.bgp_session:type_name -> ingot.v1.BgpSession
+	23, // 26: ingot.v1.Item.bgp_route:type_name -> ingot.v1.BgpRoute
+	26, // 27: ingot.v1.Item.layer2_address:type_name -> ingot.v1.Layer2Address
+	2,  // 28: ingot.v1.BgpSession.families:type_name -> ingot.v1.Family
+	24, // 29: ingot.v1.BgpRoute.advertisements:type_name -> ingot.v1.BgpAdvertisement
+	27, // 30: ingot.v1.BgpRoute.services:type_name -> ingot.v1.ServiceRef
+	25, // 31: ingot.v1.BgpAdvertisement.large_communities:type_name -> ingot.v1.LargeCommunity
+	4,  // 32: ingot.v1.Layer2Address.role:type_name -> ingot.v1.Layer2Address.Role
+	27, // 33: ingot.v1.Layer2Address.services:type_name -> ingot.v1.ServiceRef
+	5,  // 34: ingot.v1.Dispatch.Connect:input_type -> ingot.v1.ConnectRequest
+	6,  // 35: ingot.v1.Dispatch.Connect:output_type -> ingot.v1.ConnectResponse
+	35, // [35:36] is the sub-list for method output_type
+	34, // [34:35] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_ingot_v1_dispatch_proto_init() }
@@ -2620,19 +2742,19 @@ func file_ingot_v1_dispatch_proto_init() {
 		(*ConnectResponse_Heartbeat)(nil),
 		(*ConnectResponse_Drain)(nil),
 	}
-	file_ingot_v1_dispatch_proto_msgTypes[15].OneofWrappers = []any{
+	file_ingot_v1_dispatch_proto_msgTypes[16].OneofWrappers = []any{
 		(*Item_BgpSession)(nil),
 		(*Item_BgpRoute)(nil),
 		(*Item_Layer2Address)(nil),
 	}
-	file_ingot_v1_dispatch_proto_msgTypes[16].OneofWrappers = []any{}
+	file_ingot_v1_dispatch_proto_msgTypes[17].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ingot_v1_dispatch_proto_rawDesc), len(file_ingot_v1_dispatch_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,182 @@
+// Package feed keeps the sets of live objects up with what this replica hears: of the speakers, by their streams, and of
+// the controller, by its Lease.
+package feed
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/columns"
+	"github.com/ingot-lb/ingot/apiserver/dispatch"
+	"github.com/ingot-lb/ingot/apiserver/live"
+	"github.com/ingot-lb/ingot/speaker/backoff"
+)
+
+const (
+	// pause is the least time between two looks at what has changed: what changes at once is one change.
+	pause = 20 * time.Millisecond
+	// look is how often time itself is taken to have changed something.
+	look = 500 * time.Millisecond
+)
+
+// Hub is what the feed uses of dispatch.Hub.
+type Hub interface {
+	Follow() *dispatch.Follower
+	Unfollow(*dispatch.Follower)
+	Nodes() []dispatch.NodeState
+	Node(name string) (dispatch.NodeState, bool)
+	HostNodeNames() []string
+	HasHostNode(name string) bool
+	Lineage() string
+}
+
+var _ Hub = (*dispatch.Hub)(nil)
+
+// Feed keeps the sets.
+type Feed struct {
+	hub      Hub
+	now      func() time.Time
+	started  time.Time
+	follower *dispatch.Follower
+	leases   *leases
+	leased   chan struct{}
+	states   *live.Set
+	// waiting are the nodes whose state changes with time alone.
+	waiting map[string]struct{}
+}
+
+// configurationStates is the kind ConfigurationState.
+var configurationStates = live.Kind{
+	Plural: "configurationstates", Singular: "configurationstate",
+	New:     func() runtime.Object { return &metallb.ConfigurationState{} },
+	NewList: func() runtime.Object { return &metallb.ConfigurationStateList{} },
+	Columns: []metav1.TableColumnDefinition{
+		{Name: "Result", Type: "string", Description: "Whether the component has taken the configuration."},
+		{Name: "ErrorSummary", Type: "string", Description: "Why not."},
+		columns.Age(),
+	},
+	Cells: func(o runtime.Object) []any {
+		s := o.(*metallb.ConfigurationState)
+		return []any{columns.Text(string(s.Status.Result)), columns.Text(s.Status.ErrorSummary), columns.Since(s.CreationTimestamp)}
+	},
+}
+
+// New returns a feed of empty sets, in the system namespace.
+func New(hub Hub, client kubernetes.Interface, namespace string) (*Feed, error) {
+	clock := live.NewClock(time.Now)
+	f := &Feed{
+		hub: hub, now: time.Now, started: time.Now(), leased: make(chan struct{}, 1),
+		states: live.NewSet(configurationStates, namespace, clock), waiting: map[string]struct{}{},
+	}
+	var err error
+	if f.leases, err = newLeases(client, namespace, f.now, f.wake); err != nil {
+		return nil, fmt.Errorf("live: %w", err)
+	}
+	return f, nil
+}
+
+// Sets are those that the feed keeps. They are empty until Fill.
+func (f *Feed) Sets() []*live.Set { return []*live.Set{f.states} }
+
+func (f *Feed) wake() {
+	select {
+	case f.leased <- struct{}{}:
+	default:
+	}
+}
+
+// Fill puts into the sets what is known now. It is called once, before Run, when the Nodes of the cluster have been read:
+// until then nobody should be served, who would take what is missing for gone.
+func (f *Feed) Fill() {
+	f.follower = f.hub.Follow()
+	names := f.hub.HostNodeNames()
+	for _, s := range f.hub.Nodes() {
+		names = append(names, s.Node)
+	}
+	f.speakers(names)
+	f.controller()
+}
+
+// Run keeps the sets until ctx ends.
+func (f *Feed) Run(ctx context.Context) {
+	defer f.hub.Unfollow(f.follower)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f.leases.run(ctx)
+	}()
+	defer func() { <-ended }()
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.leased:
+			f.controller()
+		case <-tick.C:
+			f.controller()
+			f.speakers(f.overdue())
+		case <-f.follower.Changed():
+			if backoff.Sleep(ctx, pause) != nil {
+				return
+			}
+			f.speakers(f.follower.Take())
+		}
+	}
+}
+
+func (f *Feed) overdue() (names []string) {
+	for name := range f.waiting {
+		names = append(names, name)
+	}
+	return names
+}
+
+// speakers brings the states of these nodes' speakers up to date. A node is served while its Node exists or its speaker is
+// connected.
+func (f *Feed) speakers(nodes []string) {
+	var put []live.Object
+	var gone []string
+	now := f.now()
+	for _, node := range nodes {
+		name := speakerPrefix + node
+		s, heard := f.hub.Node(node)
+		if !s.Connected && !f.hub.HasHostNode(node) {
+			gone = append(gone, name)
+			delete(f.waiting, node)
+			continue
+		}
+		if s.Unacked.IsZero() {
+			delete(f.waiting, node)
+		} else {
+			f.waiting[node] = struct{}{}
+		}
+		v := judgeSpeaker(s, heard, f.hub.Lineage(), f.started, now)
+		labels := map[string]string{labelComponent: strings.TrimSuffix(speakerPrefix, "-"), labelNode: node}
+		put = append(put, stateOf(name, labels, speakerCondition, v, f.before(name), now))
+	}
+	f.states.Update(put, gone...)
+}
+
+func (f *Feed) controller() {
+	now := f.now()
+	labels := map[string]string{labelComponent: controllerName}
+	f.states.Update([]live.Object{stateOf(controllerName, labels, controllerCondition, f.leases.judge(now), f.before(controllerName), now)})
+}
+
+// before is the state of that name as it is served.
+func (f *Feed) before(name string) *metallb.ConfigurationState {
+	o, ok := f.states.Object(name)
+	if !ok {
+		return nil
+	}
+	return o.(*metallb.ConfigurationState)
+}
