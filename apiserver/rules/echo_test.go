@@ -77,6 +77,8 @@ func add(c *metallb.Configuration, o runtime.Object) {
 	switch o := o.(type) {
 	case *metallb.IPAddressPool:
 		c.IPAddressPools = append(c.IPAddressPools, o)
+	case *metallb.AddressPool:
+		c.AddressPools = append(c.AddressPools, o)
 	case *metallb.L2Advertisement:
 		c.L2Advertisements = append(c.L2Advertisements, o)
 	case *metallb.BGPAdvertisement:

@@ -62,12 +62,12 @@ func TestEveryVerdictAgreesWithBruteForce(t *testing.T) {
 			}
 		}
 	}
-	for _, rule := range []string{"C1", "X1", "X2", "X3", "X4", "X5", "X6", "X7", "X10"} {
+	for _, rule := range []string{"C1", "X1", "X2", "X3", "X4", "X5", "X6", "X7", "X10", "one name", "bgp only", "twice"} {
 		if refused[rule] == 0 {
 			t.Errorf("no change ever broke %s: %v", rule, refused)
 		}
 	}
-	if len(accepted) != 7 { // six kinds and deletion
+	if len(accepted) != 8 { // seven kinds and deletion
 		t.Errorf("accepted: %v", accepted)
 	}
 }
@@ -137,7 +137,7 @@ func oneOf[T any](rng *rand.Rand, values ...T) T { return values[rng.IntN(len(va
 
 // randomObject is one of few, so that they meet.
 func randomObject(rng *rand.Rand) (key string, obj runtime.Object) {
-	switch rng.IntN(9) {
+	switch rng.IntN(10) {
 	case 0, 1:
 		p := randomPool(rng, oneOf(rng, "p0", "p1", "p2"))
 		if rng.IntN(2) == 0 {
@@ -172,6 +172,14 @@ func randomObject(rng *rand.Rand) (key string, obj runtime.Object) {
 	case 6:
 		a := l2Adv(metallb.L2AdvertisementSpec{IPAddressPools: []string{oneOf(rng, "p0", "p1")}, Interfaces: []string{"eth0"}})
 		return "l2 " + a.Name, a
+	case 7:
+		p := legacyPool(oneOf(rng, "p2", "p3"), oneOf[metallb.AddressPoolProtocol](rng, "layer2", "bgp", "bgp", "bgp"), randomPool(rng, "").Spec.Addresses)
+		p.Labels = map[string]string{"zone": oneOf(rng, "x", "y")}
+		for range rng.IntN(3) {
+			p.Spec.BGPAdvertisements = append(p.Spec.BGPAdvertisements,
+				legacyAd(oneOf[int32](rng, 32, 32, 30, 28), oneOf[int32](rng, 128, 128, 125), oneOf[int64](rng, 0, 100)))
+		}
+		return "legacy " + p.Name, p
 	}
 	p := peerNamed(oneOf(rng, "q0", "q1", "q2"), oneOf(rng, "10.9.0.1", "10.9.0.2", "10.9.0.3"),
 		inVRF(oneOf(rng, "", "", "red")), withASN(oneOf[int64](rng, 64512, 64512, 64513)), withRouterID(oneOf(rng, "", "", "1.1.1.1")))
@@ -203,8 +211,12 @@ func configurationOf(objects map[string]runtime.Object) *metallb.Configuration {
 
 // bruteForce names a rule that the configuration breaks; it knows matchLabels only.
 func bruteForce(c *metallb.Configuration, nodes []Node) string {
+	pools, problem := announced(c)
+	if problem != "" {
+		return problem
+	}
 	var all []addrrange.Range
-	for _, p := range c.IPAddressPools {
+	for _, p := range pools {
 		for _, text := range p.Spec.Addresses {
 			r, err := addrrange.Parse(text)
 			if err != nil {
@@ -214,10 +226,7 @@ func bruteForce(c *metallb.Configuration, nodes []Node) string {
 				return "X1"
 			}
 			all = append(all, r)
-			for _, a := range c.BGPAdvertisements {
-				if !means(a, p) {
-					continue
-				}
+			for _, a := range p.by {
 				length, shortest := 32, 128
 				set := a.Spec.AggregationLength
 				if !r.Is4() {
@@ -234,9 +243,9 @@ func bruteForce(c *metallb.Configuration, nodes []Node) string {
 				}
 			}
 		}
-		for _, a := range c.BGPAdvertisements {
-			for _, b := range c.BGPAdvertisements {
-				if a != b && means(a, p) && means(b, p) && unlike(a, b, p, nodes) {
+		for _, a := range p.by {
+			for _, b := range p.by {
+				if a != b && unlike(a, b, p.IPAddressPool, nodes) {
 					return "X3"
 				}
 			}
@@ -255,9 +264,9 @@ func bruteForce(c *metallb.Configuration, nodes []Node) string {
 	}
 	for _, p := range c.BGPPeers {
 		for _, profile := range c.BFDProfiles {
-			for _, a := range c.BGPAdvertisements {
-				for _, of := range c.IPAddressPools {
-					if p.Spec.BFDProfile == profile.Name && *profile.Spec.EchoMode && means(a, of) &&
+			for _, of := range pools {
+				for _, a := range of.by {
+					if p.Spec.BFDProfile == profile.Name && *profile.Spec.EchoMode &&
 						(a.Spec.Peers == nil || slices.Contains(a.Spec.Peers, p.Name)) && together(a.Spec.NodeSelectors, p.Spec.NodeSelectors, nodes) &&
 						slices.ContainsFunc(of.Spec.Addresses, func(text string) bool { return strings.Contains(text, ":") }) {
 						return "X10"
@@ -282,6 +291,49 @@ func bruteForce(c *metallb.Configuration, nodes []Node) string {
 		}
 	}
 	return ""
+}
+
+// announcedPool is a pool with the advertisements that are for it.
+type announcedPool struct {
+	*metallb.IPAddressPool
+	by []*metallb.BGPAdvertisement
+}
+
+// announced writes out what AddressPools stand for, or says which of their own rules one breaks.
+func announced(c *metallb.Configuration) (pools []announcedPool, problem string) {
+	for _, p := range c.IPAddressPools {
+		of := announcedPool{IPAddressPool: p}
+		for _, a := range c.BGPAdvertisements {
+			if means(a, p) {
+				of.by = append(of.by, a)
+			}
+		}
+		pools = append(pools, of)
+	}
+	for _, p := range c.AddressPools {
+		if slices.ContainsFunc(c.IPAddressPools, func(o *metallb.IPAddressPool) bool { return o.Name == p.Name }) {
+			return nil, "one name"
+		}
+		of := announcedPool{IPAddressPool: newPool(p.Name, p.Spec.Addresses...)}
+		if p.Spec.Protocol == "bgp" && len(p.Spec.BGPAdvertisements) == 0 {
+			of.by = append(of.by, advNamed("implicit", 32, 0))
+		}
+		for i, a := range p.Spec.BGPAdvertisements {
+			if p.Spec.Protocol != "bgp" {
+				return nil, "bgp only"
+			}
+			for _, b := range p.Spec.BGPAdvertisements[:i] {
+				if *a.AggregationLength == *b.AggregationLength && *a.AggregationLengthV6 == *b.AggregationLengthV6 && a.LocalPref == b.LocalPref {
+					return nil, "twice"
+				}
+			}
+			ad := advNamed("listed", *a.AggregationLength, a.LocalPref)
+			ad.Spec.AggregationLengthV6 = a.AggregationLengthV6
+			of.by = append(of.by, ad)
+		}
+		pools = append(pools, of)
+	}
+	return pools, ""
 }
 
 func matches(list []metav1.LabelSelector, of map[string]string) bool {
