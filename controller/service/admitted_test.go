@@ -11,6 +11,7 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
 	metallbinstall "github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/legacy"
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
 	"github.com/ingot-lb/ingot/controller/ipam"
 	"github.com/ingot-lb/ingot/test/admitted"
@@ -30,7 +31,14 @@ func FuzzAdmitted(f *testing.F) {
 		}
 		book := newPoolBook()
 		for _, p := range accepted.Config.IPAddressPools {
-			book.put(served(t, codec, p), true)
+			book.put(served(t, codec, p, &v1beta1.IPAddressPool{}), true)
+		}
+		for _, p := range accepted.Config.AddressPools {
+			stands, err := modern(served(t, codec, p, &v1beta1.AddressPool{}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			book.enter(poolKey{p.Name, true}, stands, true)
 		}
 		pools, _ := book.take()
 		for key, err := range book.unusable {
@@ -41,17 +49,19 @@ func FuzzAdmitted(f *testing.F) {
 		for _, p := range accepted.Config.IPAddressPools {
 			checkCounts(t, a, p)
 		}
+		for _, p := range accepted.Config.AddressPools {
+			checkCounts(t, a, legacy.Expand(p).Pool)
+		}
 	})
 }
 
 // served is a pool as a client of the API reads it.
-func served(t *testing.T, codec runtime.Codec, p *metallb.IPAddressPool) *v1beta1.IPAddressPool {
+func served[P runtime.Object](t *testing.T, codec runtime.Codec, p runtime.Object, read P) P {
 	t.Helper()
 	text, err := runtime.Encode(codec, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := &v1beta1.IPAddressPool{}
 	if err := json.Unmarshal(text, read); err != nil {
 		t.Fatal(err)
 	}
