@@ -160,7 +160,7 @@ func TestAddressPoolWithUnknownAliasIsSaid(t *testing.T) {
 	f.service("web", "10.0.0.1")
 	plan := Plan(f.Input)
 	want := []Withheld{{Kind: KindAddressPool, Protocol: BGP, Reason: ReasonInvalidCommunity,
-		Message: `spec.bgpAdvertisements[0]: community "nobody": neither a value nor the name of a known alias`}}
+		Message: `spec.bgpAdvertisements[0]: its routes are not sent: community "nobody": neither a value nor the name of a known alias`}}
 	want[0].Name.Name = "old"
 	if diff := cmp.Diff(want, plan.Withheld, cmp.Comparer(func(a, b Withheld) bool { return a == b })); diff != "" {
 		t.Errorf("withheld (-want +got):\n%s", diff)

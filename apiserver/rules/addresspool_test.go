@@ -52,7 +52,7 @@ func TestAddressPool(t *testing.T) {
 		{name: "A4", obj: legacyPool("p", "bgp", four, legacyAd(32, 128, 0, "1:65536")),
 			want: []problem{{"spec.bgpAdvertisements[0].communities[0]", "invalid community value: invalid section"}}},
 		{name: "A5, an alias that nobody defines", obj: legacyPool("p", "bgp", four, legacyAd(32, 128, 0, "no-export")),
-			warnings: []string{`spec.bgpAdvertisements[0].communities[0]: no Community defines the alias "no-export" (yet)`}},
+			warnings: []string{`spec.bgpAdvertisements[0].communities[0]: no Community defines the alias "no-export" (yet): until then its routes are not sent`}},
 		{name: "twice the same", obj: legacyPool("p", "bgp", four, legacyAd(32, 128, 5), legacyAd(30, 128, 5), legacyAd(32, 128, 5)),
 			want: []problem{{"spec.bgpAdvertisements[2]", "duplicate definition of bgpAdvertisements: the same as spec.bgpAdvertisements[0]"}}},
 		{name: "X2", obj: legacyPool("p", "bgp", []string{"10.0.0.0/24", "10.0.1.0/26", "2001:db8::/124"}, legacyAd(32, 128, 0, "1:1"), legacyAd(24, 120, 0)),
@@ -97,7 +97,8 @@ func TestOthersAdvertisementsLeaveAddressPoolsAlone(t *testing.T) {
 	all := advNamed("all", 24, 200)
 	run(t, &metallb.Configuration{AddressPools: []*metallb.AddressPool{old}}, []verdict{
 		{name: "all pools", obj: all},
-		{name: "by label", obj: advNamed("a", 24, 200, forLabels("zone", "x"))},
+		{name: "by label", obj: advNamed("a", 24, 200, forLabels("zone", "x")),
+			warnings: []string{`spec.ipAddressPoolSelectors[0]: "zone=x" selects no IPAddressPool (yet)`}},
 		{name: "by name", obj: advNamed("a", 24, 200, forPools("old")),
 			warnings: []string{`spec.ipAddressPools[0]: "old" is an AddressPool, which says itself how it is announced: no advertisement selects it`}},
 	})
