@@ -32,6 +32,9 @@ type Config struct {
 	Cert     dynamiccertificates.CertKeyContentProvider
 	// Checks are added to /readyz.
 	Checks []healthz.HealthChecker
+	// ShutdownDelay is how long the API still answers after it was told to end and /readyz turned red, for those who have
+	// not seen that yet.
+	ShutdownDelay time.Duration
 	// Host adds what the host cluster decides: who callers are, what they may do, what is admitted. It must not
 	// return before it has.
 	Host func(context.Context, *genericserver.RecommendedConfig) error
@@ -46,9 +49,6 @@ type CompletedConfig struct {
 	generic   genericserver.CompletedConfig
 }
 
-// shutdownDelay is how long the API still answers after /readyz turned red, for those who have not seen it yet.
-const shutdownDelay = 500 * time.Millisecond
-
 // watchGrace is how long watches have to end by themselves on shutdown.
 const watchGrace = 2 * time.Second
 
@@ -57,7 +57,7 @@ func (c *Config) Complete(ctx context.Context) (CompletedConfig, error) {
 	config := genericserver.NewRecommendedConfig(install.Codecs)
 	config.EffectiveVersion = compatibility.DefaultBuildEffectiveVersion()
 	config.RESTOptionsGetter = c.Store.RESTOptionsGetter(config.StorageObjectCountTracker)
-	config.ShutdownDelayDuration = shutdownDelay
+	config.ShutdownDelayDuration = c.ShutdownDelay
 	config.ShutdownWatchTerminationGracePeriod = watchGrace
 
 	describe(config)

@@ -212,6 +212,15 @@ func (p *process) startDispatch(ctx context.Context) error {
 	return nil
 }
 
+// shutdownDelay is so long where there are others that the kube-apiserver hears of it, by way of the kubelet, the
+// EndpointSlice and kube-proxy, and asks them. Who is alone ends soon, to be back soon.
+func (p *process) shutdownDelay() time.Duration {
+	if p.store.Embedded() {
+		return 500 * time.Millisecond
+	}
+	return 5 * time.Second
+}
+
 // serveAPI serves the aggregated API until ctx ends.
 func (p *process) serveAPI(ctx context.Context) error {
 	l, err := net.Listen("tcp", net.JoinHostPort(p.options.BindAddress.String(), strconv.Itoa(p.options.SecurePort)))
@@ -234,7 +243,9 @@ func (p *process) serveAPI(ctx context.Context) error {
 		Namespace: p.options.Namespace,
 		Listener:  listen.Fair(l, apiConnections),
 		Cert:      servingCert{p.keeper},
-		Checks:    []healthz.HealthChecker{p.healthCheck(partStore)},
+
+		ShutdownDelay: p.shutdownDelay(),
+		Checks:        []healthz.HealthChecker{p.healthCheck(partStore)},
 		Host: func(ctx context.Context, config *genericserver.RecommendedConfig) error {
 			if err := host.apply(ctx, config); err != nil {
 				return err

@@ -38,6 +38,10 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(webhookEnv); dir != "" {
+		fmt.Fprintln(os.Stderr, "e2e webhook:", serveWebhook(dir))
+		os.Exit(1)
+	}
 	status, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
@@ -68,7 +72,7 @@ func run(m *testing.M) (status int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, cluster.Down(context.Background())) }()
+	defer func() { err = errors.Join(err, endCouple(), cluster.Down(context.Background())) }()
 	return m.Run(), nil
 }
 

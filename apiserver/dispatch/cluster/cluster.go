@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -34,6 +35,7 @@ type Cluster struct {
 type watched struct {
 	resource string
 	informer cache.SharedIndexInformer
+	failure  *atomic.Pointer[string] // of the last try to read it
 }
 
 // State is the cluster at one moment. The objects are shared and must not be changed.
@@ -54,10 +56,10 @@ func New(client kubernetes.Interface, namespace string, changed func()) (*Cluste
 	c := &Cluster{
 		factories: []informers.SharedInformerFactory{whole, system},
 		watched: []watched{
-			{"services", whole.Core().V1().Services().Informer()},
-			{"endpointslices", whole.Discovery().V1().EndpointSlices().Informer()},
-			{"nodes", whole.Core().V1().Nodes().Informer()},
-			{"secrets", system.Core().V1().Secrets().Informer()},
+			{"services", whole.Core().V1().Services().Informer(), &atomic.Pointer[string]{}},
+			{"endpointslices", whole.Discovery().V1().EndpointSlices().Informer(), &atomic.Pointer[string]{}},
+			{"nodes", whole.Core().V1().Nodes().Informer(), &atomic.Pointer[string]{}},
+			{"secrets", system.Core().V1().Secrets().Informer(), &atomic.Pointer[string]{}},
 		},
 		services: whole.Core().V1().Services().Lister(),
 		slices:   whole.Discovery().V1().EndpointSlices().Lister(),
@@ -65,6 +67,13 @@ func New(client kubernetes.Interface, namespace string, changed func()) (*Cluste
 		secrets:  system.Core().V1().Secrets().Lister().Secrets(namespace),
 	}
 	for _, w := range c.watched {
+		err := w.informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, r *cache.Reflector, err error) {
+			w.failure.Store(new(err.Error()))
+			cache.DefaultWatchErrorHandler(ctx, r, err) // which logs it
+		})
+		if err != nil {
+			return nil, fmt.Errorf("watch %s: %w", w.resource, err)
+		}
 		if _, err := w.informer.AddEventHandler(onChange(changed)); err != nil {
 			return nil, fmt.Errorf("watch %s: %w", w.resource, err)
 		}
@@ -90,12 +99,16 @@ func (c *Cluster) Run(ctx context.Context, changed func()) {
 	}
 }
 
-// Missing names the resources that have not been read completely yet.
+// Missing names the resources that have not been read completely yet, and why, where that is known.
 func (c *Cluster) Missing() []string {
 	var missing []string
 	for _, w := range c.watched {
 		if !w.informer.HasSynced() {
-			missing = append(missing, w.resource)
+			why := ""
+			if failure := w.failure.Load(); failure != nil {
+				why = " (" + *failure + ")"
+			}
+			missing = append(missing, w.resource+why)
 		}
 	}
 	return missing
