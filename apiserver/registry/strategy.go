@@ -102,7 +102,11 @@ func (s strategy) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) [
 }
 
 func (s strategy) warnings(obj, old runtime.Object) []string {
-	_, warnings := s.judge.Check(s.current(), rules.Change{Resource: s.plural, Old: old, New: obj})
+	change := rules.Change{Resource: s.plural, Old: old, New: obj}
+	if _, ok := obj.(*metallb.IPReservation); ok { // who holds what is no news to those who write other kinds
+		change.Holders = s.judge.Holders()
+	}
+	_, warnings := s.judge.Check(s.current(), change)
 	return warnings
 }
 

@@ -44,7 +44,7 @@ func (r *reservation) text(of reservedRange) string {
 
 // checkReservation refuses a reservation that shares an address with another, and warns about one of addresses that no
 // pool has. The cost grows with the number of all reserved ranges, times the logarithm of its own.
-func checkReservation(ix *index, obj *metallb.IPReservation, spec *field.Path) (errs field.ErrorList, warnings []string) {
+func checkReservation(ix *index, obj *metallb.IPReservation, holders []Holder, spec *field.Path) (errs field.ErrorList, warnings []string) {
 	s, path := &obj.Spec, spec.Child("addresses")
 	if s.Namespace != "" {
 		errs = append(errs, checkName(s.Namespace, spec.Child("namespace"))...)
@@ -83,7 +83,32 @@ func checkReservation(ix *index, obj *metallb.IPReservation, spec *field.Path) (
 			warnings = append(warnings, fmt.Sprintf("%s: no IPAddressPool has %s (yet)", path.Index(i), strings.TrimSpace(text)))
 		}
 	}
-	return nil, warnings
+	return nil, append(warnings, r.strangers(holders)...)
+}
+
+// strangers warns of the Services that hold addresses which are reserved for others now.
+func (r *reservation) strangers(holders []Holder) []string {
+	var found []string
+	for _, h := range holders {
+		namespace, name, _ := strings.Cut(h.Name, "/")
+		if r.Spec.Namespace == namespace && (r.Spec.Service == "" || r.Spec.Service == name) {
+			continue
+		}
+		for _, a := range h.Addresses {
+			if slices.ContainsFunc(r.ranges, func(of reservedRange) bool { return of.Contains(a) }) {
+				found = append(found, fmt.Sprintf("Service %s (%s)", h.Name, a))
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	slices.Sort(found)
+	more := ""
+	if n := len(found) - mostUsers; n > 0 {
+		found, more = found[:mostUsers], fmt.Sprintf(" and %d more", n)
+	}
+	return []string{"addresses are held, and kept until they are released, by " + strings.Join(found, ", ") + more}
 }
 
 func (r *reservation) overlapsItself(path *field.Path) (errs field.ErrorList) {

@@ -2,7 +2,10 @@ package rules
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 )
@@ -66,5 +69,26 @@ func TestJudgeFollowsReservations(t *testing.T) {
 	c = &metallb.Configuration{IPReservations: append(c.IPReservations[:7:7], c.IPReservations[8:]...)}
 	if errs, _ := judge.Check(c, Change{Resource: "ipreservations", New: newReservation("new", "10.0.7.5")}); len(errs) != 0 {
 		t.Errorf("over one that is gone: %v", errs)
+	}
+}
+
+func TestReservationOfWhatOthersHold(t *testing.T) {
+	holders := []Holder{
+		{Name: "blog/web", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.7")}},
+		{Name: "shop/web", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("2001:db8::7")}},
+		{Name: "shop/db", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.7")}},
+		{Name: "shop/far", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.8")}},
+	}
+	c := &metallb.Configuration{IPAddressPools: []*metallb.IPAddressPool{newPool("p", "10.0.0.0/16")}}
+	for _, tt := range []struct{ namespace, service, want string }{
+		{"", "", "Service blog/web (10.0.0.7), Service shop/db (10.0.0.7), Service shop/web (10.0.0.7)"},
+		{"shop", "", "Service blog/web (10.0.0.7)"},
+		{"shop", "web", "Service blog/web (10.0.0.7), Service shop/db (10.0.0.7)"},
+	} {
+		errs, warnings := Check(c, Change{Resource: "ipreservations", New: reservedFor(tt.namespace, tt.service), Holders: holders})
+		want := []string{"addresses are held, and kept until they are released, by " + tt.want}
+		if diff := cmp.Diff(want, warnings); diff != "" || len(errs) > 0 {
+			t.Errorf("for %s/%s: %v, warnings (-want +got):\n%s", tt.namespace, tt.service, errs, diff)
+		}
 	}
 }

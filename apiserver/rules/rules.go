@@ -129,7 +129,7 @@ func (ix *index) judge(ch Change, on *cluster) (errs field.ErrorList, warnings [
 	case *metallb.IPReservation:
 		old, _ := ch.Old.(*metallb.IPReservation)
 		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
-			return checkReservation(ix, obj, spec)
+			return checkReservation(ix, obj, ch.Holders, spec)
 		}
 		return nil, nil
 	case *metallb.MetalLB:
