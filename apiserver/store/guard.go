@@ -143,15 +143,9 @@ func (g *guarded) commit(ctx context.Context, key string, object runtime.Object,
 			}
 			return out, nil
 		}
-		value := guardValue(key)
-		compares := append(v.guard.unmoved(), ours)
-		out, err := g.transact(ctx, key, compares, op, clientv3.OpPut(guardKey, value))
-		if err != nil {
-			return outcome{}, err
-		}
-		if out.succeeded {
-			g.store.remember(v, v.with(key, object, guardState{out.revision, value}, hashOf(op.ValueBytes())))
-			return out, nil
+		out, err := g.commitBeside(ctx, v, key, object, ours, op)
+		if err != nil || out.succeeded {
+			return out, err
 		}
 		if !out.stands(expected) {
 			return out, nil
@@ -159,6 +153,20 @@ func (g *guarded) commit(ctx context.Context, key string, object runtime.Object,
 	}
 	return outcome{}, apierrors.NewTooManyRequests(
 		fmt.Sprintf("%d other writes of the configuration came first; try again", guardTries), 1)
+}
+
+// commitBeside commits what was found right beside v, unless the guard has moved since.
+func (g *guarded) commitBeside(ctx context.Context, v *view, key string, object runtime.Object, ours clientv3.Cmp, op clientv3.Op) (outcome, error) {
+	if err := g.store.following.Acquire(ctx, 1); err != nil {
+		return outcome{}, err
+	}
+	defer g.store.following.Release(1)
+	value := guardValue(key)
+	out, err := g.transact(ctx, key, append(v.guard.unmoved(), ours), op, clientv3.OpPut(guardKey, value))
+	if err == nil && out.succeeded {
+		g.store.remember(v, v.with(key, object, guardState{out.revision, value}, hashOf(op.ValueBytes())))
+	}
+	return out, err
 }
 
 // exempt says whether the rules cannot tell object from the state of it that has the modification revision expected.

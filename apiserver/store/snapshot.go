@@ -62,8 +62,16 @@ func (s *Store) currentView(ctx context.Context) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
+	before := s.cachedView()
+	if before.guard == guard {
+		return before, nil
+	}
+	if err := s.following.Acquire(ctx, 1); err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	defer s.following.Release(1)
 	cached := s.cachedView()
-	if cached.guard == guard {
+	if cached != before && cached.guard.revision >= guard.revision {
 		return cached, nil
 	}
 	v, err := s.readChanges(ctx, cached)
@@ -135,10 +143,10 @@ func (s *Store) readView(ctx context.Context, v *view) (*view, error) {
 }
 
 // entriesOf decodes what is not in v already.
-func (s *Store) entriesOf(kvs []*mvccpb.KeyValue, v *view) ([]entry, error) {
-	entries := make([]entry, 0, len(kvs))
+func (s *Store) entriesOf(kvs []*mvccpb.KeyValue, v *view) ([]*entry, error) {
+	entries := make([]*entry, 0, len(kvs))
 	for _, kv := range kvs {
-		e := entry{key: string(kv.Key), modRevision: kv.ModRevision, hash: hashOf(kv.Value)}
+		e := &entry{key: string(kv.Key), modRevision: kv.ModRevision, hash: hashOf(kv.Value)}
 		var err error
 		if i, found := v.find(e.key); found && v.entries[i].modRevision == e.modRevision && v.entries[i].hash == e.hash {
 			e.object = v.entries[i].object

@@ -73,6 +73,9 @@ type Store struct {
 	// turn is held by the guarded write that is under way in this process. Those who wait get it in the order in which
 	// they came, so that they do not race each other; the server's limit on requests in flight bounds how many wait.
 	turn *semaphore.Weighted
+	// following is held by whoever is about to replace the view by a newer one. Who finds the guard moved waits for it and
+	// looks again: mostly it was a write of this process, and nothing need be read.
+	following *semaphore.Weighted
 	// seen is the highest revision of etcd that any answer told of.
 	seen atomic.Int64
 
@@ -91,6 +94,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		check:          o.Check,
 		log:            o.Log,
 		turn:           semaphore.NewWeighted(1),
+		following:      semaphore.NewWeighted(1),
 		view:           &view{config: &metallb.Configuration{}},
 	}
 	s.writes = func(plain kubernetes.Interface, kind schema.GroupKind) kubernetes.Interface {

@@ -17,8 +17,8 @@ import (
 // from the guard (status) may be missing from it.
 type view struct {
 	guard guardState // zero before anything was read
-	// entries are sorted by key, as etcd returns them.
-	entries []entry
+	// entries are sorted by key, as etcd returns them. Views share them.
+	entries []*entry
 	config  *metallb.Configuration
 }
 
@@ -54,29 +54,34 @@ var hashSeed = maphash.MakeSeed()
 
 func hashOf(value []byte) uint64 { return maphash.Bytes(hashSeed, value) }
 
-func newView(guard guardState, entries []entry) *view {
-	c := &metallb.Configuration{}
-	for _, e := range entries {
-		switch o := any(e.object).(type) {
-		case *metallb.IPAddressPool:
-			c.IPAddressPools = append(c.IPAddressPools, o)
-		case *metallb.AddressPool:
-			c.AddressPools = append(c.AddressPools, o)
-		case *metallb.L2Advertisement:
-			c.L2Advertisements = append(c.L2Advertisements, o)
-		case *metallb.BGPAdvertisement:
-			c.BGPAdvertisements = append(c.BGPAdvertisements, o)
-		case *metallb.BGPPeer:
-			c.BGPPeers = append(c.BGPPeers, o)
-		case *metallb.BFDProfile:
-			c.BFDProfiles = append(c.BFDProfiles, o)
-		case *metallb.Community:
-			c.Communities = append(c.Communities, o)
-		case *metallb.IPReservation:
-			c.IPReservations = append(c.IPReservations, o)
+func newView(guard guardState, entries []*entry) *view {
+	return &view{guard: guard, entries: entries, config: &metallb.Configuration{
+		IPAddressPools:    objectsOf[metallb.IPAddressPool](entries, "ipaddresspools"),
+		AddressPools:      objectsOf[metallb.AddressPool](entries, "addresspools"),
+		L2Advertisements:  objectsOf[metallb.L2Advertisement](entries, "l2advertisements"),
+		BGPAdvertisements: objectsOf[metallb.BGPAdvertisement](entries, "bgpadvertisements"),
+		BGPPeers:          objectsOf[metallb.BGPPeer](entries, "bgppeers"),
+		BFDProfiles:       objectsOf[metallb.BFDProfile](entries, "bfdprofiles"),
+		Communities:       objectsOf[metallb.Community](entries, "communities"),
+		IPReservations:    objectsOf[metallb.IPReservation](entries, "ipreservations"),
+	}}
+}
+
+// objectsOf returns the objects of a resource, nil where there are none. The keys of a resource follow one another.
+func objectsOf[T any](entries []*entry, resource string) []*T {
+	prefix := objectPrefix + resource + "/"
+	from, _ := slices.BinarySearchFunc(entries, prefix, byKey)
+	to, _ := slices.BinarySearchFunc(entries, clientv3.GetPrefixRangeEnd(prefix), byKey)
+	if from == to {
+		return nil
+	}
+	objects := make([]*T, 0, to-from) // of this size at once: each write among 10,000 pools makes such a list
+	for _, e := range entries[from:to] {
+		if o, ok := any(e.object).(*T); ok {
+			objects = append(objects, o)
 		}
 	}
-	return &view{guard: guard, entries: entries, config: c}
+	return objects
 }
 
 func (v *view) find(key string) (int, bool) {
@@ -95,7 +100,7 @@ func (v *view) object(key string) runtime.Object {
 // under key, or deleted it (nil). So the writer of an uncontended series of writes never reads the objects back.
 func (v *view) with(key string, object runtime.Object, guard guardState, hash uint64) *view {
 	if object != nil {
-		return newView(guard, merge(v.entries, []entry{{key: key, modRevision: guard.revision, hash: hash, object: object}}))
+		return newView(guard, merge(v.entries, []*entry{{key: key, modRevision: guard.revision, hash: hash, object: object}}))
 	}
 	i, found := v.find(key)
 	if !found {
@@ -105,8 +110,8 @@ func (v *view) with(key string, object runtime.Object, guard guardState, hash ui
 }
 
 // merge puts changed entries into the place of those with the same keys, or between others. Both lists are sorted.
-func merge(entries, changed []entry) []entry {
-	merged := make([]entry, 0, len(entries)+len(changed))
+func merge(entries, changed []*entry) []*entry {
+	merged := make([]*entry, 0, len(entries)+len(changed))
 	for _, c := range changed {
 		i, found := slices.BinarySearchFunc(entries, c.key, byKey)
 		merged = append(append(merged, entries[:i]...), c)
@@ -118,4 +123,4 @@ func merge(entries, changed []entry) []entry {
 	return append(merged, entries...)
 }
 
-func byKey(e entry, key string) int { return strings.Compare(e.key, key) }
+func byKey(e *entry, key string) int { return strings.Compare(e.key, key) }
