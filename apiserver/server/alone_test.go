@@ -16,6 +16,7 @@ import (
 	certutil "k8s.io/client-go/util/cert"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/apiserver/live"
 	"github.com/ingot-lb/ingot/apiserver/rules"
 	"github.com/ingot-lb/ingot/apiserver/store"
 )
@@ -29,7 +30,7 @@ func serveAlone(t testing.TB) *rest.Config {
 }
 
 // serveStore does so on a store, which is returned too.
-func serveStore(t testing.TB, where store.Options) (*rest.Config, *store.Store) {
+func serveStore(t testing.TB, where store.Options, sets ...*live.Set) (*rest.Config, *store.Store) {
 	t.Helper()
 	judge := rules.NewJudge(nil)
 	where.Scheme, where.Codec, where.StorageVersion = install.Scheme, install.StorageCodec(), install.StorageVersion(install.Scheme)
@@ -55,7 +56,7 @@ func serveStore(t testing.TB, where store.Options) (*rest.Config, *store.Store) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := &Config{Store: s, Judge: judge, Namespace: namespace, Listener: l, Cert: cert, Host: func(_ context.Context, c *genericserver.RecommendedConfig) error {
+	config := &Config{Store: s, Judge: judge, Live: sets, Namespace: namespace, Listener: l, Cert: cert, Host: func(_ context.Context, c *genericserver.RecommendedConfig) error {
 		c.Authentication.Authenticator = authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
 			return nil, false, nil
 		})
