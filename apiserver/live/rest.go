@@ -149,7 +149,7 @@ func (r *REST) position(version string) (uint64, error) {
 	if err != nil {
 		return 0, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version %q: %v", version, err))
 	}
-	if _, _, _, err := r.set.since(v); err != nil {
+	if _, _, err := r.set.since(v); err != nil {
 		return 0, expired(v)
 	}
 	return v, nil

@@ -138,22 +138,21 @@ func (s *Set) list() ([]Object, uint64) {
 	return all, s.version()
 }
 
-// since returns the changes after a version that this set issued, the latest version, and what is closed at the next
-// change. It is errExpired for any other version, and for one that is older than what is remembered.
-func (s *Set) since(version uint64) ([]change, uint64, <-chan struct{}, error) {
+// since returns the changes after a version that this set issued, and what is closed at the next change. It is errExpired for any other version, and for one that is older than what is remembered.
+func (s *Set) since(version uint64) ([]change, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, 0, nil, errClosed
+		return nil, nil, errClosed
 	}
 	if version == s.base {
-		return s.history, s.version(), s.changed, nil
+		return s.history, s.changed, nil
 	}
 	i, known := slices.BinarySearchFunc(s.history, version, func(c change, v uint64) int { return cmp.Compare(c.version, v) })
 	if !known {
-		return nil, 0, nil, expired(version)
+		return nil, nil, expired(version)
 	}
-	return s.history[i+1:], s.version(), s.changed, nil
+	return s.history[i+1:], s.changed, nil
 }
 
 // close ends all watches.

@@ -67,7 +67,7 @@ func (w *watcher) run(ctx context.Context, at uint64, initial []Object, endIniti
 	tick := time.NewTicker(bookmarkEvery - rand.N(bookmarkEvery/10))
 	defer tick.Stop()
 	for {
-		changes, _, more, err := w.set.since(at)
+		changes, more, err := w.set.since(at)
 		if err != nil {
 			w.fail(err)
 			return
@@ -126,7 +126,7 @@ func (w *watcher) send(ctx context.Context, at uint64, event watch.EventType, o 
 	default:
 	}
 	for {
-		_, _, more, err := w.set.since(at)
+		_, more, err := w.set.since(at)
 		if err != nil {
 			return false
 		}

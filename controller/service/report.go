@@ -84,7 +84,7 @@ func (c *Controller) writeReport(ctx context.Context, text string) error {
 	}
 	_, err = c.Client.CoordinationV1().Leases(c.Namespace).Patch(ctx, report.Lease, types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {
-		return fmt.Errorf("Lease %s: %w", report.Lease, err)
+		return fmt.Errorf("annotate Lease %s: %w", report.Lease, err)
 	}
 	return nil
 }
