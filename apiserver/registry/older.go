@@ -32,6 +32,7 @@ var bgpPeersBefore = older{
 	warning: "v1beta1 is deprecated, please use v1beta2",
 	carry: func(dst, src runtime.Object) {
 		v1beta1.CarryUnsaid(&dst.(*metallb.BGPPeer).Spec, &src.(*metallb.BGPPeer).Spec)
+		v1beta1.ForgetZeros(dst.(*metallb.BGPPeer))
 	},
 	same: func(a, b runtime.Object) bool {
 		return v1beta1.SameUnsaid(&a.(*metallb.BGPPeer).Spec, &b.(*metallb.BGPPeer).Spec)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"reflect"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -76,6 +78,7 @@ func (g *guarded) OptimisticPut(ctx context.Context, key string, value []byte, e
 		return kubernetes.PutResponse{}, err
 	}
 	out, err := g.commit(ctx, key, object, expected, clientv3.OpPut(key, string(value)))
+	err = fullOr(err)
 	if tooLarge(err) {
 		err = apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%d bytes are more than etcd stores as one object (1.5 MB, where it was not told otherwise); share them among several objects", len(value)))
 	}
@@ -90,10 +93,24 @@ func tooLarge(err error) bool {
 	return errors.Is(err, rpctypes.ErrRequestTooLarge) || status.Code(err) == codes.ResourceExhausted
 }
 
+// fullOr words what etcd says when it is full: it then takes no writes, deletions among them, until an operator makes room.
+func fullOr(err error) error {
+	if !errors.Is(err, rpctypes.ErrNoSpace) {
+		return err
+	}
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure,
+		Code:   http.StatusInsufficientStorage,
+		Reason: "StoreFull",
+		Message: "the store (etcd) has reached its quota and takes no writes: compact and defragment it, raise its --quota-backend-bytes " +
+			"if that does not make room, then disarm its alarm (etcdctl alarm disarm)",
+	}}
+}
+
 // OptimisticDelete deletes an object; errors as OptimisticPut.
 func (g *guarded) OptimisticDelete(ctx context.Context, key string, expected int64, _ kubernetes.DeleteOptions) (kubernetes.DeleteResponse, error) {
 	out, err := g.commit(ctx, key, nil, expected, clientv3.OpDelete(key))
-	if err != nil {
+	if err = fullOr(err); err != nil {
 		return kubernetes.DeleteResponse{}, err
 	}
 	return kubernetes.DeleteResponse{Succeeded: out.succeeded, Revision: out.revision, KV: out.current}, nil

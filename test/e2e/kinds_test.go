@@ -170,6 +170,9 @@ func TestOldPeersKeepWhatTheyCannotSay(t *testing.T) {
 	stays("replace from a file", "64602")
 	through(file(64603), "apply", "-f", "-")
 	stays("apply", "64603")
+	if out := through(file(64603), "apply", "-f", "-"); !strings.Contains(out, "unchanged") {
+		t.Errorf("the same again: %s", out)
+	}
 	through(file(64604), "apply", "--server-side", "--force-conflicts", "-f", "-")
 	stays("server-side apply", "64604")
 }

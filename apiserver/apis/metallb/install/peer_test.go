@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/apitesting/fuzzer"
 	metafuzzer "k8s.io/apimachinery/pkg/apis/meta/fuzzer"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
@@ -71,7 +72,8 @@ func TestOldManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"apiVersion":"metallb.io/v1beta2","kind":"BGPPeer","metadata":{"name":"a"},
+	want := `{"apiVersion":"metallb.io/v1beta2","kind":"BGPPeer","metadata":{"name":"a",
+		"annotations":{"v1beta1.ingot.io/holdTime":"0s","v1beta1.ingot.io/keepaliveTime":"0s"}},
 		"spec":{"myASN":64512,"peerASN":64513,"peerAddress":"10.0.0.1","peerPort":179,
 		"nodeSelectors":[{"matchExpressions":[{"key":"rack","operator":"In","values":["a"]}]}],"bfdProfile":"fast",
 		"ebgpMultiHop":false,"dualStackAddressFamily":false,"disableMP":false}}`
@@ -105,6 +107,45 @@ func TestOldVersionShowsTheRest(t *testing.T) {
 		served.Annotations["v1beta2.ingot.io/vrf"] = malformed
 		if err := Scheme.Convert(served, &metallb.BGPPeer{}, nil); err == nil || !strings.Contains(err.Error(), "v1beta2.ingot.io/vrf") {
 			t.Errorf("an annotation of %s: %v, want an error that names it", malformed, err)
+		}
+	}
+}
+
+// TestZerosAreShownAsTheyWereWritten: a timer of zero, which is unset, is served in v1beta1 as it was written there, until somebody
+// sets it or leaves it out.
+func TestZerosAreShownAsTheyWereWritten(t *testing.T) {
+	const hold, keepalive = v1beta1.ZeroPrefix + "holdTime", v1beta1.ZeroPrefix + "keepaliveTime"
+	tests := []struct {
+		name            string
+		stored          metallb.BGPPeer
+		hold, keepalive v1beta1.Duration
+	}{
+		{"written", metallb.BGPPeer{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{hold: "0s", keepalive: "0h0m"}}}, "0s", "0h0m"},
+		{"one of them", metallb.BGPPeer{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{keepalive: "0s"}}}, "", "0s"},
+		{"set since", metallb.BGPPeer{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{hold: "0s"}},
+			Spec: metallb.BGPPeerSpec{HoldTime: new(metallb.Duration("9s"))}}, "9s", ""},
+		{"nonsense", metallb.BGPPeer{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{hold: "9s", keepalive: "x"}}}, "", ""},
+	}
+	for _, tt := range tests {
+		served := &v1beta1.BGPPeer{}
+		before := tt.stored.DeepCopy()
+		if err := Scheme.Convert(&tt.stored, served, nil); err != nil {
+			t.Fatal(err)
+		}
+		if served.Spec.HoldTime != tt.hold || served.Spec.KeepaliveTime != tt.keepalive || len(served.Annotations) != 0 {
+			t.Errorf("%s: holdTime %q, keepaliveTime %q, annotations %v; want %q, %q and none", tt.name,
+				served.Spec.HoldTime, served.Spec.KeepaliveTime, served.Annotations, tt.hold, tt.keepalive)
+		}
+		if diff := cmp.Diff(before, &tt.stored); diff != "" {
+			t.Errorf("%s: what was read has changed:\n%s", tt.name, diff)
+		}
+		served.Spec.HoldTime, served.Spec.KeepaliveTime = "", ""
+		back := &metallb.BGPPeer{}
+		if err := Scheme.Convert(served, back, nil); err != nil {
+			t.Fatal(err)
+		}
+		if len(back.Annotations) != 0 || back.Spec.HoldTime != nil {
+			t.Errorf("%s: left out, %v, %v", tt.name, back.Annotations, back.Spec.HoldTime)
 		}
 	}
 }

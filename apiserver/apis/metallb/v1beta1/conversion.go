@@ -26,6 +26,7 @@ func Convert_v1beta1_BGPPeer_To_metallb_BGPPeer(in *BGPPeer, out *metallb.BGPPee
 	if len(remain) != len(in.Annotations) {
 		out.Annotations = remain
 	}
+	keepZeros(in, out)
 	return nil
 }
 
@@ -45,6 +46,7 @@ func Convert_metallb_BGPPeer_To_v1beta1_BGPPeer(in *metallb.BGPPeer, out *BGPPee
 		out.Annotations = map[string]string{}
 	}
 	maps.Copy(out.Annotations, said)
+	showZeros(in, out)
 	return nil
 }
 
