@@ -42,6 +42,9 @@ type Options struct {
 	TLS *tls.Config
 	// DataDir keeps the cluster's issuer keys for when the kube-apiserver is away.
 	DataDir string
+	// Planned hears of every plan that this replica makes as the leader, and once, with nil, when it does not lead any
+	// more. It must not block. It may be nil.
+	Planned func(*Planned)
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -59,6 +62,7 @@ type Hub struct {
 	nodes    *nodes
 	engine   *engine
 	metrics  *metrics
+	planned  func(*Planned)
 	draining chan struct{}
 	lead     atomic.Pointer[leadership] // nil while another replica leads
 	desired  atomic.Pointer[desired]    // nil while nothing is to be sent
@@ -94,7 +98,11 @@ func newHub(o Options, issuer rest.Interface) (*Hub, error) {
 		store:    o.Store,
 		log:      log,
 		listener: o.Listener,
+		planned:  o.Planned,
 		draining: make(chan struct{}),
+	}
+	if h.planned == nil {
+		h.planned = func(*Planned) {}
 	}
 	h.metrics = newMetrics(h)
 	h.events = events.New(o.Client.CoreV1(), log, h.metrics.eventsDropped.Inc)

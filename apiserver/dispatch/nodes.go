@@ -133,7 +133,11 @@ func (n *nodes) settle(s *stream, outcomes []outcome) (begun []announcement, fai
 		for _, o := range outcomes {
 			moved = x.settleHold(o) || moved
 			begun = append(begun, x.announced.settle(o)...)
+			before := x.rejected[o.id]
 			x.settleRejected(o)
+			if _, ok := plan.SessionPeer(o.id); ok && before != x.rejected[o.id] {
+				moved = true // the conditions of the peer tell
+			}
 			if why := x.hindrance(o); x.failed.settle(o.id, why) {
 				failures = append(failures, failure{item: o.item, id: o.id, why: why})
 			}

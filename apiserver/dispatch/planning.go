@@ -37,6 +37,7 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 	}
 	if in.lead == nil {
 		e.shut(ctx, errNotLeading)
+		e.hub.planned(nil)
 		e.follow(in)
 		return time.Time{}
 	}
@@ -47,6 +48,7 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 	if !layer2 && (next.IsZero() || settled.Before(next)) {
 		next = settled
 	}
+	stored := in.config
 	var until time.Time
 	in.config, in.revision, until = e.inForce.choose(in.config, in.revision, time.Now(), func(before, after *metallb.Configuration) bool {
 		return plan.Stranded(before, after, in.cluster.Services, e.class)
@@ -55,6 +57,8 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 		next = until
 	}
 	out := e.plan(in, facts)
+	e.hub.planned(&Planned{Epoch: in.lead.epoch, Config: stored, Nodes: in.cluster.Nodes, Secrets: in.cluster.Secrets,
+		Withheld: out.Withheld, Refused: e.hub.nodes.refusedSessions()})
 	if layer2 {
 		if err := e.save(ctx, in.lead, out.Decisions); err != nil {
 			if errors.Is(err, ErrNotLeader) {
@@ -102,6 +106,7 @@ func (e *engine) follow(in *inputs) {
 	e.explain(&out, routingLane)
 	e.explain(&out, layer2Lane)
 	e.removed.forget(out.Nodes)
+	e.said = &out // by the leader: should this replica be next, it is no news
 }
 
 // gather reads the inputs. An error says what is missing; without inputs, that its arrival will kick.

@@ -14,8 +14,13 @@ import (
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
+const sessionPrefix = "bgp-session/"
+
 // sessionID is the id of the session with a BGPPeer.
-func sessionID(peer string) string { return "bgp-session/" + peer }
+func sessionID(peer string) string { return sessionPrefix + peer }
+
+// SessionPeer is the BGPPeer whose session an item is, by the item's id; other items have none.
+func SessionPeer(id string) (peer string, ok bool) { return strings.CutPrefix(id, sessionPrefix) }
 
 // routeID is the id of the route to a prefix.
 func routeID(prefix netip.Prefix) string { return "bgp-route/" + prefix.String() }

@@ -175,3 +175,39 @@ func peerWarnings(peer, old *metallb.BGPPeer, spec *field.Path) []string {
 	}
 	return warnings
 }
+
+// Advertised is the names of the IPAddressPools that some advertisement selects.
+func (r *References) Advertised() map[string]bool {
+	found := map[string]bool{}
+	add := func(names []string, selectors []metav1.LabelSelector) {
+		one := newPoolSelection(names, selectors)
+		if len(found) == r.ix.pools.len() {
+			return
+		}
+		for p := range r.ix.pools.selected(&one) {
+			found[p.Name] = true
+		}
+	}
+	for _, a := range r.ix.config.L2Advertisements {
+		add(a.Spec.IPAddressPools, a.Spec.IPAddressPoolSelectors)
+	}
+	for _, a := range r.ix.config.BGPAdvertisements {
+		add(a.Spec.IPAddressPools, a.Spec.IPAddressPoolSelectors)
+	}
+	return found
+}
+
+// SelectsPools says whether an advertisement of those fields selects any IPAddressPool.
+func (r *References) SelectsPools(names []string, selectors []metav1.LabelSelector) bool {
+	one := newPoolSelection(names, selectors)
+	return r.ix.pools.any(&one)
+}
+
+// SelectsNodes says whether node selectors select any of the Nodes. Selectors are taken to, while no Node is known.
+func SelectsNodes(selectors []metav1.LabelSelector, nodes []Node) bool {
+	if len(selectors) == 0 || len(nodes) == 0 {
+		return true
+	}
+	compiled := compile(selectors)
+	return slices.ContainsFunc(nodes, func(n Node) bool { return matchAny(compiled, n.Labels) })
+}

@@ -16,6 +16,7 @@ import (
 	certutil "k8s.io/client-go/util/cert"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/apiserver/conditions/writer"
 	"github.com/ingot-lb/ingot/apiserver/live"
 	"github.com/ingot-lb/ingot/apiserver/rules"
 	"github.com/ingot-lb/ingot/apiserver/store"
@@ -31,6 +32,13 @@ func serveAlone(t testing.TB) *rest.Config {
 
 // serveStore does so on a store, which is returned too.
 func serveStore(t testing.TB, where store.Options, sets ...*live.Set) (*rest.Config, *store.Store) {
+	t.Helper()
+	client, s, _ := serveObjects(t, where, sets...)
+	return client, s
+}
+
+// serveObjects returns also what conditions are written to.
+func serveObjects(t testing.TB, where store.Options, sets ...*live.Set) (*rest.Config, *store.Store, writer.Objects) {
 	t.Helper()
 	judge := rules.NewJudge(nil)
 	where.Scheme, where.Codec, where.StorageVersion = install.Scheme, install.StorageCodec(), install.StorageVersion(install.Scheme)
@@ -67,7 +75,7 @@ func serveStore(t testing.TB, where store.Options, sets ...*live.Set) (*rest.Con
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := completed.New()
+	server, objects, err := completed.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,5 +98,5 @@ func serveStore(t testing.TB, where store.Options, sets ...*live.Set) (*rest.Con
 		}
 		return rc.Get().AbsPath("/readyz").Do(t.Context()).Error()
 	})
-	return client, s
+	return client, s, objects
 }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/apiserver/conditions/writer"
 	"github.com/ingot-lb/ingot/apiserver/dispatch"
 	dispatchstorage "github.com/ingot-lb/ingot/apiserver/dispatch/storage"
 	"github.com/ingot-lb/ingot/apiserver/live/feed"
@@ -60,6 +61,8 @@ type process struct {
 	// judge keeps the rules, for the store and for the API; facts is where it asks about the host cluster.
 	judge *rules.Judge
 	facts *hostFacts
+	// planned hands plans of the leader to the writer of conditions.
+	planned planned
 }
 
 // Run runs the apiserver until ctx ends, which gives nil, or until something fails that waiting does not mend.
@@ -199,6 +202,7 @@ func (p *process) startDispatch(ctx context.Context) error {
 		Listener:          listen.Fair(l, dispatchConnections),
 		TLS:               &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: p.keeper.GetCertificate},
 		DataDir:           p.options.DataDir,
+		Planned:           p.planned.set,
 		Log:               p.log,
 	})
 	if err != nil {
@@ -265,12 +269,16 @@ func (p *process) serveAPI(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	server, err := completed.New()
+	server, objects, err := completed.New()
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
 	prepared := server.PrepareRun()
 	p.readiness.set(partAPI, func() error { return askReadyz(ctx, server.Handler) })
 	p.group.Go(func() error { return p.keepAPIServices(ctx) })
+	p.group.Go(func() error {
+		p.planned.keep(ctx, writer.New(objects, p.log))
+		return ctx.Err()
+	})
 	return prepared.RunWithContext(ctx)
 }

@@ -99,7 +99,7 @@ func serve(ctx context.Context, endpoint, guard string) error {
 	if err != nil {
 		return err
 	}
-	api, err := completed.New()
+	api, _, err := completed.New()
 	if err != nil {
 		return err
 	}
