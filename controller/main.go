@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"k8s.io/client-go/kubernetes"
@@ -21,22 +22,24 @@ import (
 	"github.com/ingot-lb/ingot/speaker/logging"
 )
 
-// version is set when linking.
-var version = "dev"
+// version and, where known, branch are set when linking.
+var version, branch = "dev", ""
 
 // options are the flags.
 type options struct {
 	kubeconfig, namespace, class, metricsAddress, logLevel string
 	leaderElect                                            bool
+	unknownPools                                           service.UnknownPools
 }
 
 func main() {
-	var o options
+	o := options{unknownPools: service.UnknownPoolFallback}
 	flag.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; empty: in-cluster")
 	flag.StringVar(&o.namespace, "namespace", envOr("METALLB_NAMESPACE", "metallb-system"), "the system namespace, where pools are (env METALLB_NAMESPACE)")
 	flag.StringVar(&o.class, "lb-class", "", "handle only Services of this loadBalancerClass; empty: those without one")
 	flag.StringVar(&o.metricsAddress, "metrics-address", ":7472", "where to serve /metrics, /healthz and /readyz, in plain HTTP; empty: nowhere")
 	flag.StringVar(&o.logLevel, "log-level", "info", "all, debug, info, warn, error or none")
+	flag.Var(&o.unknownPools, "unknown-pool", "what becomes of Services that ask for a pool that does not exist: `fallback` to any that assigns automatically, or pending")
 	flag.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the Lease metallb-controller, so that replicas may stand by")
 	flag.Parse()
 
@@ -60,8 +63,8 @@ func run(ctx context.Context, o options, args []string) error {
 	levelVar.Set(level)
 	log := logging.New(os.Stdout, &levelVar)
 	klog.SetSlogLogger(log)
-	log.Info("MetalLB controller starting (Ingot "+version+")", "version", version, "goversion",
-		runtime.Compiler+" / "+runtime.Version()+" / "+runtime.GOARCH)
+	log.Info("MetalLB controller starting (Ingot "+version+")", "version", version, "commit", commit(), "branch", branch,
+		"goversion", runtime.Compiler+" / "+runtime.Version()+" / "+runtime.GOARCH)
 
 	controller, election, err := build(o, log)
 	if err != nil {
@@ -117,12 +120,25 @@ func build(o options, log *slog.Logger) (*service.Controller, *service.Election,
 	if err != nil {
 		return nil, nil, fmt.Errorf("our name for leader election: %w", err)
 	}
-	options := service.Options{Client: client, Pools: pools, Namespace: o.namespace, Class: o.class, Log: log}
+	options := service.Options{Client: client, Pools: pools, Namespace: o.namespace, Class: o.class, UnknownPools: o.unknownPools, Log: log}
 	if o.leaderElect {
 		options.Identity = identity
 	}
 	controller := service.New(options)
 	return controller, &service.Election{Client: client, Namespace: o.namespace, Identity: identity, Log: log}, nil
+}
+
+// commit that this program was built from, if it was built where that is known.
+func commit() string {
+	info, _ := debug.ReadBuildInfo()
+	if info != nil {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return ""
 }
 
 func envOr(name, fallback string) string {

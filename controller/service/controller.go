@@ -16,6 +16,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,6 +35,8 @@ type Options struct {
 	Pools     rest.Interface
 	Namespace string // of the pools
 	Class     string // handle Services of this loadBalancerClass only; empty: those without
+	// UnknownPools says what becomes of Services that ask for a pool that does not exist; empty: UnknownPoolFallback.
+	UnknownPools UnknownPools
 	// Identity is our name in the Lease, which then says what was made of the configuration; empty: there is none.
 	Identity string
 	Log      *slog.Logger
@@ -52,11 +55,17 @@ const (
 type Controller struct {
 	Options
 	counters counters
+	// begun is set once this replica has stood in office; loaded once it has read a configuration.
+	begun, loaded atomic.Bool
 
 	mu       sync.Mutex
 	services map[string]*corev1.Service
-	desk     *desk
-	book     *poolBook
+	// missing are Services that were not in the last list, until the server has been asked about each.
+	missing map[string]bool
+	desk    *desk
+	book    *poolBook
+	// nextLayout is when changes of pools may be looked at again.
+	nextLayout time.Time
 	// pending maps the Services that wait for an address to their place in the queue.
 	pending  map[string]uint64
 	arrivals uint64
@@ -87,7 +96,7 @@ const applyPools = "pools"
 func (c *Controller) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.services = map[string]*corev1.Service{}
+	c.services, c.missing = map[string]*corev1.Service{}, map[string]bool{}
 	if c.desk != nil && c.synced {
 		c.past = c.desk.ips.Remembered()
 	}
@@ -96,10 +105,11 @@ func (c *Controller) reset() {
 	}
 	c.alarm, c.alarmAt = nil, time.Time{}
 	c.desk = newDesk(c.Class, c.Log)
+	c.desk.unknownPools = c.UnknownPools
 	c.book = newPoolBook()
 	c.reservations = newReservationBook()
 	c.pending = map[string]uint64{}
-	c.synced = false
+	c.synced, c.nextLayout = false, time.Time{}
 	c.events = newEventWriter(c.Client, c.Log)
 }
 
@@ -107,6 +117,7 @@ func (c *Controller) reset() {
 // leadership. It waits for the servers for as long as it takes.
 func (c *Controller) Run(ctx context.Context) error {
 	c.reset()
+	c.begun.Store(true)
 	defer c.reset()
 	c.mu.Lock()
 	c.queue = workqueue.NewTypedRateLimitingQueue(newLimiter())
@@ -158,17 +169,13 @@ func (c *Controller) begin() {
 	defer c.mu.Unlock()
 	c.tick()
 	c.refresh()
-	all := slices.SortedFunc(maps.Values(c.services), func(a, b *corev1.Service) int {
-		return cmp.Or(
-			cmp.Compare(len(b.Status.LoadBalancer.Ingress), len(a.Status.LoadBalancer.Ingress)),
-			a.CreationTimestamp.Time.Compare(b.CreationTimestamp.Time),
-			cmp.Compare(keyOf(a), keyOf(b)))
-	})
+	all := inOrderOfClaims(c.services)
 	for _, svc := range all {
 		c.desk.reserve(svc)
 	}
 	c.desk.ips.Remember(c.past)
 	c.synced = true
+	c.loaded.Store(true)
 	c.tick()
 	for _, svc := range all {
 		c.queue.Add(keyOf(svc))
@@ -178,6 +185,16 @@ func (c *Controller) begin() {
 	c.dueReport()
 }
 
+// inOrderOfClaims sorts Services so that of two that claim one address the first one has it.
+func inOrderOfClaims(services map[string]*corev1.Service) []*corev1.Service {
+	return slices.SortedFunc(maps.Values(services), func(a, b *corev1.Service) int {
+		return cmp.Or(
+			cmp.Compare(len(b.Status.LoadBalancer.Ingress), len(a.Status.LoadBalancer.Ingress)),
+			a.CreationTimestamp.Time.Compare(b.CreationTimestamp.Time),
+			cmp.Compare(keyOf(a), keyOf(b)))
+	})
+}
+
 func (c *Controller) work(ctx context.Context) {
 	for {
 		key, shutdown := c.queue.Get()
@@ -185,6 +202,7 @@ func (c *Controller) work(ctx context.Context) {
 			return
 		}
 		c.counters.updates.Add(1)
+		c.Log.Debug("reconciling", "controller", "ServiceReconciler", "start reconcile", key)
 		if err := c.process(ctx, key); err == nil {
 			c.queue.Forget(key)
 		} else if ctx.Err() == nil {
@@ -192,6 +210,7 @@ func (c *Controller) work(ctx context.Context) {
 			c.Log.Warn("will try again", "op", "updateService", "service", key, "error", err)
 			c.queue.AddRateLimited(key)
 		}
+		c.Log.Debug("reconciled", "controller", "ServiceReconciler", "end reconcile", key)
 		c.queue.Done(key)
 	}
 }
@@ -199,6 +218,15 @@ func (c *Controller) work(ctx context.Context) {
 // process brings one Service to what is decided now.
 func (c *Controller) process(ctx context.Context, key string) error {
 	c.mu.Lock()
+	if c.missing[key] {
+		c.mu.Unlock()
+		return c.confirmGone(ctx, key)
+	}
+	if wait := c.layoutPause(); wait > 0 {
+		c.mu.Unlock()
+		c.queue.AddAfter(key, wait)
+		return nil
+	}
 	c.tick()
 	c.refresh()
 	svc := c.services[key]
@@ -218,6 +246,7 @@ func (c *Controller) process(ctx context.Context, key string) error {
 			c.mu.Unlock()
 			return nil // changed meanwhile, and queued again for that
 		}
+		c.desk.record(svc).absent = pool
 	}
 	out := c.desk.decide(svc)
 	c.tick() // what was released just now may rest
@@ -225,8 +254,8 @@ func (c *Controller) process(ctx context.Context, key string) error {
 	events := c.events
 	c.mu.Unlock()
 
-	next, changed := withOutcome(svc, out)
-	if old, ok := deprecatedAnnotation(svc); ok && changed {
+	next, changed, moved := withOutcome(svc, out)
+	if old, ok := deprecatedAnnotation(svc); ok && moved {
 		out.notes = append(out.notes, note{corev1.EventTypeWarning, "deprecatedAnnotation", "Service uses deprecated annotation " + old})
 	}
 	for _, n := range out.notes {
@@ -284,13 +313,14 @@ func (c *Controller) refresh() {
 
 // refreshPools gives the allocator the pools as they are now. The caller holds mu.
 func (c *Controller) refreshPools() {
-	if len(c.book.changed) == 0 {
+	if len(c.book.changed) == 0 || c.layoutPause() > 0 {
 		return
 	}
+	defer c.laidOut(time.Now())
 	pools, seen := c.book.take()
 	for key, err := range c.book.unusable {
 		if _, changed := seen[key.name]; changed {
-			c.Log.Error("failed to parse the configuration, going on with the last usable one", "op", "setPools", "error", err)
+			c.Log.Error("failed to parse the configuration, going on with the last usable one", "controller", "PoolReconciler", "op", "setPools", "error", err)
 		}
 	}
 	lost, renamed := c.desk.ips.SetPools(pools)
@@ -323,8 +353,8 @@ func (c *Controller) evict(doomed map[string]bool) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(doomed)) {
 		held, holds := c.desk.ips.Holding(key)
-		if rec := c.desk.records[key]; holds && held.Kept && rec != nil {
-			rec.evict = true
+		if svc := c.services[key]; holds && held.Kept && svc != nil {
+			c.desk.record(svc).evict = true
 			c.queue.Add(key)
 		}
 	}

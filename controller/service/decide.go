@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/ingot-lb/ingot/controller/ipam"
 )
@@ -16,15 +18,34 @@ import (
 // note is an event to write about a Service.
 type note struct{ kind, reason, message string }
 
+// Reasons of events, which are MetalLB's.
+const (
+	allocationFailed    = "AllocationFailed"
+	loadBalancerFailed  = "LoadBalancerFailed"
+	noClusterIPsFamily  = "noclusterIPsIPFamily"
+	noIngressFamily     = "nolbIPsIPFamily"
+	notEnoughClusterIPs = "not enough clusterips"
+)
+
+// failure is why something that a Service asks for is not to be had.
+type failure struct {
+	reason string
+	err    error
+}
+
 // outcome is what a Service's status should say.
 type outcome struct {
-	// leave is set where the Service is none of our business.
+	// leave is set where the addresses are none of our business.
 	leave bool
+	// state is what the condition Allocated says; nil for no condition, or with leave: as it is.
+	state *state
 	addrs []netip.Addr
 	// pool and unknownPool are the annotations of these names; empty for none.
 	pool, unknownPool string
 
 	notes []note
+	// failures are what of the request is not granted, as notes have it, with the causes.
+	failures []failure
 	// pending is set where the Service would take an address if there was one.
 	pending bool
 	// roomMade is set where another Service may now fit that did not before.
@@ -41,6 +62,10 @@ type record struct {
 	// evict is set when the change of pools that disallows the assignment was seen happening.
 	evict       bool
 	unknownPool string
+	// absent is the pool that the Service asks for and that the server has said not to exist.
+	absent string
+	// state is what was last decided.
+	state *state
 }
 
 // desk decides on Services, one at a time. It talks to nobody.
@@ -48,7 +73,19 @@ type desk struct {
 	ips     *ipam.Allocator
 	records map[string]*record
 	class   string
-	log     *slog.Logger
+	// unknownPools says what becomes of Services that ask for a pool that does not exist.
+	unknownPools UnknownPools
+	log          *slog.Logger
+}
+
+// record is what is remembered of the Service, from now on.
+func (d *desk) record(svc *corev1.Service) *record {
+	rec := d.records[keyOf(svc)]
+	if rec == nil {
+		rec = &record{said: map[string]string{}, unknownPool: svc.Annotations[unknownPool]}
+		d.records[keyOf(svc)] = rec
+	}
+	return rec
 }
 
 func newDesk(class string, log *slog.Logger) *desk {
@@ -76,6 +113,8 @@ type decision struct {
 	key string
 	rec *record
 	req request
+	// missing says why there is no address of the second family.
+	missing error
 	outcome
 }
 
@@ -86,19 +125,24 @@ func (d *desk) decide(svc *corev1.Service) outcome {
 	if svc.Spec.Type != corev1.ServiceTypeLoadBalancer || !d.ofOurClass(svc) {
 		return d.disown(svc, held, holds)
 	}
-	x := decision{desk: d, key: key, log: d.log.With("service", key), rec: d.records[key]}
-	if x.rec == nil {
-		x.rec = &record{said: map[string]string{}, unknownPool: svc.Annotations[unknownPool]}
-		d.records[key] = x.rec
+	if svc.DeletionTimestamp != nil && !holds && len(ingressAddrs(svc)) == 0 {
+		return outcome{leave: true} // it gets nothing any more, and what else it says is for those who finish it off
 	}
+	x := decision{desk: d, key: key, log: d.log.With("service", key), rec: d.record(svc)}
 	before, _ := d.ips.Facts(key)
 	if x.understand(svc) {
-		if !holds && !x.rec.adopted {
-			x.adopt(svc)
+		if !x.rec.adopted {
+			if shown := ingressAddrs(svc); len(firstOfEach(shown)) < len(shown) {
+				x.say(corev1.EventTypeWarning, noIngressFamily, fmt.Sprintf(
+					"Failed to retrieve LBIPs IPFamily for %s: only the first of a family is kept", ipam.Quoted(shown)))
+			}
+			if !holds {
+				x.adopt(svc)
+			}
 		}
 		x.rec.adopted = true
 		x.review()
-		x.provide()
+		x.provide(svc.DeletionTimestamp != nil)
 	}
 	held, holds = d.ips.Holding(key)
 	x.addrs, x.pool = held.Addrs, held.Pool
@@ -107,6 +151,7 @@ func (d *desk) decide(svc *corev1.Service) outcome {
 		after, _ := d.ips.Facts(key)
 		x.roomMade = x.roomMade || before.Key != "" && !sameSharing(before, after)
 	}
+	x.state = x.tell(svc, held)
 	return x.outcome
 }
 
@@ -121,6 +166,7 @@ func sameSharing(before, after ipam.Service) bool {
 func (d *desk) disown(svc *corev1.Service, held ipam.Assignment, holds bool) outcome {
 	released := d.forget(keyOf(svc))
 	_, annotated := svc.Annotations[allocatedFrom]
+	annotated = annotated || meta.FindStatusCondition(svc.Status.Conditions, Allocated) != nil
 	shows := holds && sameSet(held.Addrs, ingressAddrs(svc))
 	if svc.Spec.Type != corev1.ServiceTypeLoadBalancer && (holds || annotated) || shows {
 		return outcome{roomMade: released}
@@ -136,16 +182,18 @@ func (x *decision) understand(svc *corev1.Service) bool {
 	}
 	var err error
 	if x.req, err = newRequest(svc); err != nil {
-		x.say(corev1.EventTypeWarning, "noclusterIPsIPFamily",
+		x.fail(noClusterIPsFamily, err)
+		x.say(corev1.EventTypeWarning, noClusterIPsFamily,
 			fmt.Sprintf("Failed to retrieve ClusterIPs IPFamily for %q: %v", clusterIPs(svc), err))
 		x.leave = true
 		return false
 	}
-	delete(x.rec.said, "noclusterIPsIPFamily")
-	const reason = "not enough clusterips"
+	delete(x.rec.said, noClusterIPsFamily)
+	const reason = notEnoughClusterIPs
 	if policyOf(svc) == corev1.IPFamilyPolicyRequireDualStack && !x.req.families.Dual {
-		x.say(corev1.EventTypeWarning, reason,
-			fmt.Sprintf("Service requires dual stack but not enough clusterips [%s]", strings.Join(clusterIPs(svc), " ")))
+		err := because(reasonNoFamily, "Service requires dual stack but not enough clusterips [%s]", strings.Join(clusterIPs(svc), " "))
+		x.fail(reason, err)
+		x.say(corev1.EventTypeWarning, reason, err.Error())
 		x.clear("notEnoughClusterIPs", nil)
 		return false
 	}
@@ -159,10 +207,11 @@ func (x *decision) review() {
 	if !holds {
 		return
 	}
-	if !serves(x.req.families, held.Addrs) {
+	if !serves(x.req.families, held.Addrs) && !x.adapt(held) {
 		x.clear("differentIPFamily", nil)
 		return
 	}
+	held, _ = x.ips.Holding(x.key)
 	_, err := x.ips.Assign(x.req.facts, held.Addrs)
 	if errors.Is(err, ipam.ErrNotAllowed) && held.Kept && !x.rec.evict {
 		err = x.ips.Keep(x.req.facts, held.Addrs, held.Pool)
@@ -177,7 +226,7 @@ func (x *decision) review() {
 		x.rec.unknownPool = ""
 	}
 	if x.req.pool != "" && x.req.pool != held.Pool && x.req.pool != x.rec.unknownPool {
-		if x.ips.HasPool(x.req.pool) {
+		if x.unknownPools == UnknownPoolPending || x.ips.HasPool(x.req.pool) {
 			x.clear("differentPoolRequested", nil)
 			return
 		}
@@ -186,12 +235,47 @@ func (x *decision) review() {
 	}
 	switch {
 	case x.req.addrsErr != nil:
-		x.say(corev1.EventTypeWarning, "LoadBalancerFailed", fmt.Sprintf("invalid requested loadbalancer IPs: %v", x.req.addrsErr))
+		x.fail(loadBalancerFailed, x.req.addrsErr)
+		x.say(corev1.EventTypeWarning, loadBalancerFailed, fmt.Sprintf("invalid requested loadbalancer IPs: %v", x.req.addrsErr))
 		return
 	case len(x.req.addrs) > 0 && !sameSet(x.req.addrs, held.Addrs):
 		x.clear("differentIPRequested", nil)
 	}
-	delete(x.rec.said, "LoadBalancerFailed")
+	delete(x.rec.said, loadBalancerFailed)
+}
+
+// clearings are MetalLB's messages in the log, by reason.
+var clearings = map[string]string{
+	"noClusterIPs":           "No ClusterIPs",
+	"differentPoolRequested": "user requested a different pool than the one currently assigned",
+	"differentIPRequested":   "user requested a different IP than the one currently assigned",
+	"notAllowedByConfig":     "current IP not allowed by config, clearing",
+}
+
+// adapt keeps what it can of what a Service holds whose families have changed: the address of the one that is left, or
+// both, where the pool has one of the second. It reports whether the Service now has what it asks for.
+func (x *decision) adapt(held ipam.Assignment) bool {
+	if held.Kept || len(x.req.addrs) > 0 || x.req.addrsErr != nil {
+		return false
+	}
+	f := x.req.families
+	if !f.Dual {
+		left := slices.DeleteFunc(slices.Clone(held.Addrs), func(addr netip.Addr) bool { return ipam.FamilyOf(addr) != f.First })
+		if len(left) == 0 {
+			return false
+		}
+		_, err := x.ips.Assign(x.req.facts, left)
+		x.roomMade = x.roomMade || err == nil
+		return err == nil
+	}
+	if len(held.Addrs) != 1 {
+		return false
+	}
+	more, err := x.ips.Extend(x.req.facts, ipam.IPv6-ipam.FamilyOf(held.Addrs[0]))
+	if err == nil {
+		x.sayExtended(more)
+	}
+	return err == nil
 }
 
 // clear takes back what the Service holds because of what the Service itself asks for.
@@ -204,16 +288,22 @@ func (x *decision) clear(reason string, err error) {
 	if err != nil {
 		args = append(args, "error", err)
 	}
-	x.log.Info("clearing assignment", args...)
+	x.log.Info(cmp.Or(clearings[reason], "clearing assignment"), args...)
 	x.ips.Release(x.key)
 	x.roomMade = true
 }
 
 // clearWithEvent takes back what the Service may not hold, if it holds it, and says so.
 func (x *decision) clearWithEvent(cause error) {
+	x.fail("ClearAssignment", cause)
 	x.notes = append(x.notes, note{corev1.EventTypeNormal, "ClearAssignment", fmt.Sprintf(
 		"current IP for %q not allowed by config, will attempt for new IP assignment: %v", x.key, cause)})
 	x.clear("notAllowedByConfig", cause)
+}
+
+// fail keeps why something is not granted, for whoever asks before a Service is written (Preview).
+func (x *decision) fail(reason string, err error) {
+	x.failures = append(x.failures, failure{reason, err})
 }
 
 // say adds an event unless the last one for this reason said the same. It reports whether it did.

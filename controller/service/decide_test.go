@@ -300,17 +300,34 @@ func TestReserveBeforeServing(t *testing.T) {
 	check(t, want{Addrs: []string{"10.0.0.1"}, Pool: "a"}, d.decide(holders[2]))
 }
 
-// TestWriteOnlyDifferences: what the server adds to an entry is no difference.
+// TestWriteOnlyDifferences: what the server adds to an entry is no difference, what the condition says is one, and so is what others put in.
 func TestWriteOnlyDifferences(t *testing.T) {
 	out := outcome{addrs: []netip.Addr{netip.MustParseAddr("10.0.0.7")}, pool: "a"}
-	if _, changed := withOutcome(newService("x", held("a", "10.0.0.7")), out); changed {
+	settled := newService("x", held("a", "10.0.0.7"))
+	if _, changed, _ := withOutcome(settled, out); changed {
 		t.Error("an ipMode makes a difference")
 	}
-	if _, changed := withOutcome(newService("x", held("b", "10.0.0.7")), out); !changed {
+	if _, _, moved := withOutcome(newService("x", held("b", "10.0.0.7")), out); !moved {
 		t.Error("the pool's name makes none")
 	}
-	next, changed := withOutcome(newService("x", held("a", "10.0.0.7")), outcome{})
-	if _, left := next.Annotations[allocatedFrom]; !changed || left || len(next.Status.LoadBalancer.Ingress) != 0 {
+	host := newService("x", held("a", "10.0.0.7"), func(s *corev1.Service) {
+		s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{Hostname: "of.somebody.else"})
+	})
+	if next, _, moved := withOutcome(host, out); !moved || len(next.Status.LoadBalancer.Ingress) != 1 {
+		t.Error("a host name makes none")
+	}
+
+	out.state = &state{allocated: true, reason: reasonAllocated, message: "10.0.0.7 of pool a"}
+	next, changed, moved := withOutcome(settled, out)
+	if !changed || moved {
+		t.Errorf("a condition to write: changed %v, moved %v", changed, moved)
+	}
+	if _, changed, _ = withOutcome(next, out); changed {
+		t.Error("a condition that is written is written again")
+	}
+
+	next, _, moved = withOutcome(next, outcome{})
+	if _, left := next.Annotations[allocatedFrom]; !moved || left || len(next.Status.LoadBalancer.Ingress)+len(next.Status.Conditions) != 0 {
 		t.Errorf("cleared: %+v", next)
 	}
 }

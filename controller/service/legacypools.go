@@ -26,7 +26,7 @@ func modern(p *v1beta1.AddressPool) (*v1beta1.IPAddressPool, error) {
 func (c *Controller) putLegacyPool(p *v1beta1.AddressPool) {
 	out, err := modern(p)
 	if err != nil {
-		c.Log.Error("failed to parse the configuration, going on with the last usable one", "op", "setPools", "error", err)
+		c.Log.Error("failed to parse the configuration, going on with the last usable one", "controller", "PoolReconciler", "op", "setPools", "error", err)
 		return
 	}
 	c.change(func(b *poolBook) { b.enter(poolKey{p.Name, true}, out, true) })
@@ -41,7 +41,7 @@ func (c *Controller) replaceLegacyPools(list []*v1beta1.AddressPool) {
 	for _, p := range list {
 		out, err := modern(p)
 		if err != nil {
-			c.Log.Error("failed to parse the configuration", "op", "setPools", "error", err)
+			c.Log.Error("failed to parse the configuration", "controller", "PoolReconciler", "op", "setPools", "error", err)
 			continue
 		}
 		all = append(all, out)

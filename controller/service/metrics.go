@@ -63,14 +63,16 @@ func (c *Controller) Collect(out chan<- prometheus.Metric) {
 		gauge(addresses6InUse, float64(six.Assigned), name)
 	}
 	c.mu.Lock()
-	loaded, stale, pending := c.synced, len(c.book.unusable) > 0, len(c.pending)
+	stale, pending := len(c.book.unusable) > 0, len(c.pending)
 	holders := c.desk.ips.Holders()
 	c.mu.Unlock()
 	for _, name := range names {
 		gauge(servicesWithPool, float64(holders[name]), name)
 	}
-	gauge(configLoaded, truth(loaded))
-	gauge(configStale, truth(stale))
+	if c.begun.Load() { // who only stands by has no configuration to load, and no alert is due
+		gauge(configLoaded, truth(c.loaded.Load()))
+		gauge(configStale, truth(stale))
+	}
 	gauge(waiting, float64(pending))
 	out <- prometheus.MustNewConstMetric(updatesTotal, prometheus.CounterValue, float64(c.counters.updates.Load()))
 	out <- prometheus.MustNewConstMetric(errorsTotal, prometheus.CounterValue, float64(c.counters.errors.Load()))

@@ -130,7 +130,7 @@ func wantedAddrs(svc *corev1.Service) ([]netip.Addr, error) {
 	list := annotation(svc, loadBalancerIPs)
 	switch {
 	case list != "" && svc.Spec.LoadBalancerIP != "":
-		return nil, fmt.Errorf("service can not have both %s and svc.Spec.LoadBalancerIP", prefix+loadBalancerIPs)
+		return nil, because(reasonContradiction, "service can not have both %s and svc.Spec.LoadBalancerIP", prefix+loadBalancerIPs)
 	case list != "":
 		addrs, err := parseAddrs(strings.Split(list, ","))
 		if err != nil {
@@ -202,4 +202,16 @@ func sameSet(a, b []netip.Addr) bool {
 		return false
 	}
 	return !slices.ContainsFunc(a, func(x netip.Addr) bool { return !slices.Contains(b, x) })
+}
+
+// firstOfEach is the first address of each family.
+func firstOfEach(addrs []netip.Addr) (first []netip.Addr) {
+	var have [2]bool
+	for _, addr := range addrs {
+		if f := ipam.FamilyOf(addr); !have[f] {
+			have[f] = true
+			first = append(first, addr)
+		}
+	}
+	return first
 }

@@ -24,7 +24,7 @@ func (d *desk) reserve(svc *corev1.Service) {
 // are pools, and the annotation by which we mark ours is missing. What no pool allows is kept otherwise: nobody saw
 // the pools change, and perhaps they are not all here. The error says who else holds them.
 func (d *desk) takeOver(svc *corev1.Service, facts ipam.Service) (foreign bool, err error) {
-	addrs := ingressAddrs(svc)
+	addrs := firstOfEach(ingressAddrs(svc)) // more are for decide to report
 	if len(addrs) == 0 {
 		return false, nil
 	}

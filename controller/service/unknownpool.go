@@ -10,6 +10,30 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// UnknownPools says what becomes of Services that ask for a pool that does not exist.
+type UnknownPools string
+
+const (
+	// UnknownPoolFallback serves them from any pool that assigns automatically, as MetalLB's documentation says. It is
+	// the default.
+	UnknownPoolFallback UnknownPools = "fallback"
+	// UnknownPoolPending lets them wait for the pool, as MetalLB's code does.
+	UnknownPoolPending UnknownPools = "pending"
+)
+
+// Set implements flag.Value.
+func (u *UnknownPools) Set(text string) error {
+	switch v := UnknownPools(text); v {
+	case UnknownPoolFallback, UnknownPoolPending:
+		*u = v
+		return nil
+	}
+	return fmt.Errorf("must be %s or %s", UnknownPoolFallback, UnknownPoolPending)
+}
+
+// String implements flag.Value.
+func (u *UnknownPools) String() string { return string(*u) }
+
 // unknownTo returns the pool that the Service asks for where no such pool has been heard of, and the Service has not
 // been served in spite of that already; otherwise "".
 func (d *desk) unknownTo(svc *corev1.Service) string {
@@ -17,7 +41,7 @@ func (d *desk) unknownTo(svc *corev1.Service) string {
 	if pool == "" || svc.Spec.Type != corev1.ServiceTypeLoadBalancer || !d.ofOurClass(svc) || !d.ips.HasPools() || d.ips.HasPool(pool) {
 		return ""
 	}
-	if rec := d.records[keyOf(svc)]; rec != nil && rec.unknownPool == pool || rec == nil && svc.Annotations[unknownPool] == pool {
+	if rec := d.records[keyOf(svc)]; rec != nil && (rec.unknownPool == pool || rec.absent == pool) || rec == nil && svc.Annotations[unknownPool] == pool {
 		return ""
 	}
 	return pool

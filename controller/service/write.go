@@ -14,22 +14,26 @@ import (
 	"k8s.io/client-go/util/workqueue"
 )
 
-// withOutcome returns svc as it should be, and whether that differs. Only addresses are compared: the server adds an
-// ipMode to each, and to mistake that for a difference is to write every Service on every pass.
-func withOutcome(svc *corev1.Service, out outcome) (*corev1.Service, bool) {
-	if out.leave {
-		return svc, false
+// withOutcome returns svc as it should be, whether that differs at all, and whether it does in more than the condition.
+// Of the ingress only addresses are compared: the server adds an ipMode to each, and to mistake that for a difference is
+// to write every Service on every pass. Entries that are host names, which are nobody's here, differ.
+func withOutcome(svc *corev1.Service, out outcome) (next *corev1.Service, changed, moved bool) {
+	told := out.state.isToldBy(svc) || out.leave && out.state == nil
+	moved = !out.leave && !(len(svc.Status.LoadBalancer.Ingress) == len(out.addrs) && sameSet(ingressAddrs(svc), out.addrs) &&
+		svc.Annotations[allocatedFrom] == out.pool && svc.Annotations[unknownPool] == out.unknownPool)
+	if told && !moved {
+		return svc, false, false
 	}
-	same := sameSet(ingressAddrs(svc), out.addrs) &&
-		svc.Annotations[allocatedFrom] == out.pool && svc.Annotations[unknownPool] == out.unknownPool
-	if same {
-		return svc, false
+	next = svc.DeepCopy()
+	if moved {
+		setAnnotation(next, allocatedFrom, out.pool)
+		setAnnotation(next, unknownPool, out.unknownPool)
+		next.Status.LoadBalancer.Ingress = ingress(svc.Status.LoadBalancer.Ingress, out.addrs)
 	}
-	next := svc.DeepCopy()
-	setAnnotation(next, allocatedFrom, out.pool)
-	setAnnotation(next, unknownPool, out.unknownPool)
-	next.Status.LoadBalancer.Ingress = ingress(svc.Status.LoadBalancer.Ingress, out.addrs)
-	return next, true
+	if !told {
+		out.state.tellIn(next)
+	}
+	return next, true, moved
 }
 
 func setAnnotation(svc *corev1.Service, key, value string) {
