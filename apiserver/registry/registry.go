@@ -21,9 +21,10 @@ const category = "ingot"
 // New makes the storage of every stored kind, by version and resource path, in the form that
 // genericapiserver.APIGroupInfo takes. Objects are accepted in namespace only. current gives the last known
 // configuration, which may be old: it is used for warnings and dry-run alone. It must not block and may return nil.
-// judge is the one that the guarded write obeys.
+// judge is the one that the guarded write obeys; claimer answers the claims of addresses.
 func New(
 	scheme *runtime.Scheme, optsGetter generic.RESTOptionsGetter, namespace string, current func() *metallb.Configuration, judge *rules.Judge,
+	claimer Claimer,
 ) (map[string]map[string]rest.Storage, error) {
 	storage := map[string]map[string]rest.Storage{}
 	for _, k := range kinds {
@@ -43,5 +44,11 @@ func New(
 			storage[o.version][k.plural+"/status"] = &olderStatus{status, o}
 		}
 	}
+	ledger, err := newAllocations(scheme, optsGetter, namespace)
+	if err != nil {
+		return nil, fmt.Errorf("storage of %s: %w", ipAllocations.plural, err)
+	}
+	storage["v1beta1"][ipAllocations.plural] = ledger
+	storage["v1beta1"][claimsPlural] = &claims{claimer, namespace}
 	return storage, nil
 }

@@ -32,7 +32,7 @@ var noStorage = generic.RESTOptions{
 }
 
 func TestNew(t *testing.T) {
-	served, err := New(install.Scheme, noStorage, namespace, func() *metallb.Configuration { return nil }, rules.NewJudge(nil))
+	served, err := New(install.Scheme, noStorage, namespace, func() *metallb.Configuration { return nil }, rules.NewJudge(nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +56,10 @@ func TestNew(t *testing.T) {
 				d.Singular = n.GetSingularName()
 			}
 			var reset []string
-			for v, set := range s.(rest.ResetFieldsStrategy).GetResetFields() {
-				reset = append(reset, string(v)+set.String())
+			if r, ok := s.(rest.ResetFieldsStrategy); ok { // what can be applied
+				for v, set := range r.GetResetFields() {
+					reset = append(reset, string(v)+set.String())
+				}
 			}
 			slices.Sort(reset)
 			d.Reset = strings.Join(reset, " ")
@@ -74,6 +76,8 @@ func TestNew(t *testing.T) {
 		"v1beta1 bfdprofiles":              {[]string{"bfdp"}, ingot, "bfdprofile", "metallb.io/v1beta1.status"},
 		"v1beta1 communities":              {nil, ingot, "community", "metallb.io/v1beta1.status"},
 		"v1beta1 ipreservations":           {[]string{"ipr"}, ingot, "ipreservation", "metallb.io/v1beta1.status"},
+		"v1beta1 ipallocations":            {[]string{"ipa"}, ingot, "ipallocation", ""},
+		"v1beta1 ipallocationclaims":       {nil, nil, "ipallocationclaim", ""},
 		"v1beta1 metallbs":                 {nil, ingot, "metallb", "metallb.io/v1beta1.status"},
 		"v1beta1 addresspools":             {nil, ingot, "addresspool", "metallb.io/v1alpha1.status metallb.io/v1beta1.status"},
 		"v1alpha1 addresspools":            {nil, ingot, "addresspool", "metallb.io/v1alpha1.status metallb.io/v1beta1.status"},
@@ -134,6 +138,10 @@ func TestTables(t *testing.T) {
 		{ipReservations, &metallb.IPReservation{ObjectMeta: metav1.ObjectMeta{Name: "router"}, Spec: metallb.IPReservationSpec{Addresses: []string{"10.0.0.1"}}},
 			[]string{"Name", "Addresses", "Namespace", "Service", "Reason*", "Age"},
 			[]any{"router", `["10.0.0.1"]`, nil, nil, nil, "<unknown>"}},
+		{ipAllocations, &metallb.IPAllocation{ObjectMeta: metav1.ObjectMeta{Name: "10.0.0.1"}, Spec: metallb.IPAllocationSpec{
+			Address: "10.0.0.1", Pool: "web", SharingKey: "dns", Services: []metallb.AllocatedService{{Namespace: "a", Name: "tcp"}, {Namespace: "a", Name: "udp"}}}},
+			[]string{"Name", "Address", "Pool", "Services", "Shared", "Age"},
+			[]any{"10.0.0.1", "10.0.0.1", "web", "a/tcp,a/udp", "dns", "<unknown>"}},
 		{metalLBs, &metallb.MetalLB{ObjectMeta: metav1.ObjectMeta{Name: "metallb"}, Status: metallb.MetalLBStatus{
 			Conditions: []metav1.Condition{{Type: "Degraded", Status: "False"}, {Type: "Available", Status: "True"}}}},
 			[]string{"Name", "Available", "Degraded", "Progressing", "Age"}, []any{"metallb", "True", "False", nil, "<unknown>"}},

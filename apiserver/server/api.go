@@ -22,7 +22,7 @@ func (c CompletedConfig) New() (*genericserver.GenericAPIServer, writer.Objects,
 	if err != nil {
 		return nil, nil, fmt.Errorf("aggregated server: %w", err)
 	}
-	storage, err := registry.New(install.Scheme, c.generic.RESTOptionsGetter, c.namespace, c.store.Current, c.judge)
+	storage, err := registry.New(install.Scheme, c.generic.RESTOptionsGetter, c.namespace, c.store.Current, c.judge, c.store)
 	if err != nil {
 		return nil, nil, fmt.Errorf("storage: %w", err)
 	}

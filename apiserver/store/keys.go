@@ -16,6 +16,14 @@ const (
 	leaderKey    = "/ingot/leader"
 	adoptionKey  = "/ingot/adoption"
 	layer2Prefix = "/ingot/layer2/"
+
+	// allocationPrefix begins the keys of IPAllocations, which stand apart from the configuration. One watch sees them
+	// and ledgerKey.
+	ledgerStorage    = "/ingot"
+	ledgerKey        = ledgerStorage + "/ledger"
+	allocationPrefix = ledgerKey + "/"
+	allocatorKey     = "/ingot/allocator"
+	releasedPrefix   = "/ingot/released/"
 )
 
 const groupName = "metallb.io"

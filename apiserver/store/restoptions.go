@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,6 +39,13 @@ func (r *restOptions) GetRESTOptions(resource schema.GroupResource, example runt
 		return generic.RESTOptions{}, fmt.Errorf("%s is not of group %s", resource, groupName)
 	}
 	options := generic.RESTOptions{ResourcePrefix: resourcePrefix(resource.Resource)}
+	prefix, writes := storagePrefix, r.store.writes
+	if resource.Resource == allocations {
+		prefix, options.ResourcePrefix = ledgerStorage, strings.TrimPrefix(ledgerKey, ledgerStorage)
+		writes = func(plain kubernetes.Interface, _ schema.GroupKind) kubernetes.Interface {
+			return &ledgered{plain, r.store}
+		}
+	}
 	if example == nil {
 		return options, nil // only where the resource is stored is asked
 	}
@@ -46,12 +54,12 @@ func (r *restOptions) GetRESTOptions(resource schema.GroupResource, example runt
 		return generic.RESTOptions{}, fmt.Errorf("kind of %s: %w", resource, err)
 	}
 	kind := kinds[0].GroupKind()
-	config := storagebackend.NewDefaultConfig(storagePrefix, r.store.codec)
+	config := storagebackend.NewDefaultConfig(prefix, r.store.codec)
 	config.EncodeVersioner = r.store.storageVersion
 	config.StorageObjectCountTracker = r.tracker
 	options.StorageConfig = config.ForResource(resource)
-	options.Decorator = r.store.decorator(kind)
-	options.EnableGarbageCollection = true
+	options.Decorator = r.store.decorator(func(plain kubernetes.Interface) kubernetes.Interface { return writes(plain, kind) })
+	options.EnableGarbageCollection = resource.Resource != allocations // which nobody can put a finalizer on
 	options.DeleteCollectionWorkers = 1
 	options.CountMetricPollPeriod = time.Minute
 	options.StorageObjectCountTracker = r.tracker
@@ -59,7 +67,7 @@ func (r *restOptions) GetRESTOptions(resource schema.GroupResource, example runt
 }
 
 // decorator is registry.StorageWithCacher with our client in place of the factory's.
-func (s *Store) decorator(kind schema.GroupKind) generic.StorageDecorator {
+func (s *Store) decorator(writes func(plain kubernetes.Interface) kubernetes.Interface) generic.StorageDecorator {
 	return func(
 		config *storagebackend.ConfigForResource,
 		resourcePrefix string,
@@ -72,7 +80,7 @@ func (s *Store) decorator(kind schema.GroupKind) generic.StorageDecorator {
 	) (storage.Interface, factory.DestroyFunc, error) {
 		watching := s.withOwnWatches()
 		plain := &kubernetes.Client{Client: watching}
-		client := &kubernetes.Client{Client: watching, Kubernetes: s.writes(plain, kind)}
+		client := &kubernetes.Client{Client: watching, Kubernetes: writes(plain)}
 		// The storage asks this of its own client, which has no connection to ask.
 		feature.DefaultFeatureSupportChecker.CheckClient(s.client.Ctx(), s.client, storage.RequestWatchProgress)
 		versioner := storage.APIObjectVersioner{}

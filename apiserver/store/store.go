@@ -76,8 +76,12 @@ type Store struct {
 	// following is held by whoever is about to replace the view by a newer one. Who finds the guard moved waits for it and
 	// looks again: mostly it was a write of this process, and nothing need be read.
 	following *semaphore.Weighted
+	// ledgerTurn is the same for claims.
+	ledgerTurn *semaphore.Weighted
 	// seen is the highest revision of etcd that any answer told of.
 	seen atomic.Int64
+
+	heard heardLedger
 
 	mu sync.Mutex
 	// view is the newest decoded configuration; never nil.
@@ -95,6 +99,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		log:            o.Log,
 		turn:           semaphore.NewWeighted(1),
 		following:      semaphore.NewWeighted(1),
+		ledgerTurn:     semaphore.NewWeighted(1),
 		view:           &view{config: &metallb.Configuration{}},
 	}
 	s.writes = func(plain kubernetes.Interface, kind schema.GroupKind) kubernetes.Interface {

@@ -28,7 +28,11 @@ func Kinds() []schema.GroupVersionKind {
 		}
 		_, isObject := reflect.New(t).Interface().(metav1.Object)
 		_, hasSpec := t.FieldByName("Spec")
-		if isObject && hasSpec {
+		internal, err := install.Scheme.New(metallb.SchemeGroupVersion.WithKind(gvk.Kind))
+		if !isObject || !hasSpec || err != nil {
+			continue
+		}
+		if _, configures := internal.(metallb.Conditioned); configures { // the ledger is the controller's to write
 			kinds = append(kinds, gvk)
 		}
 	}

@@ -21,6 +21,8 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&BFDProfile{}, &BFDProfileList{},
 		&Community{}, &CommunityList{},
 		&IPReservation{}, &IPReservationList{},
+		&IPAllocation{}, &IPAllocationList{},
+		&IPAllocationClaim{},
 		&MetalLB{}, &MetalLBList{},
 		&ConfigurationState{}, &ConfigurationStateList{},
 		&AddressPool{}, &AddressPoolList{},

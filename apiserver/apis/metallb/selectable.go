@@ -10,12 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/selection"
 )
 
 // Selectable is implemented by the kinds of which field selectors may name more than metadata.name and
 // metadata.namespace.
 type Selectable interface {
-	// SelectableFields are the values of those fields, by their path on the wire. The paths do not depend on the object.
+	// SelectableFields are the values of those fields, by their path on the wire or a shorter name. The paths do not depend on the object.
 	// What is not set is "".
 	SelectableFields() fields.Set
 }
@@ -69,6 +70,54 @@ func (p *BFDProfile) SelectableFields() fields.Set {
 func (r *IPReservation) SelectableFields() fields.Set {
 	return fields.Set{"spec.namespace": r.Spec.Namespace, "spec.service": r.Spec.Service}
 }
+
+// SelectableFields implements Selectable. Where several Services hold the address, those that name Services hold what is
+// true of each, one a line (Any).
+func (a *IPAllocation) SelectableFields() fields.Set {
+	var namespaces, names, services []string
+	for _, s := range a.Spec.Services {
+		namespaces, names, services = append(namespaces, s.Namespace), append(names, s.Name), append(services, s.Namespace+"/"+s.Name)
+	}
+	return fields.Set{
+		"spec.address":            a.Spec.Address,
+		"spec.pool":               a.Spec.Pool,
+		"spec.sharingKey":         a.Spec.SharingKey,
+		"spec.services.namespace": strings.Join(namespaces, "\n"),
+		"spec.services.name":      strings.Join(names, "\n"),
+		"pool":                    a.Spec.Pool,
+		"namespace":               strings.Join(namespaces, "\n"),
+		"service":                 strings.Join(services, "\n"),
+	}
+}
+
+// Any is a selector like the one given, for which a field that has several values, one a line, is equal to each of
+// them.
+func Any(selector fields.Selector) fields.Selector { return anyOf{selector} }
+
+type anyOf struct{ fields.Selector }
+
+// Matches implements fields.Selector.
+func (s anyOf) Matches(values fields.Fields) bool {
+	for _, r := range s.Requirements() {
+		has := slices.Contains(strings.Split(values.Get(r.Field), "\n"), r.Value)
+		if has != (r.Operator != selection.NotEquals) {
+			return false
+		}
+	}
+	return true
+}
+
+// Transform implements fields.Selector.
+func (s anyOf) Transform(fn fields.TransformFunc) (fields.Selector, error) {
+	t, err := s.Selector.Transform(fn)
+	if err != nil {
+		return nil, err
+	}
+	return anyOf{t}, nil
+}
+
+// DeepCopySelector implements fields.Selector.
+func (s anyOf) DeepCopySelector() fields.Selector { return anyOf{s.Selector.DeepCopySelector()} }
 
 func flag(b *bool) string {
 	if b == nil {

@@ -36,6 +36,7 @@ func models(t *testing.T) map[string]*spec.Schema {
 		v1beta1.BGPAdvertisement{}.OpenAPIModelName(), v1beta2.BGPPeer{}.OpenAPIModelName(),
 		v1beta1.BGPPeer{}.OpenAPIModelName(), v1beta1.BFDProfile{}.OpenAPIModelName(), v1beta1.Community{}.OpenAPIModelName(),
 		v1beta1.IPReservation{}.OpenAPIModelName(),
+		v1beta1.IPAllocation{}.OpenAPIModelName(), v1beta1.IPAllocationClaim{}.OpenAPIModelName(),
 		v1beta1.MetalLB{}.OpenAPIModelName(), v1beta1.ConfigurationState{}.OpenAPIModelName(),
 		v1beta1.AddressPool{}.OpenAPIModelName(), v1alpha1.AddressPool{}.OpenAPIModelName())
 	if err != nil {

@@ -31,6 +31,8 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.AddressPoolList{}.OpenAPIModelName():               schema_apiserver_apis_metallb_v1beta1_AddressPoolList(ref),
 		v1beta1.AddressPoolSpec{}.OpenAPIModelName():               schema_apiserver_apis_metallb_v1beta1_AddressPoolSpec(ref),
 		v1beta1.AddressPoolStatus{}.OpenAPIModelName():             schema_apiserver_apis_metallb_v1beta1_AddressPoolStatus(ref),
+		v1beta1.AllocatedPort{}.OpenAPIModelName():                 schema_apiserver_apis_metallb_v1beta1_AllocatedPort(ref),
+		v1beta1.AllocatedService{}.OpenAPIModelName():              schema_apiserver_apis_metallb_v1beta1_AllocatedService(ref),
 		v1beta1.BFDProfile{}.OpenAPIModelName():                    schema_apiserver_apis_metallb_v1beta1_BFDProfile(ref),
 		v1beta1.BFDProfileList{}.OpenAPIModelName():                schema_apiserver_apis_metallb_v1beta1_BFDProfileList(ref),
 		v1beta1.BFDProfileSpec{}.OpenAPIModelName():                schema_apiserver_apis_metallb_v1beta1_BFDProfileSpec(ref),
@@ -56,6 +58,12 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.IPAddressPoolList{}.OpenAPIModelName():             schema_apiserver_apis_metallb_v1beta1_IPAddressPoolList(ref),
 		v1beta1.IPAddressPoolSpec{}.OpenAPIModelName():             schema_apiserver_apis_metallb_v1beta1_IPAddressPoolSpec(ref),
 		v1beta1.IPAddressPoolStatus{}.OpenAPIModelName():           schema_apiserver_apis_metallb_v1beta1_IPAddressPoolStatus(ref),
+		v1beta1.IPAllocation{}.OpenAPIModelName():                  schema_apiserver_apis_metallb_v1beta1_IPAllocation(ref),
+		v1beta1.IPAllocationClaim{}.OpenAPIModelName():             schema_apiserver_apis_metallb_v1beta1_IPAllocationClaim(ref),
+		v1beta1.IPAllocationClaimSpec{}.OpenAPIModelName():         schema_apiserver_apis_metallb_v1beta1_IPAllocationClaimSpec(ref),
+		v1beta1.IPAllocationClaimStatus{}.OpenAPIModelName():       schema_apiserver_apis_metallb_v1beta1_IPAllocationClaimStatus(ref),
+		v1beta1.IPAllocationList{}.OpenAPIModelName():              schema_apiserver_apis_metallb_v1beta1_IPAllocationList(ref),
+		v1beta1.IPAllocationSpec{}.OpenAPIModelName():              schema_apiserver_apis_metallb_v1beta1_IPAllocationSpec(ref),
 		v1beta1.IPReservation{}.OpenAPIModelName():                 schema_apiserver_apis_metallb_v1beta1_IPReservation(ref),
 		v1beta1.IPReservationList{}.OpenAPIModelName():             schema_apiserver_apis_metallb_v1beta1_IPReservationList(ref),
 		v1beta1.IPReservationSpec{}.OpenAPIModelName():             schema_apiserver_apis_metallb_v1beta1_IPReservationSpec(ref),
@@ -70,10 +78,13 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.MetalLBSpec{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta1_MetalLBSpec(ref),
 		v1beta1.MetalLBStatus{}.OpenAPIModelName():                 schema_apiserver_apis_metallb_v1beta1_MetalLBStatus(ref),
 		v1beta1.NamespaceQuota{}.OpenAPIModelName():                schema_apiserver_apis_metallb_v1beta1_NamespaceQuota(ref),
+		v1beta1.PastAllocation{}.OpenAPIModelName():                schema_apiserver_apis_metallb_v1beta1_PastAllocation(ref),
 		v1beta1.PodConfig{}.OpenAPIModelName():                     schema_apiserver_apis_metallb_v1beta1_PodConfig(ref),
 		v1beta1.PreferredNodeSelector{}.OpenAPIModelName():         schema_apiserver_apis_metallb_v1beta1_PreferredNodeSelector(ref),
 		v1beta1.Quota{}.OpenAPIModelName():                         schema_apiserver_apis_metallb_v1beta1_Quota(ref),
 		v1beta1.ServiceAllocation{}.OpenAPIModelName():             schema_apiserver_apis_metallb_v1beta1_ServiceAllocation(ref),
+		v1beta1.ServiceClaim{}.OpenAPIModelName():                  schema_apiserver_apis_metallb_v1beta1_ServiceClaim(ref),
+		v1beta1.ServiceClaimResult{}.OpenAPIModelName():            schema_apiserver_apis_metallb_v1beta1_ServiceClaimResult(ref),
 		v1beta2.BGPPeer{}.OpenAPIModelName():                       schema_apiserver_apis_metallb_v1beta2_BGPPeer(ref),
 		v1beta2.BGPPeerList{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta2_BGPPeerList(ref),
 		v1beta2.BGPPeerSpec{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta2_BGPPeerSpec(ref),
@@ -863,6 +874,96 @@ func schema_apiserver_apis_metallb_v1beta1_AddressPoolStatus(ref common.Referenc
 		},
 		Dependencies: []string{
 			metav1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_AllocatedPort(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AllocatedPort is a port of a Service.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"protocol": {
+						SchemaProps: spec.SchemaProps{
+							Description: "protocol is TCP, UDP or SCTP.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "port is the number of the port, up to 65535.",
+							Default:     0,
+							Minimum:     ptr.To[float64](0),
+							Maximum:     ptr.To[float64](65535),
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+				},
+				Required: []string{"protocol", "port"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_AllocatedService(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "AllocatedService is a Service that holds an address.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace is the namespace of the Service.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the Service.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"uid": {
+						SchemaProps: spec.SchemaProps{
+							Description: "uid is the uid of the Service.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"ports": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "ports are the ports that the Service uses of the address. No two Services use the same one.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.AllocatedPort{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"namespace", "name"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.AllocatedPort{}.OpenAPIModelName()},
 	}
 }
 
@@ -2273,6 +2374,385 @@ func schema_apiserver_apis_metallb_v1beta1_IPAddressPoolStatus(ref common.Refere
 	}
 }
 
+func schema_apiserver_apis_metallb_v1beta1_IPAllocation(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "IPAllocation says which Services hold one address of a pool. All of them together are the ledger of addresses: the controller enters an address here, in a transaction that fails if somebody else has it, before the status of a Service shows it, and only what is both here and in the status of the Service is announced. There is one for each address that is in use, named after it (\"192.0.2.1\"; IPv6 addresses in full with dashes, \"2001-0db8-0000-0000-0000-0000-0000-0001\"). Users read them; the controller writes them, by IPAllocationClaims. If they are lost, it writes them again from the statuses of Services. MetalLB has no such kind.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object's metadata. The labels ingot.io/pool, ingot.io/namespace and ingot.io/service say what the spec does, where that is one name only.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is who holds the address, and how it is shared.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.IPAllocationSpec{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.IPAllocationSpec{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_IPAllocationClaim(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "IPAllocationClaim is how the controller writes IPAllocations: a request that is answered and not stored, as a SubjectAccessReview is. It claims addresses for Services and releases them. What it claims for one Service is granted as a whole or not at all, in one transaction with everything that it depends on. A claim that asks for what is there already is granted and writes nothing; one of a controller whose term has ended is refused, with the status reason Conflict. A dry run is answered and writes nothing.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object's metadata, and may be empty.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is the request.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.IPAllocationClaimSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is the answer.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.IPAllocationClaimStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.IPAllocationClaimSpec{}.OpenAPIModelName(), v1beta1.IPAllocationClaimStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_IPAllocationClaimSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "IPAllocationClaimSpec is what a controller asks of the ledger.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"identity": {
+						SchemaProps: spec.SchemaProps{
+							Description: "identity is the name of the controller, to tell who works.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"term": {
+						SchemaProps: spec.SchemaProps{
+							Description: "term is the number of the term in which the controller works. If unset, a new term begins, and those before it have ended: a controller that was stopped and goes on later writes nothing any more.",
+							Minimum:     ptr.To[float64](0),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"renew": {
+						SchemaProps: spec.SchemaProps{
+							Description: "renew begins a new term if the given one has not ended. Requests of the controller that were not answered are of no effect from then on.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"establish": {
+						SchemaProps: spec.SchemaProps{
+							Description: "establish says that the ledger has everything that the statuses of Services show, so that nothing else is to be announced.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"services": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "services are the claims, up to 200 of them.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.ServiceClaim{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"forget": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "forget are addresses of which it need not be known any longer who had them last.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.ServiceClaim{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_IPAllocationClaimStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "IPAllocationClaimStatus is the answer of the ledger.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"term": {
+						SchemaProps: spec.SchemaProps{
+							Description: "term is the number of the term in which the request was answered.",
+							Minimum:     ptr.To[float64](0),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"established": {
+						SchemaProps: spec.SchemaProps{
+							Description: "established says that only what is in the ledger is announced. It and allocations are told only if the request has no claims.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"allocations": {
+						SchemaProps: spec.SchemaProps{
+							Description: "allocations is the number of IPAllocations that there are.",
+							Minimum:     ptr.To[float64](0),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"services": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "services are the results of the claims, in their order.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.ServiceClaimResult{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"past": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "past says of addresses that nobody holds who had them last. It is told when a term begins.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.PastAllocation{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.PastAllocation{}.OpenAPIModelName(), v1beta1.ServiceClaimResult{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_IPAllocationList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "IPAllocationList is a list of IPAllocations.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the allocations.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.IPAllocation{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.IPAllocation{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_IPAllocationSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "IPAllocationSpec is who holds an address, and how it is shared.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "address is the address.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"pool": {
+						SchemaProps: spec.SchemaProps{
+							Description: "pool is the name of the pool that the address is of, or was when the Services got it.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"services": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"namespace",
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "services are the Services that hold the address: one, or several that share it.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.AllocatedService{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"sharingKey": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sharingKey is the value of the annotation metallb.io/allow-shared-ip of the Services. Only Services with the same one share an address.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"backendKey": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backendKey is the selector of the Services where their externalTrafficPolicy is Local, and else empty. Only Services with the same one share an address.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "since is when the address came into use.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"address", "services", "since"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.AllocatedService{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
 func schema_apiserver_apis_metallb_v1beta1_IPReservation(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3105,6 +3585,52 @@ func schema_apiserver_apis_metallb_v1beta1_NamespaceQuota(ref common.ReferenceCa
 	}
 }
 
+func schema_apiserver_apis_metallb_v1beta1_PastAllocation(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "PastAllocation says who had an address last.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "address is an address that nobody holds.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace is the namespace of the Service that had it.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the Service that had it.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"released": {
+						SchemaProps: spec.SchemaProps{
+							Description: "released is when the Service let go of it.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"address", "namespace", "name", "released"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
 func schema_apiserver_apis_metallb_v1beta1_PodConfig(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -3324,6 +3850,196 @@ func schema_apiserver_apis_metallb_v1beta1_ServiceAllocation(ref common.Referenc
 		},
 		Dependencies: []string{
 			metav1.LabelSelector{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_ServiceClaim(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServiceClaim is what one Service holds from now on.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"namespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespace is the namespace of the Service.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name is the name of the Service.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"uid": {
+						SchemaProps: spec.SchemaProps{
+							Description: "uid is the uid of the Service.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"ports": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "ports are the ports of the Service.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.AllocatedPort{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"sharingKey": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sharingKey is the value of the Service's annotation metallb.io/allow-shared-ip.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"backendKey": {
+						SchemaProps: spec.SchemaProps{
+							Description: "backendKey is the selector of the Service if its externalTrafficPolicy is Local, and else empty.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"pool": {
+						SchemaProps: spec.SchemaProps{
+							Description: "pool is the name of the pool that the addresses are of.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"kept": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kept says that the Service has had the addresses before, and that no pool need have them.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"addresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "addresses are what the Service is to hold, at most one of each family.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"release": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "release are addresses that the Service is to hold no longer.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"namespace", "name"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.AllocatedPort{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_ServiceClaimResult(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServiceClaimResult says what became of a claim.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"result": {
+						SchemaProps: spec.SchemaProps{
+							Description: "result is \"Granted\"; \"Held\" when somebody else holds an address and does not share it; \"NotInPool\" when the pool has no such address; or \"Retry\" when too many others wrote at the same moment.\n\nPossible enum values:\n - `\"Granted\"`\n - `\"Held\"`\n - `\"NotInPool\"`\n - `\"Retry\"`",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Granted", "Held", "NotInPool", "Retry"},
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message says why the claim was not granted.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "address is the one that is not to be had.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"holders": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "holders are the Services that hold it.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.AllocatedService{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "since is when the first of them got it.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"result"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.AllocatedService{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 	}
 }
 

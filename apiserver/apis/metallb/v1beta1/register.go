@@ -32,6 +32,8 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&BFDProfile{}, &BFDProfileList{},
 		&Community{}, &CommunityList{},
 		&IPReservation{}, &IPReservationList{},
+		&IPAllocation{}, &IPAllocationList{},
+		&IPAllocationClaim{},
 		&MetalLB{}, &MetalLBList{},
 		&ConfigurationState{}, &ConfigurationStateList{},
 		&AddressPool{}, &AddressPoolList{},

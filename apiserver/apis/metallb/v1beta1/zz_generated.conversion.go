@@ -13,6 +13,7 @@ import (
 	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	conversion "k8s.io/apimachinery/pkg/conversion"
 	runtime "k8s.io/apimachinery/pkg/runtime"
+	types "k8s.io/apimachinery/pkg/types"
 )
 
 func init() {
@@ -59,6 +60,26 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*metallb.AddressPoolStatus)(nil), (*AddressPoolStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_metallb_AddressPoolStatus_To_v1beta1_AddressPoolStatus(a.(*metallb.AddressPoolStatus), b.(*AddressPoolStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*AllocatedPort)(nil), (*metallb.AllocatedPort)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_AllocatedPort_To_metallb_AllocatedPort(a.(*AllocatedPort), b.(*metallb.AllocatedPort), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.AllocatedPort)(nil), (*AllocatedPort)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_AllocatedPort_To_v1beta1_AllocatedPort(a.(*metallb.AllocatedPort), b.(*AllocatedPort), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*AllocatedService)(nil), (*metallb.AllocatedService)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_AllocatedService_To_metallb_AllocatedService(a.(*AllocatedService), b.(*metallb.AllocatedService), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.AllocatedService)(nil), (*AllocatedService)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_AllocatedService_To_v1beta1_AllocatedService(a.(*metallb.AllocatedService), b.(*AllocatedService), scope)
 	}); err != nil {
 		return err
 	}
@@ -292,6 +313,66 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*IPAllocation)(nil), (*metallb.IPAllocation)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_IPAllocation_To_metallb_IPAllocation(a.(*IPAllocation), b.(*metallb.IPAllocation), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.IPAllocation)(nil), (*IPAllocation)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_IPAllocation_To_v1beta1_IPAllocation(a.(*metallb.IPAllocation), b.(*IPAllocation), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*IPAllocationClaim)(nil), (*metallb.IPAllocationClaim)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_IPAllocationClaim_To_metallb_IPAllocationClaim(a.(*IPAllocationClaim), b.(*metallb.IPAllocationClaim), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.IPAllocationClaim)(nil), (*IPAllocationClaim)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_IPAllocationClaim_To_v1beta1_IPAllocationClaim(a.(*metallb.IPAllocationClaim), b.(*IPAllocationClaim), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*IPAllocationClaimSpec)(nil), (*metallb.IPAllocationClaimSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_IPAllocationClaimSpec_To_metallb_IPAllocationClaimSpec(a.(*IPAllocationClaimSpec), b.(*metallb.IPAllocationClaimSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.IPAllocationClaimSpec)(nil), (*IPAllocationClaimSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_IPAllocationClaimSpec_To_v1beta1_IPAllocationClaimSpec(a.(*metallb.IPAllocationClaimSpec), b.(*IPAllocationClaimSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*IPAllocationClaimStatus)(nil), (*metallb.IPAllocationClaimStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_IPAllocationClaimStatus_To_metallb_IPAllocationClaimStatus(a.(*IPAllocationClaimStatus), b.(*metallb.IPAllocationClaimStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.IPAllocationClaimStatus)(nil), (*IPAllocationClaimStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_IPAllocationClaimStatus_To_v1beta1_IPAllocationClaimStatus(a.(*metallb.IPAllocationClaimStatus), b.(*IPAllocationClaimStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*IPAllocationList)(nil), (*metallb.IPAllocationList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_IPAllocationList_To_metallb_IPAllocationList(a.(*IPAllocationList), b.(*metallb.IPAllocationList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.IPAllocationList)(nil), (*IPAllocationList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_IPAllocationList_To_v1beta1_IPAllocationList(a.(*metallb.IPAllocationList), b.(*IPAllocationList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*IPAllocationSpec)(nil), (*metallb.IPAllocationSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_IPAllocationSpec_To_metallb_IPAllocationSpec(a.(*IPAllocationSpec), b.(*metallb.IPAllocationSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.IPAllocationSpec)(nil), (*IPAllocationSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_IPAllocationSpec_To_v1beta1_IPAllocationSpec(a.(*metallb.IPAllocationSpec), b.(*IPAllocationSpec), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*IPReservation)(nil), (*metallb.IPReservation)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1beta1_IPReservation_To_metallb_IPReservation(a.(*IPReservation), b.(*metallb.IPReservation), scope)
 	}); err != nil {
@@ -432,6 +513,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*PastAllocation)(nil), (*metallb.PastAllocation)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_PastAllocation_To_metallb_PastAllocation(a.(*PastAllocation), b.(*metallb.PastAllocation), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.PastAllocation)(nil), (*PastAllocation)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_PastAllocation_To_v1beta1_PastAllocation(a.(*metallb.PastAllocation), b.(*PastAllocation), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*PodConfig)(nil), (*metallb.PodConfig)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1beta1_PodConfig_To_metallb_PodConfig(a.(*PodConfig), b.(*metallb.PodConfig), scope)
 	}); err != nil {
@@ -469,6 +560,26 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*metallb.ServiceAllocation)(nil), (*ServiceAllocation)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_metallb_ServiceAllocation_To_v1beta1_ServiceAllocation(a.(*metallb.ServiceAllocation), b.(*ServiceAllocation), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ServiceClaim)(nil), (*metallb.ServiceClaim)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ServiceClaim_To_metallb_ServiceClaim(a.(*ServiceClaim), b.(*metallb.ServiceClaim), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.ServiceClaim)(nil), (*ServiceClaim)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_ServiceClaim_To_v1beta1_ServiceClaim(a.(*metallb.ServiceClaim), b.(*ServiceClaim), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ServiceClaimResult)(nil), (*metallb.ServiceClaimResult)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ServiceClaimResult_To_metallb_ServiceClaimResult(a.(*ServiceClaimResult), b.(*metallb.ServiceClaimResult), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.ServiceClaimResult)(nil), (*ServiceClaimResult)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_ServiceClaimResult_To_v1beta1_ServiceClaimResult(a.(*metallb.ServiceClaimResult), b.(*ServiceClaimResult), scope)
 	}); err != nil {
 		return err
 	}
@@ -603,6 +714,54 @@ func autoConvert_metallb_AddressPoolStatus_To_v1beta1_AddressPoolStatus(in *meta
 // Convert_metallb_AddressPoolStatus_To_v1beta1_AddressPoolStatus is an autogenerated conversion function.
 func Convert_metallb_AddressPoolStatus_To_v1beta1_AddressPoolStatus(in *metallb.AddressPoolStatus, out *AddressPoolStatus, s conversion.Scope) error {
 	return autoConvert_metallb_AddressPoolStatus_To_v1beta1_AddressPoolStatus(in, out, s)
+}
+
+func autoConvert_v1beta1_AllocatedPort_To_metallb_AllocatedPort(in *AllocatedPort, out *metallb.AllocatedPort, s conversion.Scope) error {
+	out.Protocol = in.Protocol
+	out.Port = in.Port
+	return nil
+}
+
+// Convert_v1beta1_AllocatedPort_To_metallb_AllocatedPort is an autogenerated conversion function.
+func Convert_v1beta1_AllocatedPort_To_metallb_AllocatedPort(in *AllocatedPort, out *metallb.AllocatedPort, s conversion.Scope) error {
+	return autoConvert_v1beta1_AllocatedPort_To_metallb_AllocatedPort(in, out, s)
+}
+
+func autoConvert_metallb_AllocatedPort_To_v1beta1_AllocatedPort(in *metallb.AllocatedPort, out *AllocatedPort, s conversion.Scope) error {
+	out.Protocol = in.Protocol
+	out.Port = in.Port
+	return nil
+}
+
+// Convert_metallb_AllocatedPort_To_v1beta1_AllocatedPort is an autogenerated conversion function.
+func Convert_metallb_AllocatedPort_To_v1beta1_AllocatedPort(in *metallb.AllocatedPort, out *AllocatedPort, s conversion.Scope) error {
+	return autoConvert_metallb_AllocatedPort_To_v1beta1_AllocatedPort(in, out, s)
+}
+
+func autoConvert_v1beta1_AllocatedService_To_metallb_AllocatedService(in *AllocatedService, out *metallb.AllocatedService, s conversion.Scope) error {
+	out.Namespace = in.Namespace
+	out.Name = in.Name
+	out.UID = types.UID(in.UID)
+	out.Ports = *(*[]metallb.AllocatedPort)(unsafe.Pointer(&in.Ports))
+	return nil
+}
+
+// Convert_v1beta1_AllocatedService_To_metallb_AllocatedService is an autogenerated conversion function.
+func Convert_v1beta1_AllocatedService_To_metallb_AllocatedService(in *AllocatedService, out *metallb.AllocatedService, s conversion.Scope) error {
+	return autoConvert_v1beta1_AllocatedService_To_metallb_AllocatedService(in, out, s)
+}
+
+func autoConvert_metallb_AllocatedService_To_v1beta1_AllocatedService(in *metallb.AllocatedService, out *AllocatedService, s conversion.Scope) error {
+	out.Namespace = in.Namespace
+	out.Name = in.Name
+	out.UID = types.UID(in.UID)
+	out.Ports = *(*[]AllocatedPort)(unsafe.Pointer(&in.Ports))
+	return nil
+}
+
+// Convert_metallb_AllocatedService_To_v1beta1_AllocatedService is an autogenerated conversion function.
+func Convert_metallb_AllocatedService_To_v1beta1_AllocatedService(in *metallb.AllocatedService, out *AllocatedService, s conversion.Scope) error {
+	return autoConvert_metallb_AllocatedService_To_v1beta1_AllocatedService(in, out, s)
 }
 
 func autoConvert_v1beta1_BFDProfile_To_metallb_BFDProfile(in *BFDProfile, out *metallb.BFDProfile, s conversion.Scope) error {
@@ -1276,6 +1435,174 @@ func Convert_metallb_IPAddressPoolStatus_To_v1beta1_IPAddressPoolStatus(in *meta
 	return autoConvert_metallb_IPAddressPoolStatus_To_v1beta1_IPAddressPoolStatus(in, out, s)
 }
 
+func autoConvert_v1beta1_IPAllocation_To_metallb_IPAllocation(in *IPAllocation, out *metallb.IPAllocation, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1beta1_IPAllocationSpec_To_metallb_IPAllocationSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1beta1_IPAllocation_To_metallb_IPAllocation is an autogenerated conversion function.
+func Convert_v1beta1_IPAllocation_To_metallb_IPAllocation(in *IPAllocation, out *metallb.IPAllocation, s conversion.Scope) error {
+	return autoConvert_v1beta1_IPAllocation_To_metallb_IPAllocation(in, out, s)
+}
+
+func autoConvert_metallb_IPAllocation_To_v1beta1_IPAllocation(in *metallb.IPAllocation, out *IPAllocation, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_metallb_IPAllocationSpec_To_v1beta1_IPAllocationSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_metallb_IPAllocation_To_v1beta1_IPAllocation is an autogenerated conversion function.
+func Convert_metallb_IPAllocation_To_v1beta1_IPAllocation(in *metallb.IPAllocation, out *IPAllocation, s conversion.Scope) error {
+	return autoConvert_metallb_IPAllocation_To_v1beta1_IPAllocation(in, out, s)
+}
+
+func autoConvert_v1beta1_IPAllocationClaim_To_metallb_IPAllocationClaim(in *IPAllocationClaim, out *metallb.IPAllocationClaim, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1beta1_IPAllocationClaimSpec_To_metallb_IPAllocationClaimSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_v1beta1_IPAllocationClaimStatus_To_metallb_IPAllocationClaimStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1beta1_IPAllocationClaim_To_metallb_IPAllocationClaim is an autogenerated conversion function.
+func Convert_v1beta1_IPAllocationClaim_To_metallb_IPAllocationClaim(in *IPAllocationClaim, out *metallb.IPAllocationClaim, s conversion.Scope) error {
+	return autoConvert_v1beta1_IPAllocationClaim_To_metallb_IPAllocationClaim(in, out, s)
+}
+
+func autoConvert_metallb_IPAllocationClaim_To_v1beta1_IPAllocationClaim(in *metallb.IPAllocationClaim, out *IPAllocationClaim, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_metallb_IPAllocationClaimSpec_To_v1beta1_IPAllocationClaimSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_metallb_IPAllocationClaimStatus_To_v1beta1_IPAllocationClaimStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_metallb_IPAllocationClaim_To_v1beta1_IPAllocationClaim is an autogenerated conversion function.
+func Convert_metallb_IPAllocationClaim_To_v1beta1_IPAllocationClaim(in *metallb.IPAllocationClaim, out *IPAllocationClaim, s conversion.Scope) error {
+	return autoConvert_metallb_IPAllocationClaim_To_v1beta1_IPAllocationClaim(in, out, s)
+}
+
+func autoConvert_v1beta1_IPAllocationClaimSpec_To_metallb_IPAllocationClaimSpec(in *IPAllocationClaimSpec, out *metallb.IPAllocationClaimSpec, s conversion.Scope) error {
+	out.Identity = in.Identity
+	out.Term = in.Term
+	out.Renew = in.Renew
+	out.Establish = in.Establish
+	out.Services = *(*[]metallb.ServiceClaim)(unsafe.Pointer(&in.Services))
+	out.Forget = *(*[]string)(unsafe.Pointer(&in.Forget))
+	return nil
+}
+
+// Convert_v1beta1_IPAllocationClaimSpec_To_metallb_IPAllocationClaimSpec is an autogenerated conversion function.
+func Convert_v1beta1_IPAllocationClaimSpec_To_metallb_IPAllocationClaimSpec(in *IPAllocationClaimSpec, out *metallb.IPAllocationClaimSpec, s conversion.Scope) error {
+	return autoConvert_v1beta1_IPAllocationClaimSpec_To_metallb_IPAllocationClaimSpec(in, out, s)
+}
+
+func autoConvert_metallb_IPAllocationClaimSpec_To_v1beta1_IPAllocationClaimSpec(in *metallb.IPAllocationClaimSpec, out *IPAllocationClaimSpec, s conversion.Scope) error {
+	out.Identity = in.Identity
+	out.Term = in.Term
+	out.Renew = in.Renew
+	out.Establish = in.Establish
+	out.Services = *(*[]ServiceClaim)(unsafe.Pointer(&in.Services))
+	out.Forget = *(*[]string)(unsafe.Pointer(&in.Forget))
+	return nil
+}
+
+// Convert_metallb_IPAllocationClaimSpec_To_v1beta1_IPAllocationClaimSpec is an autogenerated conversion function.
+func Convert_metallb_IPAllocationClaimSpec_To_v1beta1_IPAllocationClaimSpec(in *metallb.IPAllocationClaimSpec, out *IPAllocationClaimSpec, s conversion.Scope) error {
+	return autoConvert_metallb_IPAllocationClaimSpec_To_v1beta1_IPAllocationClaimSpec(in, out, s)
+}
+
+func autoConvert_v1beta1_IPAllocationClaimStatus_To_metallb_IPAllocationClaimStatus(in *IPAllocationClaimStatus, out *metallb.IPAllocationClaimStatus, s conversion.Scope) error {
+	out.Term = in.Term
+	out.Established = in.Established
+	out.Allocations = in.Allocations
+	out.Services = *(*[]metallb.ServiceClaimResult)(unsafe.Pointer(&in.Services))
+	out.Past = *(*[]metallb.PastAllocation)(unsafe.Pointer(&in.Past))
+	return nil
+}
+
+// Convert_v1beta1_IPAllocationClaimStatus_To_metallb_IPAllocationClaimStatus is an autogenerated conversion function.
+func Convert_v1beta1_IPAllocationClaimStatus_To_metallb_IPAllocationClaimStatus(in *IPAllocationClaimStatus, out *metallb.IPAllocationClaimStatus, s conversion.Scope) error {
+	return autoConvert_v1beta1_IPAllocationClaimStatus_To_metallb_IPAllocationClaimStatus(in, out, s)
+}
+
+func autoConvert_metallb_IPAllocationClaimStatus_To_v1beta1_IPAllocationClaimStatus(in *metallb.IPAllocationClaimStatus, out *IPAllocationClaimStatus, s conversion.Scope) error {
+	out.Term = in.Term
+	out.Established = in.Established
+	out.Allocations = in.Allocations
+	out.Services = *(*[]ServiceClaimResult)(unsafe.Pointer(&in.Services))
+	out.Past = *(*[]PastAllocation)(unsafe.Pointer(&in.Past))
+	return nil
+}
+
+// Convert_metallb_IPAllocationClaimStatus_To_v1beta1_IPAllocationClaimStatus is an autogenerated conversion function.
+func Convert_metallb_IPAllocationClaimStatus_To_v1beta1_IPAllocationClaimStatus(in *metallb.IPAllocationClaimStatus, out *IPAllocationClaimStatus, s conversion.Scope) error {
+	return autoConvert_metallb_IPAllocationClaimStatus_To_v1beta1_IPAllocationClaimStatus(in, out, s)
+}
+
+func autoConvert_v1beta1_IPAllocationList_To_metallb_IPAllocationList(in *IPAllocationList, out *metallb.IPAllocationList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]metallb.IPAllocation)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_v1beta1_IPAllocationList_To_metallb_IPAllocationList is an autogenerated conversion function.
+func Convert_v1beta1_IPAllocationList_To_metallb_IPAllocationList(in *IPAllocationList, out *metallb.IPAllocationList, s conversion.Scope) error {
+	return autoConvert_v1beta1_IPAllocationList_To_metallb_IPAllocationList(in, out, s)
+}
+
+func autoConvert_metallb_IPAllocationList_To_v1beta1_IPAllocationList(in *metallb.IPAllocationList, out *IPAllocationList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]IPAllocation)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_metallb_IPAllocationList_To_v1beta1_IPAllocationList is an autogenerated conversion function.
+func Convert_metallb_IPAllocationList_To_v1beta1_IPAllocationList(in *metallb.IPAllocationList, out *IPAllocationList, s conversion.Scope) error {
+	return autoConvert_metallb_IPAllocationList_To_v1beta1_IPAllocationList(in, out, s)
+}
+
+func autoConvert_v1beta1_IPAllocationSpec_To_metallb_IPAllocationSpec(in *IPAllocationSpec, out *metallb.IPAllocationSpec, s conversion.Scope) error {
+	out.Address = in.Address
+	out.Pool = in.Pool
+	out.Services = *(*[]metallb.AllocatedService)(unsafe.Pointer(&in.Services))
+	out.SharingKey = in.SharingKey
+	out.BackendKey = in.BackendKey
+	out.Since = in.Since
+	return nil
+}
+
+// Convert_v1beta1_IPAllocationSpec_To_metallb_IPAllocationSpec is an autogenerated conversion function.
+func Convert_v1beta1_IPAllocationSpec_To_metallb_IPAllocationSpec(in *IPAllocationSpec, out *metallb.IPAllocationSpec, s conversion.Scope) error {
+	return autoConvert_v1beta1_IPAllocationSpec_To_metallb_IPAllocationSpec(in, out, s)
+}
+
+func autoConvert_metallb_IPAllocationSpec_To_v1beta1_IPAllocationSpec(in *metallb.IPAllocationSpec, out *IPAllocationSpec, s conversion.Scope) error {
+	out.Address = in.Address
+	out.Pool = in.Pool
+	out.Services = *(*[]AllocatedService)(unsafe.Pointer(&in.Services))
+	out.SharingKey = in.SharingKey
+	out.BackendKey = in.BackendKey
+	out.Since = in.Since
+	return nil
+}
+
+// Convert_metallb_IPAllocationSpec_To_v1beta1_IPAllocationSpec is an autogenerated conversion function.
+func Convert_metallb_IPAllocationSpec_To_v1beta1_IPAllocationSpec(in *metallb.IPAllocationSpec, out *IPAllocationSpec, s conversion.Scope) error {
+	return autoConvert_metallb_IPAllocationSpec_To_v1beta1_IPAllocationSpec(in, out, s)
+}
+
 func autoConvert_v1beta1_IPReservation_To_metallb_IPReservation(in *IPReservation, out *metallb.IPReservation, s conversion.Scope) error {
 	out.ObjectMeta = in.ObjectMeta
 	if err := Convert_v1beta1_IPReservationSpec_To_metallb_IPReservationSpec(&in.Spec, &out.Spec, s); err != nil {
@@ -1642,6 +1969,32 @@ func Convert_metallb_NamespaceQuota_To_v1beta1_NamespaceQuota(in *metallb.Namesp
 	return autoConvert_metallb_NamespaceQuota_To_v1beta1_NamespaceQuota(in, out, s)
 }
 
+func autoConvert_v1beta1_PastAllocation_To_metallb_PastAllocation(in *PastAllocation, out *metallb.PastAllocation, s conversion.Scope) error {
+	out.Address = in.Address
+	out.Namespace = in.Namespace
+	out.Name = in.Name
+	out.Released = in.Released
+	return nil
+}
+
+// Convert_v1beta1_PastAllocation_To_metallb_PastAllocation is an autogenerated conversion function.
+func Convert_v1beta1_PastAllocation_To_metallb_PastAllocation(in *PastAllocation, out *metallb.PastAllocation, s conversion.Scope) error {
+	return autoConvert_v1beta1_PastAllocation_To_metallb_PastAllocation(in, out, s)
+}
+
+func autoConvert_metallb_PastAllocation_To_v1beta1_PastAllocation(in *metallb.PastAllocation, out *PastAllocation, s conversion.Scope) error {
+	out.Address = in.Address
+	out.Namespace = in.Namespace
+	out.Name = in.Name
+	out.Released = in.Released
+	return nil
+}
+
+// Convert_metallb_PastAllocation_To_v1beta1_PastAllocation is an autogenerated conversion function.
+func Convert_metallb_PastAllocation_To_v1beta1_PastAllocation(in *metallb.PastAllocation, out *PastAllocation, s conversion.Scope) error {
+	return autoConvert_metallb_PastAllocation_To_v1beta1_PastAllocation(in, out, s)
+}
+
 func autoConvert_v1beta1_PodConfig_To_metallb_PodConfig(in *PodConfig, out *metallb.PodConfig, s conversion.Scope) error {
 	out.PriorityClassName = in.PriorityClassName
 	out.RuntimeClassName = in.RuntimeClassName
@@ -1740,4 +2093,70 @@ func autoConvert_metallb_ServiceAllocation_To_v1beta1_ServiceAllocation(in *meta
 // Convert_metallb_ServiceAllocation_To_v1beta1_ServiceAllocation is an autogenerated conversion function.
 func Convert_metallb_ServiceAllocation_To_v1beta1_ServiceAllocation(in *metallb.ServiceAllocation, out *ServiceAllocation, s conversion.Scope) error {
 	return autoConvert_metallb_ServiceAllocation_To_v1beta1_ServiceAllocation(in, out, s)
+}
+
+func autoConvert_v1beta1_ServiceClaim_To_metallb_ServiceClaim(in *ServiceClaim, out *metallb.ServiceClaim, s conversion.Scope) error {
+	out.Namespace = in.Namespace
+	out.Name = in.Name
+	out.UID = types.UID(in.UID)
+	out.Ports = *(*[]metallb.AllocatedPort)(unsafe.Pointer(&in.Ports))
+	out.SharingKey = in.SharingKey
+	out.BackendKey = in.BackendKey
+	out.Pool = in.Pool
+	out.Kept = in.Kept
+	out.Addresses = *(*[]string)(unsafe.Pointer(&in.Addresses))
+	out.Release = *(*[]string)(unsafe.Pointer(&in.Release))
+	return nil
+}
+
+// Convert_v1beta1_ServiceClaim_To_metallb_ServiceClaim is an autogenerated conversion function.
+func Convert_v1beta1_ServiceClaim_To_metallb_ServiceClaim(in *ServiceClaim, out *metallb.ServiceClaim, s conversion.Scope) error {
+	return autoConvert_v1beta1_ServiceClaim_To_metallb_ServiceClaim(in, out, s)
+}
+
+func autoConvert_metallb_ServiceClaim_To_v1beta1_ServiceClaim(in *metallb.ServiceClaim, out *ServiceClaim, s conversion.Scope) error {
+	out.Namespace = in.Namespace
+	out.Name = in.Name
+	out.UID = types.UID(in.UID)
+	out.Ports = *(*[]AllocatedPort)(unsafe.Pointer(&in.Ports))
+	out.SharingKey = in.SharingKey
+	out.BackendKey = in.BackendKey
+	out.Pool = in.Pool
+	out.Kept = in.Kept
+	out.Addresses = *(*[]string)(unsafe.Pointer(&in.Addresses))
+	out.Release = *(*[]string)(unsafe.Pointer(&in.Release))
+	return nil
+}
+
+// Convert_metallb_ServiceClaim_To_v1beta1_ServiceClaim is an autogenerated conversion function.
+func Convert_metallb_ServiceClaim_To_v1beta1_ServiceClaim(in *metallb.ServiceClaim, out *ServiceClaim, s conversion.Scope) error {
+	return autoConvert_metallb_ServiceClaim_To_v1beta1_ServiceClaim(in, out, s)
+}
+
+func autoConvert_v1beta1_ServiceClaimResult_To_metallb_ServiceClaimResult(in *ServiceClaimResult, out *metallb.ServiceClaimResult, s conversion.Scope) error {
+	out.Result = metallb.ClaimResult(in.Result)
+	out.Message = in.Message
+	out.Address = in.Address
+	out.Holders = *(*[]metallb.AllocatedService)(unsafe.Pointer(&in.Holders))
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	return nil
+}
+
+// Convert_v1beta1_ServiceClaimResult_To_metallb_ServiceClaimResult is an autogenerated conversion function.
+func Convert_v1beta1_ServiceClaimResult_To_metallb_ServiceClaimResult(in *ServiceClaimResult, out *metallb.ServiceClaimResult, s conversion.Scope) error {
+	return autoConvert_v1beta1_ServiceClaimResult_To_metallb_ServiceClaimResult(in, out, s)
+}
+
+func autoConvert_metallb_ServiceClaimResult_To_v1beta1_ServiceClaimResult(in *metallb.ServiceClaimResult, out *ServiceClaimResult, s conversion.Scope) error {
+	out.Result = ClaimResult(in.Result)
+	out.Message = in.Message
+	out.Address = in.Address
+	out.Holders = *(*[]AllocatedService)(unsafe.Pointer(&in.Holders))
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	return nil
+}
+
+// Convert_metallb_ServiceClaimResult_To_v1beta1_ServiceClaimResult is an autogenerated conversion function.
+func Convert_metallb_ServiceClaimResult_To_v1beta1_ServiceClaimResult(in *metallb.ServiceClaimResult, out *ServiceClaimResult, s conversion.Scope) error {
+	return autoConvert_metallb_ServiceClaimResult_To_v1beta1_ServiceClaimResult(in, out, s)
 }

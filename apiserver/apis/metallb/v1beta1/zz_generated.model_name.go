@@ -26,6 +26,16 @@ func (in AddressPoolStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AllocatedPort) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.AllocatedPort"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in AllocatedService) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.AllocatedService"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in BFDProfile) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.BFDProfile"
 }
@@ -151,6 +161,36 @@ func (in IPAddressPoolStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in IPAllocation) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.IPAllocation"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in IPAllocationClaim) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.IPAllocationClaim"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in IPAllocationClaimSpec) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.IPAllocationClaimSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in IPAllocationClaimStatus) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.IPAllocationClaimStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in IPAllocationList) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.IPAllocationList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in IPAllocationSpec) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.IPAllocationSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in IPReservation) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.IPReservation"
 }
@@ -221,6 +261,11 @@ func (in NamespaceQuota) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in PastAllocation) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.PastAllocation"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in PodConfig) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.PodConfig"
 }
@@ -238,4 +283,14 @@ func (in Quota) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ServiceAllocation) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.ServiceAllocation"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ServiceClaim) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.ServiceClaim"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ServiceClaimResult) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.ServiceClaimResult"
 }

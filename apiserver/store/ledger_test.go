@@ -1,0 +1,259 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/ledger"
+	"github.com/ingot-lb/ingot/test/await"
+)
+
+const ledgerNamespace = "metallb-system"
+
+// testController claims in a term of its own.
+type testController struct {
+	*testing.T
+	store *Store
+	term  int64
+}
+
+func newTestController(t *testing.T, s *Store, name string) *testController {
+	t.Helper()
+	c := &testController{T: t, store: s}
+	c.term = c.ask(metallb.IPAllocationClaimSpec{Identity: name}).Term
+	return c
+}
+
+func (c *testController) ask(spec metallb.IPAllocationClaimSpec) metallb.IPAllocationClaimStatus {
+	c.Helper()
+	spec.Term = c.term
+	claim := &metallb.IPAllocationClaim{Spec: spec}
+	if err := c.store.Claim(c.Context(), ledgerNamespace, claim, false); err != nil {
+		c.Fatal(err)
+	}
+	return claim.Status
+}
+
+func (c *testController) claim(services ...metallb.ServiceClaim) (results []metallb.ClaimResult) {
+	c.Helper()
+	for _, r := range c.ask(metallb.IPAllocationClaimSpec{Services: services}).Services {
+		results = append(results, r.Result)
+	}
+	return results
+}
+
+func wants(name, addr string) metallb.ServiceClaim {
+	return metallb.ServiceClaim{Namespace: "default", Name: name, Pool: "web", Addresses: []string{addr}}
+}
+
+func releases(name, addr string) metallb.ServiceClaim {
+	return metallb.ServiceClaim{Namespace: "default", Name: name, Release: []string{addr}}
+}
+
+// withPool opens a store that has the pool 10.0.0.0-10.0.0.255.
+func withPool(t *testing.T) *Store {
+	t.Helper()
+	s := open(t, t.TempDir())
+	if _, err := pools(t, s).Create(inSystemNamespace(t.Context()), span("web", 0, 255), rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func revision(t *testing.T, s *Store) int64 {
+	t.Helper()
+	resp, err := s.client.Get(t.Context(), guardKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.Header.Revision
+}
+
+func TestClaims(t *testing.T) {
+	s := withPool(t)
+	guard := revision(t, s)
+	c := newTestController(t, s, "one")
+	if got := c.claim(wants("a", "10.0.0.1"), wants("b", "10.0.0.1"), wants("c", "198.51.100.1")); !cmp.Equal(got, []metallb.ClaimResult{"Granted", "Held", "NotInPool"}) {
+		t.Errorf("results %v", got)
+	}
+	if now, err := s.currentView(t.Context()); err != nil || now.guard.revision > guard {
+		t.Errorf("the configuration's revision went from %d to %d (%v) by a claim", guard, now.guard.revision, err)
+	}
+	if now, err := s.currentView(t.Context()); err != nil || len(now.entries) != 1 {
+		t.Errorf("an allocation counts as configuration: %d objects, error %v", len(now.entries), err)
+	}
+	before := revision(t, s)
+	if got := c.claim(wants("a", "10.0.0.1")); !cmp.Equal(got, []metallb.ClaimResult{"Granted"}) || revision(t, s) != before {
+		t.Errorf("what is there was claimed again: %v, and %d writes", got, revision(t, s)-before)
+	}
+	if got := c.claim(releases("a", "10.0.0.1"), wants("b", "10.0.0.1")); !cmp.Equal(got, []metallb.ClaimResult{"Granted", "Granted"}) {
+		t.Errorf("moved on: %v", got)
+	}
+	var many []metallb.ServiceClaim
+	for i := range 150 {
+		many = append(many, wants(fmt.Sprint("many-", i), fmt.Sprintf("10.0.0.%d", 10+i)))
+	}
+	for i, got := range c.claim(many...) {
+		if got != metallb.ClaimGranted {
+			t.Errorf("claim %d of many: %s", i, got)
+		}
+	}
+	if got := c.ask(metallb.IPAllocationClaimSpec{}).Allocations; got != 151 {
+		t.Errorf("%d allocations, want 151", got)
+	}
+	c.claim(releases("b", "10.0.0.1"))
+	if past := (&testController{T: t, store: s}).ask(metallb.IPAllocationClaimSpec{}).Past; len(past) != 1 || past[0].Address != "10.0.0.1" || past[0].Name != "b" {
+		t.Errorf("past %+v, want 10.0.0.1 of b", past)
+	}
+}
+
+// TestAnAddressOfAPoolThatWentAway: a claim is judged by the pools as they are when it is granted.
+func TestAnAddressOfAPoolThatWentAway(t *testing.T) {
+	s := withPool(t)
+	c := &claiming{Store: s, namespace: ledgerNamespace, spec: &metallb.IPAllocationClaimSpec{}, status: &metallb.IPAllocationClaimStatus{}}
+	claims := []metallb.ServiceClaim{wants("a", "10.0.0.1")}
+	p, err := c.read(t.Context(), claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, ops, err := c.judge(p, claims)
+	if err != nil || results[0].Result != metallb.ClaimGranted {
+		t.Fatalf("%v, %v", results, err)
+	}
+	if _, _, err := pools(t, s).Delete(inSystemNamespace(t.Context()), "web", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := c.commit(t.Context(), p, ops); err != nil || done {
+		t.Errorf("the claim was entered (%v), error %v", done, err)
+	}
+	if results, err := c.chunk(t.Context(), claims); err != nil || results[0].Result != metallb.ClaimNotInPool {
+		t.Errorf("judged anew: %v, %v", results, err)
+	}
+}
+
+func TestTermsEnd(t *testing.T) {
+	s := withPool(t)
+	one := newTestController(t, s, "one")
+	one.claim(wants("a", "10.0.0.1"))
+	two := newTestController(t, s, "two")
+	if two.term <= one.term {
+		t.Errorf("term %d after term %d", two.term, one.term)
+	}
+	for _, spec := range []metallb.IPAllocationClaimSpec{
+		{Services: []metallb.ServiceClaim{wants("a", "10.0.0.1")}},
+		{Services: []metallb.ServiceClaim{wants("b", "10.0.0.2")}},
+		{Services: []metallb.ServiceClaim{releases("a", "10.0.0.1")}},
+		{Renew: true}, {Establish: true}, {Forget: []string{"10.0.0.1"}}, {},
+	} {
+		spec.Term = one.term
+		if err := s.Claim(t.Context(), ledgerNamespace, &metallb.IPAllocationClaim{Spec: spec}, false); !errors.Is(err, ledger.ErrTermEnded) {
+			t.Errorf("%+v of a term that has ended: %v", spec, err)
+		}
+	}
+	if got := two.ask(metallb.IPAllocationClaimSpec{}).Allocations; got != 1 {
+		t.Errorf("%d allocations, want that of a", got)
+	}
+	renewed := two.ask(metallb.IPAllocationClaimSpec{Renew: true}).Term
+	if renewed != two.term+1 {
+		t.Errorf("renewed term %d after %d", renewed, two.term)
+	}
+}
+
+func TestDryRunOfClaims(t *testing.T) {
+	s := withPool(t)
+	c := newTestController(t, s, "one")
+	before := revision(t, s)
+	for _, spec := range []metallb.IPAllocationClaimSpec{
+		{}, {Term: c.term, Renew: true, Establish: true, Forget: []string{"10.0.0.1"}},
+		{Term: c.term, Services: []metallb.ServiceClaim{wants("a", "10.0.0.1"), wants("b", "10.0.0.1")}},
+	} {
+		claim := &metallb.IPAllocationClaim{Spec: spec}
+		if err := s.Claim(t.Context(), ledgerNamespace, claim, true); err != nil {
+			t.Error(err)
+		}
+		for i, r := range claim.Status.Services {
+			if want := []metallb.ClaimResult{"Granted", "Held"}[i]; r.Result != want {
+				t.Errorf("claim %d: %s, want %s", i, r.Result, want)
+			}
+		}
+	}
+	if now := revision(t, s); now != before {
+		t.Errorf("%d writes", now-before)
+	}
+}
+
+// TestTheLedgerIsHeard: who follows the ledger hears of claims, and that it is established in an epoch; when an entry is
+// deleted by another hand, it is not any more.
+func TestTheLedgerIsHeard(t *testing.T) {
+	s := withPool(t)
+	c := newTestController(t, s, "one")
+	c.claim(wants("a", "10.0.0.1"))
+	changed := s.LedgerChanged(t.Context())
+	heard := func(want Ledger) {
+		t.Helper()
+		await.Success(t, "hearing of the ledger", func() error {
+			got, ok := s.Ledger()
+			if !ok {
+				return errors.New("it was not read")
+			}
+			if diff := cmp.Diff(&want, got); diff != "" {
+				return fmt.Errorf("-want +got:\n%s", diff)
+			}
+			return nil
+		})
+	}
+	one, two := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	a, b := []types.NamespacedName{{Namespace: "default", Name: "a"}}, []types.NamespacedName{{Namespace: "default", Name: "b"}}
+	<-changed
+	heard(Ledger{Holders: map[netip.Addr][]types.NamespacedName{one: a}})
+	c.ask(metallb.IPAllocationClaimSpec{Establish: true})
+	if c.ask(metallb.IPAllocationClaimSpec{}).Established {
+		t.Error("established, though nobody leads")
+	}
+	lead, err := s.Campaign(t.Context(), "me")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.claim(wants("b", "10.0.0.2"))
+	if err := s.AskLedger(t.Context(), ledgerNamespace, []netip.Addr{two}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := s.Ledger(); !cmp.Equal(got.Holders[two], b) {
+		t.Errorf("asked for: %v", got.Holders[two])
+	}
+	if !c.ask(metallb.IPAllocationClaimSpec{Establish: true}).Established {
+		t.Error("not established")
+	}
+	heard(Ledger{Epoch: lead.Epoch, Holders: map[netip.Addr][]types.NamespacedName{one: a, two: b}})
+
+	key := (&claiming{namespace: ledgerNamespace}).key(one)
+	held, err := s.client.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &ledgered{store: s}
+	if resp, err := l.OptimisticDelete(t.Context(), key, held.Kvs[0].ModRevision-1, kubernetes.DeleteOptions{}); err != nil || resp.Succeeded || resp.KV == nil {
+		t.Errorf("deletion of another state: %+v, %v", resp, err)
+	}
+	if resp, err := l.OptimisticDelete(t.Context(), key, held.Kvs[0].ModRevision, kubernetes.DeleteOptions{}); err != nil || !resp.Succeeded {
+		t.Errorf("deletion: %+v, %v", resp, err)
+	}
+	heard(Ledger{Holders: map[netip.Addr][]types.NamespacedName{two: b}})
+	if _, err := l.OptimisticPut(t.Context(), key, nil, 0, kubernetes.PutOptions{}); err == nil {
+		t.Error("an allocation was written without a claim")
+	}
+	if _, err := s.client.Delete(t.Context(), ledgerKey, clientv3.WithPrefix()); err != nil {
+		t.Fatal(err)
+	}
+	heard(Ledger{Holders: map[netip.Addr][]types.NamespacedName{}})
+}

@@ -1,0 +1,233 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/uuid"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
+	"github.com/ingot-lb/ingot/apiserver/ledger"
+	"github.com/ingot-lb/ingot/speaker/backoff"
+)
+
+// chunk answers claims that go into one transaction.
+func (c *claiming) chunk(ctx context.Context, claims []metallb.ServiceClaim) ([]metallb.ServiceClaimResult, error) {
+	retry := backoff.Backoff{First: 2 * time.Millisecond, Most: 50 * time.Millisecond}
+	for attempt := range ledgerTries {
+		if attempt > 0 {
+			if err := retry.Wait(ctx); err != nil {
+				return nil, err
+			}
+		}
+		p, err := c.read(ctx, claims)
+		if err != nil {
+			return nil, err
+		}
+		results, ops, err := c.judge(p, claims)
+		if err != nil || len(ops) == 0 || c.dryRun {
+			return results, err
+		}
+		done, err := c.commit(ctx, p, ops)
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			return results, nil
+		}
+	}
+	results := make([]metallb.ServiceClaimResult, len(claims))
+	for i := range results {
+		results[i] = metallb.ServiceClaimResult{Result: metallb.ClaimRetry, Message: "others wrote at the same moment"}
+	}
+	return results, nil
+}
+
+// page is the part of the ledger that some claims are about, as it was at one moment.
+type page struct {
+	term      int64 // modification revision of the allocator
+	view      *view
+	entries   ledger.Entries
+	revisions map[netip.Addr]int64
+	compares  []clientv3.Cmp
+}
+
+// read reads all that decides about claims. It fails where the term has ended.
+func (c *claiming) read(ctx context.Context, claims []metallb.ServiceClaim) (*page, error) {
+	p := &page{entries: ledger.Entries{}, revisions: map[netip.Addr]int64{}}
+	ops := []clientv3.Op{clientv3.OpGet(allocatorKey), clientv3.OpGet(guardKey)}
+	var addrs []netip.Addr
+	for i := range claims {
+		for _, a := range ledger.Addresses(&claims[i]) {
+			if _, known := p.revisions[a]; !known {
+				p.revisions[a] = 0
+				addrs = append(addrs, a)
+				ops = append(ops, clientv3.OpGet(c.key(a)))
+			}
+		}
+	}
+	resp, err := c.client.Txn(ctx).Then(ops...).Commit()
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger: %w", err)
+	}
+	c.saw(resp.Header.Revision)
+	now, revision, err := allocatorOf(first(resp.Responses[0].GetResponseRange().Kvs))
+	if err != nil {
+		return nil, err
+	}
+	if now.Term != c.status.Term && !c.dryRun {
+		return nil, termEnded(now, c.status.Term)
+	}
+	p.compares = append(p.compares, clientv3.Compare(clientv3.ModRevision(allocatorKey), "=", revision))
+	for i, a := range addrs {
+		kv := first(resp.Responses[i+2].GetResponseRange().Kvs)
+		if kv == nil {
+			p.entries[a] = nil
+			continue
+		}
+		entry, err := c.allocation(kv)
+		if err != nil {
+			return nil, err
+		}
+		p.entries[a], p.revisions[a] = entry, kv.ModRevision
+	}
+	guard, err := guardOf(resp.Responses[1].GetResponseRange().Kvs)
+	if err != nil {
+		return nil, err
+	}
+	if p.view = c.cachedView(); p.view.guard != guard {
+		p.view, err = c.currentView(ctx) // newer than the rest, if anything, and compared when it counts
+	}
+	return p, err
+}
+
+// judge enters the claims that are granted, and says what that writes.
+func (c *claiming) judge(p *page, claims []metallb.ServiceClaim) ([]metallb.ServiceClaimResult, []clientv3.Op, error) {
+	before := maps.Clone(p.entries)
+	released := map[netip.Addr]past{}
+	results := make([]metallb.ServiceClaimResult, len(claims))
+	pools := poolRanges{config: p.view.config, parsed: map[string][]addrrange.Range{}}
+	now := time.Now().UTC()
+	checked := false
+	for i := range claims {
+		claim := &claims[i]
+		var byPools bool
+		results[i], byPools = p.entries.Apply(claim, pools.has, now)
+		checked = checked || byPools
+		if results[i].Result != metallb.ClaimGranted {
+			continue
+		}
+		for _, a := range ledger.Addresses(claim) {
+			if p.entries[a] == nil {
+				released[a] = past{claim.Namespace, claim.Name, now}
+			}
+		}
+	}
+	var ops []clientv3.Op
+	for a, after := range p.entries {
+		if after == before[a] {
+			continue
+		}
+		p.compares = append(p.compares, clientv3.Compare(clientv3.ModRevision(c.key(a)), "=", p.revisions[a]))
+		write, err := c.write(a, before[a], after, released[a])
+		if err != nil {
+			return nil, nil, err
+		}
+		ops = append(ops, write...)
+	}
+	if checked {
+		p.compares = append(p.compares, p.view.guard.unmoved()...)
+	}
+	return results, ops, nil
+}
+
+// write makes after of the allocation of an address. It is the same object for as long as there is one.
+func (c *claiming) write(a netip.Addr, before, after *metallb.IPAllocation, by past) ([]clientv3.Op, error) {
+	if after == nil {
+		value, err := json.Marshal(by)
+		if err != nil {
+			return nil, fmt.Errorf("encode who released %s: %w", a, err)
+		}
+		return []clientv3.Op{clientv3.OpDelete(c.key(a)), clientv3.OpPut(releasedPrefix+a.String(), string(value))}, nil
+	}
+	after = after.DeepCopy()
+	after.Namespace, after.ResourceVersion = c.namespace, ""
+	after.UID, after.CreationTimestamp, after.Generation = uuid.NewUUID(), after.Spec.Since, 1
+	if before != nil {
+		after.UID, after.CreationTimestamp, after.Generation = before.UID, before.CreationTimestamp, before.Generation+1
+	}
+	value, err := runtime.Encode(c.codec, after)
+	if err != nil {
+		return nil, fmt.Errorf("encode the allocation of %s: %w", a, err)
+	}
+	return []clientv3.Op{clientv3.OpPut(c.key(a), string(value)), clientv3.OpDelete(releasedPrefix + a.String())}, nil
+}
+
+// commit writes if all is as it was read.
+func (c *claiming) commit(ctx context.Context, p *page, ops []clientv3.Op) (bool, error) {
+	resp, err := c.client.Txn(ctx).If(p.compares...).Then(ops...).Commit()
+	if err != nil {
+		return false, fmt.Errorf("write the ledger: %w", err)
+	}
+	c.saw(resp.Header.Revision)
+	return resp.Succeeded, nil
+}
+
+// key is that of the IPAllocation of an address.
+func (c *claiming) key(a netip.Addr) string {
+	return allocationPrefix + c.namespace + "/" + ledger.Name(a)
+}
+
+func (s *Store) allocation(kv *mvccpb.KeyValue) (*metallb.IPAllocation, error) {
+	obj, err := s.decode(string(kv.Key), kv.Value)
+	if err != nil {
+		return nil, err
+	}
+	a, ok := obj.(*metallb.IPAllocation)
+	if !ok {
+		return nil, fmt.Errorf("key %s holds a %T", kv.Key, obj)
+	}
+	return a, nil
+}
+
+// poolRanges are the addresses of pools, read when they are asked for.
+type poolRanges struct {
+	config *metallb.Configuration
+	parsed map[string][]addrrange.Range
+}
+
+func (p *poolRanges) has(pool string, a netip.Addr) bool {
+	ranges, known := p.parsed[pool]
+	if !known {
+		for _, text := range p.addresses(pool) {
+			if r, err := addrrange.Parse(text); err == nil { // others are no addresses, to nobody
+				ranges = append(ranges, r)
+			}
+		}
+		p.parsed[pool] = ranges
+	}
+	return slices.ContainsFunc(ranges, func(r addrrange.Range) bool { return r.Contains(a) })
+}
+
+func (p *poolRanges) addresses(pool string) []string {
+	for _, o := range p.config.IPAddressPools {
+		if o.Name == pool {
+			return o.Spec.Addresses
+		}
+	}
+	for _, o := range p.config.AddressPools {
+		if o.Name == pool {
+			return o.Spec.Addresses
+		}
+	}
+	return nil
+}
