@@ -170,5 +170,3 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("verbs of ipallocationclaims: %q, want %q", got, want)
 	}
 }
-
-func second[T any](_ T, err error) error { return err }

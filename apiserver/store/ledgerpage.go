@@ -54,7 +54,6 @@ func (c *claiming) chunk(ctx context.Context, claims []metallb.ServiceClaim) ([]
 
 // page is the part of the ledger that some claims are about, as it was at one moment.
 type page struct {
-	term      int64 // modification revision of the allocator
 	view      *view
 	entries   ledger.Entries
 	revisions map[netip.Addr]int64
