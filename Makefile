@@ -2,7 +2,7 @@
 export CGO_ENABLED := 0
 SHELL := /bin/bash
 
-PROGRAMS := apiserver controller speaker
+PROGRAMS := apiserver controller speaker webhooks
 TOOLS := test/tools
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)

@@ -35,8 +35,10 @@ type Options struct {
 	// Client reaches the host cluster.
 	Client    kubernetes.Interface
 	Namespace string
-	// Dir is a local directory for the copy of the CA; made when missing, with mode 0700.
+	// Dir is a local directory for the copy of the CA; made when missing, with mode 0700. Empty: there is no copy.
 	Dir string
+	// Follow is set for those who take the CA as others made it: they wait for its Secret and publish nothing.
+	Follow bool
 	// Names are DNS names of the serving certificate; the first is its common name. ServiceNames helps.
 	Names []string
 	IPs   []net.IP
@@ -57,6 +59,7 @@ type Keeper struct {
 	client    kubernetes.Interface
 	namespace string
 	copy      localCopy
+	follow    bool
 	names     []string
 	ips       []net.IP
 	log       *slog.Logger
@@ -68,7 +71,7 @@ type Keeper struct {
 	onChange []func()
 }
 
-// Open loads the CA from its Secret, creating it if there is none. When the host cluster cannot be asked, the local
+// Open loads the CA from its Secret, creating it if there is none (unless it is to Follow). When the host cluster cannot be asked, the local
 // copy serves; without one, Open keeps trying until ctx ends, because a second CA would lock everyone out.
 func Open(ctx context.Context, o Options) (*Keeper, error) {
 	if len(o.Names) == 0 {
@@ -78,6 +81,7 @@ func Open(ctx context.Context, o Options) (*Keeper, error) {
 		client:    o.Client,
 		namespace: o.Namespace,
 		copy:      localCopy{dir: o.Dir},
+		follow:    o.Follow,
 		names:     o.Names,
 		ips:       o.IPs,
 		log:       o.Log,

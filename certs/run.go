@@ -51,11 +51,15 @@ func (k *Keeper) cycle(ctx context.Context) error {
 		return fmt.Errorf("watch Secret %s: %w", ObjectName, err)
 	}
 	defer secrets.Stop()
-	maps, err := k.client.CoreV1().ConfigMaps(k.namespace).Watch(ctx, options)
-	if err != nil {
-		return fmt.Errorf("watch ConfigMap %s: %w", ObjectName, err)
+	var published <-chan watch.Event
+	if !k.follow {
+		maps, err := k.client.CoreV1().ConfigMaps(k.namespace).Watch(ctx, options)
+		if err != nil {
+			return fmt.Errorf("watch ConfigMap %s: %w", ObjectName, err)
+		}
+		defer maps.Stop()
+		published = maps.ResultChan()
 	}
-	defer maps.Stop()
 	if err := k.reconcile(ctx); err != nil {
 		return err
 	}
@@ -64,7 +68,7 @@ func (k *Keeper) cycle(ctx context.Context) error {
 		var open bool
 		select {
 		case ev, open = <-secrets.ResultChan():
-		case ev, open = <-maps.ResultChan():
+		case ev, open = <-published:
 		case <-ctx.Done():
 			return nil
 		}

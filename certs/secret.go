@@ -33,7 +33,7 @@ func (k *Keeper) loadOrCreate(ctx context.Context, known *authority) (*authority
 			}
 			return ca, nil
 		}
-		if !apierrors.IsNotFound(err) {
+		if k.follow || !apierrors.IsNotFound(err) {
 			return nil, fmt.Errorf("get Secret %s/%s: %w", k.namespace, ObjectName, err)
 		}
 		ca := known
@@ -60,6 +60,9 @@ func (k *Keeper) loadOrCreate(ctx context.Context, known *authority) (*authority
 
 // publish makes the ConfigMap carry the bundle.
 func (k *Keeper) publish(ctx context.Context, bundle string) error {
+	if k.follow {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	maps := k.client.CoreV1().ConfigMaps(k.namespace)

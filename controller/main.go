@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"github.com/ingot-lb/ingot/controller/probes"
 	"github.com/ingot-lb/ingot/controller/service"
 	"github.com/ingot-lb/ingot/speaker/logging"
 )
@@ -77,11 +78,11 @@ func run(ctx context.Context, o options, args []string) error {
 			}
 			return controller.Ready()
 		}
-		server, err := listen(ctx, o.metricsAddress, controller, ready)
+		server, err := probes.Listen(ctx, o.metricsAddress, controller, ready)
 		if err != nil {
 			return err
 		}
-		defer server.stop()
+		defer server.Stop()
 	}
 	if o.leaderElect {
 		err = election.Run(ctx, controller.Run)

@@ -67,7 +67,7 @@ func TestSpeakerMayDoNothing(t *testing.T) {
 			accounts++
 		}
 		for _, s := range o.Subjects {
-			if s.Name != "apiserver" && s.Name != "controller" || s.Kind != "ServiceAccount" {
+			if !slices.Contains([]string{"apiserver", "controller", "webhooks"}, s.Name) || s.Kind != "ServiceAccount" {
 				t.Errorf("%s %s binds %s %q", o.Kind, o.Metadata.Name, s.Kind, s.Name)
 			}
 		}

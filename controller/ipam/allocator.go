@@ -107,6 +107,8 @@ type Allocator struct {
 	resting  *btree.BTreeG[*memory] // those that rest, by until
 	idle     *btree.BTreeG[*memory] // the others, by released
 
+	trial trial // nil except within Try
+
 	protocols map[string]uint32 // numbers for portSets
 	addrNodes *btree.FreeListG[netip.Addr]
 }
@@ -223,6 +225,7 @@ func (a *Allocator) join(h *holding, addr netip.Addr) {
 
 // occupy takes an address that nobody held out of its lot.
 func (a *Allocator) occupy(addr netip.Addr, sl *slot) {
+	a.note(addr)
 	if m := a.memories[addr]; m != nil {
 		a.forget(m)
 	}
@@ -249,6 +252,7 @@ func (a *Allocator) leave(h *holding, addr netip.Addr) {
 		a.index(addr, sl, ports.without(a.pack(h.service.Ports)))
 		return
 	}
+	a.note(addr)
 	delete(a.slots, addr)
 	if b != nil {
 		i := b.indexOf(addr)

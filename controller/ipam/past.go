@@ -109,7 +109,7 @@ func (a *Allocator) remember(p Past) {
 	a.pastOf[p.Key] = append(a.pastOf[p.Key], m)
 	a.idle.ReplaceOrInsert(m)
 	a.settle(m)
-	for a.idle.Len() > MostRemembered {
+	for a.trial == nil && a.idle.Len() > MostRemembered {
 		oldest, _ := a.idle.DeleteMin()
 		a.forget(oldest)
 	}

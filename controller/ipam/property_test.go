@@ -70,6 +70,21 @@ func randomAddrs(rng *rand.Rand) []netip.Addr {
 
 var families = []Families{v4, v4, v6, require, prefer4, prefer6}
 
+// tryOut does at random what must leave nothing behind.
+func tryOut(a *Allocator, rng *rand.Rand) {
+	s := randomService(rng)
+	a.Try(s.Key, func() {
+		for range rng.IntN(3) {
+			a.Release(s.Key)
+			if rng.IntN(2) == 0 {
+				_, _ = a.Assign(s, randomAddrs(rng)) // whatever comes of it
+			} else {
+				_, _ = a.Allocate(s, families[rng.IntN(len(families))])
+			}
+		}
+	})
+}
+
 // TestAgreesWithModel drives the allocator and the model through the same random events: of pools, reservations,
 // quotas, Services, time and restarts. After each step the results are the same, and so is everything that is held,
 // counted and remembered.
@@ -79,12 +94,14 @@ func TestAgreesWithModel(t *testing.T) {
 	for seed := range uint64(30) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		a, m := New(), newModel()
+		trials := rand.New(rand.NewPCG(seed, 8))
 		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		a.Advance(now)
 		m.advance(now)
 		for step := range 500 {
 			at := fmt.Sprintf("seed %d step %d", seed, step)
 			s := randomService(rng)
+			tryOut(a, trials)
 			switch op := rng.IntN(40); {
 			case op == 0:
 				m.pools = pools[rng.IntN(len(pools))]

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -21,6 +24,9 @@ type feed[T any] struct {
 
 	once   sync.Once
 	synced chan struct{} // closed after the first replace
+
+	// failing is since when, in Unix nanoseconds, the server has answered with nothing but errors; 0 while it answers.
+	failing atomic.Int64
 }
 
 func newFeed[T any](replace func([]T), put, remove func(T)) *feed[T] {
@@ -33,9 +39,35 @@ var retry = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.
 // run lists and watches until ctx ends, again and again.
 func (f *feed[T]) run(ctx context.Context, client cache.Getter, resource, namespace string, example runtime.Object) {
 	lw := cache.NewListWatchFromClient(client, resource, namespace, fields.Everything())
+	list, watchFrom := lw.ListWithContextFunc, lw.WatchFuncWithContext
+	lw.ListWithContextFunc = func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		objects, err := list(ctx, o)
+		f.answered(err)
+		return objects, err
+	}
+	lw.WatchFuncWithContext = func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+		events, err := watchFrom(ctx, o)
+		f.answered(err)
+		return events, err
+	}
 	backoff := retry
 	r := cache.NewReflectorWithOptions(lw, example, f, cache.ReflectorOptions{Name: resource, Backoff: &backoff})
 	r.RunWithContext(ctx)
+}
+
+// answered notes how a request to the server went.
+func (f *feed[T]) answered(err error) {
+	if err == nil {
+		f.failing.Store(0)
+		return
+	}
+	f.failing.CompareAndSwap(0, time.Now().UnixNano())
+}
+
+// stale reports whether the server has not answered for so long.
+func (f *feed[T]) stale(after time.Duration) bool {
+	since := f.failing.Load()
+	return since != 0 && time.Since(time.Unix(0, since)) > after
 }
 
 func (f *feed[T]) typed(obj any) (T, error) {

@@ -40,7 +40,7 @@ func theCouple(t *testing.T) pair {
 			t.Fatal(err)
 		}
 		couple.lab, err = labtest.Start(context.Background(), filepath.Join(bin, "lab"), couple.dir,
-			labtest.Options{Nodes: 1, APIServers: 2, Router: "none", Without: []string{"controller", "speaker"}})
+			labtest.Options{Nodes: 1, APIServers: 2, Router: "none", Without: []string{"controller", "speaker", "webhooks"}})
 		if err != nil {
 			couple.lab = nil
 			t.Fatal(err)

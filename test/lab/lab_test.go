@@ -16,7 +16,7 @@ import (
 )
 
 // onlyKubernetes leaves out our own programs, which this package's tests are not about.
-var onlyKubernetes = []string{"apiserver", "controller", "speaker"}
+var onlyKubernetes = []string{"apiserver", "controller", "speaker", "webhooks"}
 
 // program is bin/lab as `make build` makes it.
 func program(t *testing.T) string {

@@ -44,7 +44,7 @@ func upCommand(dir *string) *cobra.Command {
 	c.Flags().IntVar(&o.Nodes, "nodes", 3, "how many nodes")
 	c.Flags().IntVar(&o.APIServers, "apiservers", 1, "how many replicas of our apiserver")
 	c.Flags().StringVar(&o.Router, "router", "frr", "what the router runs: frr, or none (it only forwards)")
-	c.Flags().StringSliceVar(&o.Without, "without", nil, "leave out any of apiserver, controller, speaker")
+	c.Flags().StringSliceVar(&o.Without, "without", nil, "leave out any of apiserver, controller, speaker, webhooks")
 	return c
 }
 

@@ -18,6 +18,7 @@ const (
 	ingotEtcdPort  = 12379 // the store of several apiservers
 	metricsPort    = 7472
 	controllerPort = 7480 // the controller's metrics: it shares its place with an apiserver
+	webhooksPort   = 7481 // those of webhooks, likewise
 	dispatchPort   = 7473
 	adminDir       = "/run/ingot-apiserver"
 	stateDir       = "/run/ingot"
@@ -39,6 +40,11 @@ func (l *Lab) ingotParts() error {
 	}
 	if l.with(part.Controller) {
 		if err := l.controller(); err != nil {
+			return err
+		}
+	}
+	if l.with(part.Webhooks) {
+		if err := l.webhooks(); err != nil {
 			return err
 		}
 	}
@@ -114,6 +120,25 @@ func (l *Lab) controller() error {
 	}, pod, "")
 }
 
+// webhooks are where the kube-apiserver finds them: through a Service, at the port that the manifests say.
+func (l *Lab) webhooks() error {
+	control, err := l.network.Place(topology.Control)
+	if err != nil {
+		return err
+	}
+	pod := l.ingotPod(part.Webhooks, "webhooks", topology.NodeName(1))
+	pod.IPs = l.topology.Addresses(topology.Control, topology.Mgmt)[:2]
+	probe := fmt.Sprintf("http://127.0.0.1:%d", webhooksPort)
+	return l.addIngot(&Part{
+		name: part.Name{Kind: part.Webhooks}, place: topology.Control,
+		needs: []string{part.Etcd, part.KubeAPIServer, part.APIServer},
+		probe: answers(control, probe+"/readyz"), alive: answers(control, probe+"/healthz"),
+		command: []process.Command{{Path: l.program(part.Webhooks), In: control, Args: []string{
+			"--kubeconfig=" + l.file("pki", "webhooks.kubeconfig"), fmt.Sprintf("--metrics-address=:%d", webhooksPort),
+		}}},
+	}, pod, "")
+}
+
 // speaker is that of one node. All it has of Kubernetes is a token that says which Pod it is.
 func (l *Lab) speaker(node string) error {
 	in, err := l.network.Place(node)
@@ -178,5 +203,5 @@ func (l *Lab) startIngot(ctx, starting context.Context) error {
 			return err
 		}
 	}
-	return l.sideBySide(starting, part.Controller, part.Speaker)
+	return l.sideBySide(starting, part.Controller, part.Webhooks, part.Speaker)
 }

@@ -22,7 +22,7 @@ type Options struct {
 }
 
 // ours are the programs that a lab can do without.
-var ours = []string{part.APIServer, part.Controller, part.Speaker}
+var ours = []string{part.APIServer, part.Controller, part.Speaker, part.Webhooks}
 
 // hidden are directories that the wrapper covers with its own, so that a lab's directory cannot be below them.
 var hidden = []string{"/run", "/var/run", "/var/tmp", "/proc", "/sys", "/dev"}

@@ -19,7 +19,7 @@ func TestOptionsSayWhatIsAccepted(t *testing.T) {
 	}
 	for want, change := range map[string]func(*Options){
 		"frr or none":                           func(o *Options) { o.Router = "bird" },
-		"any of apiserver, controller, speaker": func(o *Options) { o.Without = []string{"etcd"} },
+		"any of apiserver, controller, speaker, webhooks": func(o *Options) { o.Without = []string{"etcd"} },
 		"a /run of its own":                     func(o *Options) { o.Dir = "/run/lab" },
 		"a /var/tmp of its own":                 func(o *Options) { o.Dir = "/var/tmp" },
 	} {
@@ -32,7 +32,7 @@ func TestOptionsSayWhatIsAccepted(t *testing.T) {
 }
 
 func TestMissingProgramIsNamed(t *testing.T) {
-	o := Options{Bin: t.TempDir(), Without: []string{"apiserver", "controller", "speaker"}}
+	o := Options{Bin: t.TempDir(), Without: []string{"apiserver", "controller", "speaker", "webhooks"}}
 	err := o.checkPrograms()
 	if err == nil || !strings.Contains(err.Error(), filepath.Join(o.Bin, "etcd")+": run make build") {
 		t.Errorf("checkPrograms() = %v", err)
@@ -129,7 +129,8 @@ func TestManifestsOfTheLab(t *testing.T) {
 	if len(names) == 0 || names[0] != "Namespace/"+namespace {
 		t.Fatalf("the namespace does not come first: %v", names)
 	}
-	for _, want := range []string{"ServiceAccount/apiserver", "ServiceAccount/controller", "ServiceAccount/speaker", "Service/apiserver"} {
+	for _, want := range []string{"ServiceAccount/apiserver", "ServiceAccount/controller", "ServiceAccount/speaker", "Service/apiserver",
+		"ServiceAccount/webhooks", "Service/webhooks", "ValidatingWebhookConfiguration/ingot-webhooks"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("no %s among %v", want, names)
 		}

@@ -27,7 +27,7 @@ type Options struct {
 	Nodes      int
 	APIServers int
 	Router     string    // frr or none
-	Without    []string  // any of apiserver, controller, speaker
+	Without    []string  // any of apiserver, controller, speaker, webhooks
 	Progress   io.Writer // where the steps are shown; nil: nowhere
 }
 

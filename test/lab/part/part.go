@@ -20,11 +20,12 @@ const (
 	APIServer         = "apiserver"
 	Controller        = "controller"
 	Speaker           = "speaker"
+	Webhooks          = "webhooks"
 )
 
 // instances says what follows the slash in the name of each kind; "" is a kind there is one of.
 var instances = map[string]string{
-	Etcd: "", IngotEtcd: "", KubeAPIServer: "", ControllerManager: "", FRR: "", Controller: "",
+	Etcd: "", IngotEtcd: "", KubeAPIServer: "", ControllerManager: "", FRR: "", Controller: "", Webhooks: "",
 	APIServer: "1", KubeProxy: "node1", Speaker: "node1", Web: "node1",
 }
 

@@ -1,4 +1,5 @@
-package main
+// Package probes serves what the kubelet and Prometheus ask of a program.
+package probes
 
 import (
 	"context"
@@ -17,11 +18,11 @@ import (
 // connections that are open at once, at most.
 const connections = 256
 
-// server is what the kubelet and Prometheus ask.
-type server struct{ http.Server }
+// Server serves /metrics, /healthz and /readyz.
+type Server struct{ http http.Server }
 
-// listen serves /metrics, /healthz and /readyz until stop.
-func listen(ctx context.Context, address string, metrics prometheus.Collector, ready func() error) (*server, error) {
+// Listen serves until Stop. ready returns why the program is not at work, nil when it is. The error is that of listening.
+func Listen(ctx context.Context, address string, metrics prometheus.Collector, ready func() error) (*Server, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
@@ -39,19 +40,19 @@ func listen(ctx context.Context, address string, metrics prometheus.Collector, r
 	if err != nil {
 		return nil, fmt.Errorf("--metrics-address: %w", err)
 	}
-	s := &server{http.Server{
+	s := &Server{http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}}
-	go s.Serve(listening.Fair(l, connections)) // returns when stop closes the listener
+	go s.http.Serve(listening.Fair(l, connections)) // returns when Stop closes the listener
 	return s, nil
 }
 
-// stop gives requests under way a moment.
-func (s *server) stop() {
+// Stop gives requests under way a moment.
+func (s *Server) Stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if s.Shutdown(ctx) != nil {
-		s.Close()
+	if s.http.Shutdown(ctx) != nil {
+		s.http.Close()
 	}
 }

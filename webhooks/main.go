@@ -1,0 +1,71 @@
+// Command webhooks says of Services, when they are written, what the controller would say of them later.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"k8s.io/klog/v2"
+
+	"github.com/ingot-lb/ingot/controller/service"
+	"github.com/ingot-lb/ingot/speaker/logging"
+	"github.com/ingot-lb/ingot/webhooks/server"
+)
+
+// version is set when linking.
+var version = "dev"
+
+func main() {
+	o := server.Options{UnknownPools: service.UnknownPoolFallback}
+	var level string
+	flag.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig `file`; empty: in-cluster")
+	flag.StringVar(&o.Namespace, "namespace", envOr("METALLB_NAMESPACE", "metallb-system"), "the system namespace, where pools and peers are (env METALLB_NAMESPACE)")
+	flag.StringVar(&o.Class, "lb-class", "", "say something of Services of this loadBalancerClass only; empty: of those without one")
+	flag.StringVar(&o.Address, "bind-address", ":9443", "where to serve admission, over TLS")
+	flag.StringVar(&o.Service, "service-name", "webhooks", "the Service through which the kube-apiserver asks, which the certificate names")
+	flag.StringVar(&o.MetricsAddress, "metrics-address", ":7472", "where to serve /metrics, /healthz and /readyz, in plain HTTP; empty: nowhere")
+	flag.Var(&o.UnknownPools, "unknown-pool", "as the controller's: `fallback` or pending")
+	flag.BoolVar(&o.Enforce, "enforce", false, "refuse Services with something wrong, in every namespace; otherwise in those with the label ingot.io/enforce=true")
+	flag.StringVar(&level, "log-level", "info", "all, debug, info, warn, error or none")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, level, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "webhooks:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o server.Options, level string, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("unexpected argument %q", args[0])
+	}
+	parsed, err := logging.ParseLevel(level)
+	if err != nil {
+		return err
+	}
+	var levelVar slog.LevelVar
+	levelVar.Set(parsed)
+	o.Log = logging.New(os.Stdout, &levelVar)
+	o.Version = version
+	klog.SetSlogLogger(o.Log)
+	o.Log.Info("Ingot webhooks starting ("+version+")", "version", version, "goversion",
+		runtime.Compiler+" / "+runtime.Version()+" / "+runtime.GOARCH)
+	err = server.Run(ctx, o)
+	o.Log.Info("webhooks stopped", "op", "shutdown")
+	return err
+}
+
+func envOr(name, fallback string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return fallback
+}

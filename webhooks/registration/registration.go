@@ -1,0 +1,144 @@
+// Package registration keeps the ValidatingWebhookConfiguration that is shipped in force: it has the kube-apiserver trust
+// the certificate by which we serve. Everything else in it is for those who install it to say.
+package registration
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/ingot-lb/ingot/speaker/backoff"
+)
+
+// Name is that of the ValidatingWebhookConfiguration.
+const Name = "ingot-webhooks"
+
+const (
+	checkInterval  = 2 * time.Minute // how often it is compared even if nothing is heard to have changed
+	requestTimeout = 5 * time.Second
+)
+
+// Options say what to keep.
+type Options struct {
+	Client kubernetes.Interface
+	// Service and its namespace: webhooks that call another one are left alone.
+	Service, Namespace string
+	// Bundle is of the CA that signs our certificate, and Changed receives when it may be another one.
+	Bundle  func() []byte
+	Changed <-chan struct{}
+	Log     *slog.Logger
+}
+
+// Keep keeps it right until ctx ends, and leaves it behind: other replicas serve, or this one comes back.
+func Keep(ctx context.Context, o Options) {
+	retry, last := backoff.Backoff{First: 200 * time.Millisecond, Most: 5 * time.Second}, ""
+	for ctx.Err() == nil {
+		err := o.cycle(ctx)
+		switch {
+		case err == nil:
+			retry.Reset()
+			last = ""
+		case ctx.Err() == nil && err.Error() != last:
+			last = err.Error()
+			o.Log.Warn("the registration cannot be kept", "event", "registrationNotKept", "error", err)
+		}
+		if retry.Wait(ctx) != nil {
+			return
+		}
+	}
+}
+
+// cycle returns when the object may have changed, or after some minutes. The watch begins before the comparison, so that
+// no change falls between the two.
+func (o Options) cycle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkInterval)
+	defer cancel()
+	w, err := o.Client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Watch(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, Name).String(),
+	})
+	if err != nil {
+		return fmt.Errorf("watch ValidatingWebhookConfiguration %s: %w", Name, err)
+	}
+	defer w.Stop()
+	if err := o.reconcile(ctx); err != nil {
+		return err
+	}
+	for {
+		select {
+		case ev, open := <-w.ResultChan():
+			if !open || ev.Type == watch.Error {
+				return nil
+			}
+			if found, ok := ev.Object.(*admissionv1.ValidatingWebhookConfiguration); ok && ev.Type != watch.Deleted && len(o.wrong(found)) > 0 {
+				return nil
+			}
+		case <-o.Changed:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// reconcile puts the bundle where it is missing. Where there is no such object nobody wants to be asked.
+func (o Options) reconcile(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	configurations := o.Client.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	found, err := configurations.Get(ctx, Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("get ValidatingWebhookConfiguration %s: %w", Name, err)
+	}
+	wrong := o.wrong(found)
+	if len(wrong) == 0 {
+		return nil
+	}
+	type clientConfig struct {
+		CABundle []byte `json:"caBundle"`
+	}
+	type webhook struct {
+		Name         string       `json:"name"` // by which a strategic merge finds it
+		ClientConfig clientConfig `json:"clientConfig"`
+	}
+	var patch struct {
+		Webhooks []webhook `json:"webhooks"`
+	}
+	for _, name := range wrong {
+		patch.Webhooks = append(patch.Webhooks, webhook{name, clientConfig{o.Bundle()}})
+	}
+	body, err := json.Marshal(patch)
+	if err != nil {
+		return fmt.Errorf("encoding the bundle: %w", err)
+	}
+	if _, err := configurations.Patch(ctx, Name, types.StrategicMergePatchType, body, metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("patch ValidatingWebhookConfiguration %s: %w", Name, err)
+	}
+	o.Log.Info("the kube-apiserver trusts our certificate", "event", "registrationUpdated", "webhooks", wrong)
+	return nil
+}
+
+// wrong are the names of the webhooks that call us and do not have the bundle.
+func (o Options) wrong(c *admissionv1.ValidatingWebhookConfiguration) (names []string) {
+	bundle := o.Bundle()
+	for i := range c.Webhooks {
+		to := c.Webhooks[i].ClientConfig
+		if to.Service != nil && to.Service.Name == o.Service && to.Service.Namespace == o.Namespace && !bytes.Equal(to.CABundle, bundle) {
+			names = append(names, c.Webhooks[i].Name)
+		}
+	}
+	return names
+}

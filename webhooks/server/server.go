@@ -1,0 +1,131 @@
+// Package server puts the parts of the program webhooks together: what is heard of the cluster, the certificate, the
+// registration with the kube-apiserver, and the answers.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/ingot-lb/ingot/certs"
+	"github.com/ingot-lb/ingot/controller/probes"
+	"github.com/ingot-lb/ingot/controller/service"
+	"github.com/ingot-lb/ingot/webhooks/admission"
+	"github.com/ingot-lb/ingot/webhooks/registration"
+)
+
+// Options are the flags of the program, and what it is.
+type Options struct {
+	Kubeconfig, Namespace, Class     string
+	Address, Service, MetricsAddress string
+	Enforce                          bool
+	UnknownPools                     service.UnknownPools
+	Version                          string
+	Log                              *slog.Logger
+	// Config reaches the cluster in place of Kubeconfig, where it is not nil.
+	Config *rest.Config
+}
+
+// Run serves until ctx ends. The error is one of the options, or of listening.
+func Run(ctx context.Context, o Options) error {
+	config, err := configOf(o)
+	if err != nil {
+		return err
+	}
+	hc, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return fmt.Errorf("HTTP client: %w", err)
+	}
+	client, err := kubernetes.NewForConfigAndClient(service.Compact(config), hc)
+	if err != nil {
+		return fmt.Errorf("client of Kubernetes: %w", err)
+	}
+	pools, err := service.NewPoolClient(config, hc)
+	if err != nil {
+		return fmt.Errorf("client of metallb.io: %w", err)
+	}
+	peers, err := admission.NewPeers(config, hc, o.Namespace)
+	if err != nil {
+		return fmt.Errorf("client of metallb.io/v1beta2: %w", err)
+	}
+	preview := service.NewPreview(service.Options{Client: client, Pools: pools, Namespace: o.Namespace, Class: o.Class,
+		UnknownPools: o.UnknownPools, Log: o.Log})
+	handler := admission.New(admission.Options{Services: preview, Peers: peers, Namespace: o.Namespace, Enforce: o.Enforce, Log: o.Log})
+
+	var listener net.ListenConfig
+	l, err := listener.Listen(ctx, "tcp", o.Address)
+	if err != nil {
+		return fmt.Errorf("--bind-address: %w", err)
+	}
+	defer l.Close()
+	var serving atomic.Bool
+	ready := func() error {
+		if err := errors.Join(preview.Ready(), peers.Ready()); err != nil {
+			return err
+		}
+		if !serving.Load() {
+			return errors.New("there is no serving certificate yet")
+		}
+		return nil
+	}
+	if o.MetricsAddress != "" {
+		probe, err := probes.Listen(ctx, o.MetricsAddress, handler, ready)
+		if err != nil {
+			return err
+		}
+		defer probe.Stop()
+	}
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return preview.Run(ctx) })
+	g.Go(func() error { peers.Run(ctx); return nil })
+	g.Go(func() error {
+		keeper, err := certs.Open(ctx, certs.Options{Client: client, Namespace: o.Namespace, Follow: true,
+			Names: certs.ServiceNames(o.Service, o.Namespace), Log: o.Log})
+		if err != nil {
+			return err
+		}
+		changed := make(chan struct{}, 1)
+		keeper.OnChange(func() {
+			select {
+			case changed <- struct{}{}:
+			default: // due already
+			}
+		})
+		g.Go(func() error { return keeper.Run(ctx) })
+		g.Go(func() error {
+			registration.Keep(ctx, registration.Options{Client: client, Service: o.Service, Namespace: o.Namespace,
+				Bundle: keeper.Bundle, Changed: changed, Log: o.Log})
+			return nil
+		})
+		serving.Store(true)
+		return serve(ctx, l, handler, keeper.GetCertificate)
+	})
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func configOf(o Options) (*rest.Config, error) {
+	config := o.Config
+	if config == nil {
+		var err error
+		if config, err = clientcmd.BuildConfigFromFlags("", o.Kubeconfig); err != nil {
+			return nil, fmt.Errorf("reading the cluster's address and our credentials: %w", err)
+		}
+	}
+	config = rest.CopyConfig(config)
+	config.UserAgent = "ingot-webhooks/" + o.Version
+	config.QPS = -1 // the server's priority and fairness decides, and every retry of ours backs off
+	return config, nil
+}
