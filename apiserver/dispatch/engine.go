@@ -41,12 +41,13 @@ type engine struct {
 	said *plan.Output
 	// inForce is the configuration that the last plan was made from.
 	inForce linger
+	book    book
 	retry   backoff.Backoff
 	closed  string // why nothing is sent, as last logged
 }
 
 func newEngine(h *Hub, key []byte, class string) *engine {
-	return &engine{hub: h, key: key, class: class, kicked: make(chan struct{}, 1), removed: newRemovals(), retry: retries(),
+	return &engine{hub: h, book: newBook(h, class), key: key, class: class, kicked: make(chan struct{}, 1), removed: newRemovals(), retry: retries(),
 		last: map[ingotv1.Lane]map[string]*plan.NodePlan{}}
 }
 

@@ -29,6 +29,13 @@ func (h *Hub) followAdoption(ctx context.Context) {
 	})
 }
 
+// followLedger has the engine plan whenever the ledger changed, until ctx ends.
+func (h *Hub) followLedger(ctx context.Context) {
+	for range h.store.LedgerChanged(ctx) {
+		h.engine.kick()
+	}
+}
+
 // follow calls read for each signal of changed, and again while it fails.
 func (h *Hub) follow(ctx context.Context, what string, changed func(context.Context) <-chan struct{}, read func(context.Context) error) {
 	signals := changed(ctx)

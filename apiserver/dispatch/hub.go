@@ -51,21 +51,23 @@ type Options struct {
 
 // Hub serves the speakers.
 type Hub struct {
-	replica  string
-	store    Store
-	log      *slog.Logger
-	listener net.Listener
-	server   *grpc.Server
-	keys     *identity.Keys
-	cluster  *cluster.Cluster
-	events   *events.Recorder
-	nodes    *nodes
-	engine   *engine
-	metrics  *metrics
-	planned  func(*Planned)
-	draining chan struct{}
-	lead     atomic.Pointer[leadership] // nil while another replica leads
-	desired  atomic.Pointer[desired]    // nil while nothing is to be sent
+	replica string
+	// namespace is the system namespace.
+	namespace string
+	store     Store
+	log       *slog.Logger
+	listener  net.Listener
+	server    *grpc.Server
+	keys      *identity.Keys
+	cluster   *cluster.Cluster
+	events    *events.Recorder
+	nodes     *nodes
+	engine    *engine
+	metrics   *metrics
+	planned   func(*Planned)
+	draining  chan struct{}
+	lead      atomic.Pointer[leadership] // nil while another replica leads
+	desired   atomic.Pointer[desired]    // nil while nothing is to be sent
 }
 
 // minDigestKey is the least number of bytes of Options.DigestKey.
@@ -94,12 +96,13 @@ func newHub(o Options, issuer rest.Interface) (*Hub, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	h := &Hub{
-		replica:  o.Replica,
-		store:    o.Store,
-		log:      log,
-		listener: o.Listener,
-		planned:  o.Planned,
-		draining: make(chan struct{}),
+		replica:   o.Replica,
+		namespace: o.Namespace,
+		store:     o.Store,
+		log:       log,
+		listener:  o.Listener,
+		planned:   o.Planned,
+		draining:  make(chan struct{}),
 	}
 	if h.planned == nil {
 		h.planned = func(*Planned) {}
@@ -133,6 +136,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		h.events.Run,
 		h.followConfiguration,
 		h.followAdoption,
+		h.followLedger,
 		h.campaign,
 		h.engine.run,
 	}

@@ -21,6 +21,7 @@ type inputs struct {
 	revision int64
 	adoption Adoption
 	cluster  cluster.State
+	ledger   *plan.Ledger
 	nodes    []string
 	heard    uint64
 }
@@ -34,6 +35,13 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 			return time.Time{} // what is missing will kick
 		}
 		return time.Now().Add(e.retry.Next())
+	}
+	if until := e.book.until(); !until.IsZero() {
+		defer func() {
+			if next.IsZero() || until.Before(next) {
+				next = until
+			}
+		}()
 	}
 	if in.lead == nil {
 		e.shut(ctx, errNotLeading)
@@ -88,6 +96,7 @@ func (e *engine) plan(in *inputs, facts map[string]plan.NodeFacts) plan.Output {
 		Secrets:           in.cluster.Secrets,
 		Facts:             facts,
 		Decisions:         e.decisions,
+		Ledger:            in.ledger,
 		LoadBalancerClass: e.class,
 		Superseding:       len(in.adoption.Supersedes) > 0,
 		Key:               e.key,
@@ -120,6 +129,9 @@ func (e *engine) gather(ctx context.Context) (*inputs, error) {
 		return nil, errors.New("the configuration has not been read yet")
 	}
 	in.adoption = *adoption
+	if _, read := e.hub.store.Ledger(); !read {
+		return nil, errors.New("the ledger of addresses has not been read yet")
+	}
 	if missing := e.hub.cluster.Missing(); len(missing) > 0 {
 		return nil, fmt.Errorf("not read yet from the kube-apiserver: %v", missing)
 	}
@@ -143,6 +155,7 @@ func (e *engine) gather(ctx context.Context) (*inputs, error) {
 	for _, node := range in.cluster.Nodes {
 		in.nodes = append(in.nodes, node.Name)
 	}
+	in.ledger = e.book.read(ctx, epoch, in.cluster.Services)
 	return in, nil
 }
 
@@ -221,6 +234,10 @@ func (e *engine) publish(in *inputs, out *plan.Output, layer2 bool) {
 		for _, w := range fresh {
 			if object, ok := objectOf(in.config, w); ok {
 				h.events.NotUsed(object, string(w.Reason), w.Message)
+			} else if w.Reason == plan.ReasonNotAllocated {
+				if service, ok := h.cluster.Service(w.Name); ok {
+					h.events.NotAllocated(service, w.Message)
+				}
 			}
 		}
 		e.said = out

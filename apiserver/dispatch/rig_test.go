@@ -56,11 +56,16 @@ type memory struct {
 	fail      error         // of reads and writes
 	failSave  error
 	changed   chan struct{}
-	may       chan struct{} // receives once for each leadership that may be won
+	ledger    Ledger
+	unheard   Ledger // what asking brings to light
+	asked     int
+	// ledgerChanged receives for each change of ledger.
+	ledgerChanged chan struct{}
+	may           chan struct{} // receives once for each leadership that may be won
 }
 
 func newMemory(config *metallb.Configuration) *memory {
-	m := &memory{lineage: "ours", config: config, revision: 1, decisions: map[netip.Addr]plan.Decision{}, changed: make(chan struct{}, 1), may: make(chan struct{}, 1)}
+	m := &memory{lineage: "ours", config: config, revision: 1, decisions: map[netip.Addr]plan.Decision{}, changed: make(chan struct{}, 1), ledgerChanged: make(chan struct{}, 1), may: make(chan struct{}, 1)}
 	m.changed <- struct{}{}
 	m.may <- struct{}{}
 	return m
@@ -112,6 +117,42 @@ func (m *memory) Adopt(_ context.Context, supersedes []string) (Adoption, error)
 	defer m.mu.Unlock()
 	m.adoption = Adoption{TimeMs: m.adoption.TimeMs + 1, Supersedes: supersedes}
 	return m.adoption, m.fail
+}
+
+func (m *memory) Ledger() (Ledger, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ledger, true
+}
+
+func (m *memory) LedgerChanged(ctx context.Context) <-chan struct{} {
+	signals := make(chan struct{})
+	go func() {
+		defer close(signals)
+		for {
+			select {
+			case <-m.ledgerChanged:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case signals <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return signals
+}
+
+func (m *memory) AskLedger(context.Context, string, []netip.Addr) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked++
+	if m.fail == nil && m.unheard.Holdings != nil {
+		m.ledger = m.unheard
+	}
+	return m.fail
 }
 
 func (m *memory) LoadDecisions(context.Context) (map[netip.Addr]plan.Decision, error) {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/ledger"
 	"github.com/ingot-lb/ingot/apiserver/plan"
 )
 
@@ -29,11 +30,25 @@ type Store interface {
 	AdoptionChanged(ctx context.Context) <-chan struct{}
 	// Adopt stores a new adoption that supersedes these lineages and those of earlier adoptions, and returns it.
 	Adopt(ctx context.Context, supersedes []string) (Adoption, error)
+	// Ledger returns who holds which address, as it was last heard of, and whether it was. It is shared. LedgerChanged
+	// has to be under way.
+	Ledger() (Ledger, bool)
+	// LedgerChanged is Changed for the ledger.
+	LedgerChanged(ctx context.Context) <-chan struct{}
+	// AskLedger reads from the store who holds some addresses, linearizably: Ledger has it afterwards.
+	AskLedger(ctx context.Context, namespace string, addrs []netip.Addr) error
 	// LoadDecisions returns the stored owners of layer-2 addresses.
 	LoadDecisions(ctx context.Context) (map[netip.Addr]plan.Decision, error)
 	// SaveDecisions writes and deletes decisions in the name of the leader of epoch; an error wraps ErrNotLeader when
 	// that epoch has ended.
 	SaveDecisions(ctx context.Context, epoch uint64, put map[netip.Addr]plan.Decision, drop []netip.Addr) error
+}
+
+// Ledger is who holds which address.
+type Ledger struct {
+	// Epoch is the one in which the controller found that nothing is missing; 0 if it has not.
+	Epoch    uint64
+	Holdings map[netip.Addr]ledger.Holding
 }
 
 // Leadership is a time during which this replica leads.

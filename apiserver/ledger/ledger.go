@@ -14,6 +14,7 @@ import (
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
@@ -197,4 +198,21 @@ func parse(text string) netip.Addr {
 		panic("ledger: a claim that was not validated: " + err.Error())
 	}
 	return a.Unmap()
+}
+
+// Holding is what is told of an IPAllocation to those who read all of them.
+type Holding struct {
+	// Services hold the address, in order of namespace and name.
+	Services []types.NamespacedName
+	// Shareable is set where others may join them.
+	Shareable bool
+}
+
+// HoldingOf is what is told of a.
+func HoldingOf(a *metallb.IPAllocation) Holding {
+	h := Holding{Services: make([]types.NamespacedName, len(a.Spec.Services)), Shareable: a.Spec.SharingKey != ""}
+	for i, s := range a.Spec.Services {
+		h.Services[i] = types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
+	}
+	return h
 }

@@ -32,6 +32,8 @@ type Input struct {
 	Facts map[string]NodeFacts
 	// Decisions are the stored owners of layer-2 addresses.
 	Decisions map[netip.Addr]Decision
+	// Ledger is who holds which address; nil for one that is not known, when all that Services show is announced.
+	Ledger *Ledger
 	// LoadBalancerClass limits the Services to those of exactly this class; empty means those without one.
 	LoadBalancerClass string
 	// Superseding says that the store took the place of another one. Nodes that have not been heard yet may then hold

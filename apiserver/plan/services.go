@@ -57,7 +57,7 @@ func newServices(in Input, pools *poolIndex, nodes *nodeList, note func(Withheld
 	})
 	for _, s := range list {
 		s.local = s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
-		s.locate(pools, note)
+		s.locate(pools, in.Ledger, list, note)
 		if s.pool != nil {
 			s.findEndpoints(in.EndpointSlices[s.name], nodes)
 		}
@@ -65,8 +65,8 @@ func newServices(in Input, pools *poolIndex, nodes *nodeList, note func(Withheld
 	return list
 }
 
-// locate reads the addresses and finds their pool (spec.md section 5.5).
-func (s *service) locate(pools *poolIndex, note func(Withheld)) {
+// locate reads the addresses, leaves out those that the ledger does not have, and finds their pool (spec.md section 5.5).
+func (s *service) locate(pools *poolIndex, allocated *Ledger, others []*service, note func(Withheld)) {
 	valid := true
 	for _, ingress := range s.Status.LoadBalancer.Ingress {
 		a, err := netip.ParseAddr(ingress.IP)
@@ -78,6 +78,10 @@ func (s *service) locate(pools *poolIndex, note func(Withheld)) {
 		if a = a.Unmap(); slices.Contains(s.addrs, a) {
 			continue
 		}
+		if why := allocated.objection(Shown{s.name, a}, others); why != "" {
+			s.withhold(note, "", a, ReasonNotAllocated, "%s", why)
+			continue
+		}
 		s.addrs = append(s.addrs, a)
 		ref := &ingotv1.ServiceRef{Namespace: s.Namespace, Name: s.Name, Address: a.String()}
 		if s.local {
@@ -85,7 +89,7 @@ func (s *service) locate(pools *poolIndex, note func(Withheld)) {
 		}
 		s.refs = append(s.refs, ref)
 	}
-	if !valid {
+	if !valid || len(s.addrs) == 0 {
 		return
 	}
 	found := pools.find(s.addrs[0])

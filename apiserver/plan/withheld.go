@@ -35,6 +35,8 @@ const (
 
 // Reasons of ours.
 const (
+	// ReasonNotAllocated: the Service shows an address that the ledger does not have for it.
+	ReasonNotAllocated Reason = "notAllocated"
 	// ReasonNoSession: nodes may advertise the address, but none has a session that can carry it.
 	ReasonNoSession Reason = "noSession"
 	// ReasonNoSpeaker: nodes may own the address, but none has a connected speaker.

@@ -206,16 +206,17 @@ func TestTheLedgerIsHeard(t *testing.T) {
 			if !ok {
 				return errors.New("it was not read")
 			}
-			if diff := cmp.Diff(&want, got); diff != "" {
+			if diff := cmp.Diff(want, got); diff != "" {
 				return fmt.Errorf("-want +got:\n%s", diff)
 			}
 			return nil
 		})
 	}
 	one, two := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
-	a, b := []types.NamespacedName{{Namespace: "default", Name: "a"}}, []types.NamespacedName{{Namespace: "default", Name: "b"}}
+	a := ledger.Holding{Services: []types.NamespacedName{{Namespace: "default", Name: "a"}}}
+	b := ledger.Holding{Services: []types.NamespacedName{{Namespace: "default", Name: "b"}}}
 	<-changed
-	heard(Ledger{Holders: map[netip.Addr][]types.NamespacedName{one: a}})
+	heard(Ledger{Holdings: map[netip.Addr]ledger.Holding{one: a}})
 	c.ask(metallb.IPAllocationClaimSpec{Establish: true})
 	if c.ask(metallb.IPAllocationClaimSpec{}).Established {
 		t.Error("established, though nobody leads")
@@ -228,13 +229,13 @@ func TestTheLedgerIsHeard(t *testing.T) {
 	if err := s.AskLedger(t.Context(), ledgerNamespace, []netip.Addr{two}); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := s.Ledger(); !cmp.Equal(got.Holders[two], b) {
-		t.Errorf("asked for: %v", got.Holders[two])
+	if got, _ := s.Ledger(); !cmp.Equal(got.Holdings[two], b) {
+		t.Errorf("asked for: %v", got.Holdings[two])
 	}
 	if !c.ask(metallb.IPAllocationClaimSpec{Establish: true}).Established {
 		t.Error("not established")
 	}
-	heard(Ledger{Epoch: lead.Epoch, Holders: map[netip.Addr][]types.NamespacedName{one: a, two: b}})
+	heard(Ledger{Epoch: lead.Epoch, Holdings: map[netip.Addr]ledger.Holding{one: a, two: b}})
 
 	key := (&claiming{namespace: ledgerNamespace}).key(one)
 	held, err := s.client.Get(t.Context(), key)
@@ -248,12 +249,12 @@ func TestTheLedgerIsHeard(t *testing.T) {
 	if resp, err := l.OptimisticDelete(t.Context(), key, held.Kvs[0].ModRevision, kubernetes.DeleteOptions{}); err != nil || !resp.Succeeded {
 		t.Errorf("deletion: %+v, %v", resp, err)
 	}
-	heard(Ledger{Holders: map[netip.Addr][]types.NamespacedName{two: b}})
+	heard(Ledger{Holdings: map[netip.Addr]ledger.Holding{two: b}})
 	if _, err := l.OptimisticPut(t.Context(), key, nil, 0, kubernetes.PutOptions{}); err == nil {
 		t.Error("an allocation was written without a claim")
 	}
 	if _, err := s.client.Delete(t.Context(), ledgerKey, clientv3.WithPrefix()); err != nil {
 		t.Fatal(err)
 	}
-	heard(Ledger{Holders: map[netip.Addr][]types.NamespacedName{}})
+	heard(Ledger{Holdings: map[netip.Addr]ledger.Holding{}})
 }

@@ -11,9 +11,7 @@ import (
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/ledger"
 	"github.com/ingot-lb/ingot/speaker/backoff"
 )
@@ -22,8 +20,8 @@ import (
 type Ledger struct {
 	// Epoch is the leader's epoch in which the controller found nothing missing; 0 if it has not, or something was
 	// deleted since by another hand.
-	Epoch   int64
-	Holders map[netip.Addr][]types.NamespacedName
+	Epoch    int64
+	Holdings map[netip.Addr]ledger.Holding
 }
 
 // heardLedger is what was heard of the ledger.
@@ -37,24 +35,24 @@ type heardLedger struct {
 
 type heardEntry struct {
 	revision int64
-	holders  []types.NamespacedName
+	holding  ledger.Holding
 }
 
 // Ledger returns the ledger as it was last heard of, and whether it was. LedgerChanged has to be under way.
-func (s *Store) Ledger() (*Ledger, bool) {
+func (s *Store) Ledger() (Ledger, bool) {
 	h := &s.heard
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.read {
-		return nil, false
+		return Ledger{}, false
 	}
 	if h.shown == nil {
-		h.shown = &Ledger{Epoch: h.epoch, Holders: make(map[netip.Addr][]types.NamespacedName, len(h.entries))}
+		h.shown = &Ledger{Epoch: h.epoch, Holdings: make(map[netip.Addr]ledger.Holding, len(h.entries))}
 		for a, e := range h.entries {
-			h.shown.Holders[a] = e.holders
+			h.shown.Holdings[a] = e.holding
 		}
 	}
-	return h.shown, true
+	return *h.shown, true
 }
 
 // LedgerChanged follows the ledger until ctx ends, and signals as Changed does.
@@ -155,16 +153,8 @@ func (s *Store) hear(h *heardLedger, kv *mvccpb.KeyValue, deleted bool) error {
 	if err != nil {
 		return err
 	}
-	h.entries[a] = heardEntry{kv.ModRevision, holdersOf(allocation)}
+	h.entries[a] = heardEntry{kv.ModRevision, ledger.HoldingOf(allocation)}
 	return nil
-}
-
-func holdersOf(a *metallb.IPAllocation) []types.NamespacedName {
-	holders := make([]types.NamespacedName, len(a.Spec.Services))
-	for i, s := range a.Spec.Services {
-		holders[i] = types.NamespacedName{Namespace: s.Namespace, Name: s.Name}
-	}
-	return holders
 }
 
 // AskLedger reads from etcd who holds some addresses, for those who cannot wait until it is heard. After that, Ledger

@@ -70,6 +70,11 @@ func (r *Recorder) AnnounceFailed(service *corev1.Service, node, message string)
 	r.enqueue(about(service, node, corev1.EventTypeWarning, "announceFailed", message))
 }
 
+// NotAllocated says that service shows an address that is not announced because the ledger does not have it.
+func (r *Recorder) NotAllocated(service *corev1.Service, message string) {
+	r.enqueue(about(service, "", corev1.EventTypeWarning, "notAllocated", message))
+}
+
 // NotUsed says why a configuration object has no effect, or not all of it; reason is a stable word.
 func (r *Recorder) NotUsed(object corev1.ObjectReference, reason, message string) {
 	r.enqueue(event(object, "", corev1.EventTypeWarning, reason, message))

@@ -19,6 +19,12 @@ func New(s *store.Store) dispatch.Store { return adapter{s} }
 // adapter overrides those methods of a store whose types differ.
 type adapter struct{ *store.Store }
 
+// Ledger implements dispatch.Store. The maps are shared.
+func (a adapter) Ledger() (dispatch.Ledger, bool) {
+	l, ok := a.Store.Ledger()
+	return dispatch.Ledger{Epoch: uint64(l.Epoch), Holdings: l.Holdings}, ok
+}
+
 // Campaign implements dispatch.Store.
 func (a adapter) Campaign(ctx context.Context, replica string) (dispatch.Leadership, error) {
 	lead, err := a.Store.Campaign(ctx, replica)
