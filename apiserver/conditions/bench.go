@@ -91,7 +91,10 @@ func (b *bench) pool(kind plan.Kind, name string, advertised bool) condition {
 
 func (b *bench) advertisement(kind plan.Kind, name string, pools []string, selectors, nodes []metav1.LabelSelector) condition {
 	ready := inEffect
+	conflicts := b.because(kind, name, plan.ReasonConflictingAdvertisements)
 	switch {
+	case len(conflicts) > 0:
+		ready = condition{metav1.ConditionFalse, ConflictingAdvertisements, list(conflicts)}
 	case !b.references.SelectsPools(pools, selectors):
 		ready = condition{metav1.ConditionTrue, NoPoolSelected, "nothing is announced: it selects no IPAddressPool"}
 	case !rules.SelectsNodes(nodes, b.in.Nodes):

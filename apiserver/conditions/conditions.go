@@ -41,6 +41,8 @@ const (
 	CoversNodeAddress     = "CoversNodeAddress"     // False: an address of the pool is a Node's
 	ConflictingPeers      = "ConflictingPeers"      // False: held down where an older peer is in the way
 	RefusedByNode         = "RefusedByNode"         // False: a node cannot do what the object says
+	// False: another advertisement wants another localPref for the same routes of the same nodes.
+	ConflictingAdvertisements = "ConflictingAdvertisements"
 )
 
 // Refusal is why one node cannot keep the session with a peer.

@@ -142,19 +142,22 @@ func TestVerdicts(t *testing.T) {
 				L2Advertisements: []*metallb.L2Advertisement{l2("all")},
 				BGPPeers: []*metallb.BGPPeer{peer("older", nil), peer("younger", func(s *metallb.BGPPeerSpec) { s.BFDProfile = "fast" }),
 					peer("refused", nil)},
+				BGPAdvertisements: []*metallb.BGPAdvertisement{bgp("west", func(*metallb.BGPAdvertisementSpec) {}), bgp("east", func(*metallb.BGPAdvertisementSpec) {})},
 			},
 			Withheld: []plan.Withheld{
 				withheld(plan.KindService, "younger", plan.ReasonConflictingPeers, "not this"),
 				withheld(plan.KindBGPPeer, "younger", plan.ReasonConflictingPeers, "held down on n1"),
 				withheld(plan.KindBGPPeer, "younger", plan.ReasonConflictingPeers, "held down on n2"),
 				withheld(plan.KindIPAddressPool, "bad", plan.ReasonInvalidConfiguration, "nonsense"),
+				withheld(plan.KindBGPAdvertisement, "west", plan.ReasonConflictingAdvertisements, "not what east says"),
 			},
 			Refused: map[string][]Refusal{"refused": {{"n1", "no such VRF"}}},
 		}, map[string][]string{
 			"ipaddresspools/bad": {"Ready=False InvalidConfiguration: nonsense"}, "l2advertisements/all": nil, "bgppeers/older": nil,
 			"bgppeers/younger": {"Ready=False ConflictingPeers: held down on n1; held down on n2",
 				`ReferencesResolved=False ProfileNotFound: spec.bfdProfile: BFDProfile "fast" does not exist`},
-			"bgppeers/refused": {"Ready=False RefusedByNode: node n1: no such VRF"},
+			"bgppeers/refused":       {"Ready=False RefusedByNode: node n1: no such VRF"},
+			"bgpadvertisements/west": {"Ready=False ConflictingAdvertisements: not what east says"}, "bgpadvertisements/east": nil,
 		}},
 	}
 	for _, tt := range tests {

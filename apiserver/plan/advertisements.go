@@ -17,7 +17,10 @@ import (
 
 // bgpAdvertisement is a BGPAdvertisement with its selectors worked out.
 type bgpAdvertisement struct {
-	name               string
+	name string
+	// kind and object are who says it: a BGPAdvertisement, or an AddressPool.
+	kind               Kind
+	object             types.NamespacedName
 	lengthV4, lengthV6 int
 	localPref          uint32
 	standard           []uint32
@@ -83,6 +86,7 @@ func compileBGP(all []*metallb.BGPAdvertisement, known aliases, pools *poolIndex
 				Protocol: BGP, Reason: ReasonInvalidCommunity, Message: "its routes are not sent: " + strings.Join(unknown, "; "),
 			})
 		}
+		ad.kind, ad.object = KindBGPAdvertisement, types.NamespacedName{Namespace: a.Namespace, Name: a.Name}
 		ad.usable = sets.intern(ad.nodes.and(nodes.usable))
 		for _, p := range pools.selected(a.Spec.IPAddressPools, byLabel) {
 			p.bgp = append(p.bgp, ad)

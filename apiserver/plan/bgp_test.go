@@ -144,12 +144,15 @@ func TestRoutes(t *testing.T) {
 			f.bgp("one", pref(100), forApp("web"))
 			f.bgp("two", pref(200), forApp("web"))
 			f.service("web", "10.20.30.1").Labels = map[string]string{"app": "web"}
-		}, reasons: []string{"Service web bgp conflictingAdvertisements"}},
+			f.service("web2", "10.20.30.2").Labels = map[string]string{"app": "web"}
+		}, reasons: []string{"BGPAdvertisement one bgp conflictingAdvertisements", "BGPAdvertisement two bgp conflictingAdvertisements",
+			"Service web bgp conflictingAdvertisements", "Service web2 bgp conflictingAdvertisements"}},
 		{name: "only where they meet", arrange: func(f *fixture) {
 			f.bgp("one", pref(100), nodesNamed("node-a"))
 			f.bgp("two", pref(200))
 			f.service("web", "10.20.30.1")
-		}, want: map[string][]string{"node-b": {"10.20.30.1/32 to tor1,tor2 pref 200 for web"}}, reasons: []string{"Service web bgp conflictingAdvertisements"}},
+		}, want: map[string][]string{"node-b": {"10.20.30.1/32 to tor1,tor2 pref 200 for web"}}, reasons: []string{"BGPAdvertisement one bgp conflictingAdvertisements",
+			"BGPAdvertisement two bgp conflictingAdvertisements", "Service web bgp conflictingAdvertisements"}},
 		{name: "different peers, lengths or nodes do not conflict", arrange: func(f *fixture) {
 			f.bgp("one", pref(100), peersNamed("tor1"))
 			f.bgp("two", pref(200), peersNamed("tor2"))

@@ -29,7 +29,7 @@ func Plan(in Input) Output {
 
 	routes := &routeTable{
 		nodes: nodes, peers: peers, sets: sets, routes: map[netip.Prefix][]contribution{}, carried: map[*ingotv1.ServiceRef]bool{},
-		crowded: map[netip.Prefix]bool{}, muting: map[netip.Addr]*bgpAdvertisement{},
+		crowded: map[netip.Prefix]bool{}, muting: map[netip.Addr]*bgpAdvertisement{}, contradicting: map[[2]*bgpAdvertisement]bool{},
 	}
 	for _, s := range services {
 		switch {

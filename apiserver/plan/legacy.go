@@ -35,6 +35,7 @@ func compileLegacy(pools *poolIndex, known aliases, nodes *nodeList, peers *peer
 				withhold(BGP, ReasonInvalidCommunity, fmt.Sprintf("%s: its routes are not sent: %s", at, strings.Join(unknown, "; ")))
 			}
 			ad.name = fmt.Sprintf("%s of AddressPool %s", at, p.name)
+			ad.kind, ad.object = KindAddressPool, types.NamespacedName{Namespace: p.Pool.Namespace, Name: p.Pool.Name}
 			ad.usable = sets.intern(ad.nodes.and(nodes.usable))
 			p.bgp = append(p.bgp, ad)
 		}

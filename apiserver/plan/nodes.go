@@ -51,6 +51,20 @@ func exclusion(node *corev1.Node) (Reason, string) {
 
 func (n *nodeList) name(i int) string { return n.list[i].Name }
 
+// some names one node of a set, and how many there are.
+func (n *nodeList) some(set bitset) string {
+	first, count := "", 0
+	for i := range set.members() {
+		if count++; count == 1 {
+			first = n.name(i)
+		}
+	}
+	if count > 1 {
+		return fmt.Sprintf("node %s and %d more", first, count-1)
+	}
+	return "node " + first
+}
+
 // matching is the set of nodes that a list of selectors means.
 func (n *nodeList) matching(s selectors) bitset {
 	set := newBitset(len(n.list))

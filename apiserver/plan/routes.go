@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -29,6 +30,9 @@ type routeTable struct {
 	crowded map[netip.Prefix]bool
 	// muting has, for an address, the first advertisement whose unknown communities keep routes from peers.
 	muting map[netip.Addr]*bgpAdvertisement
+	// contradicting are the pairs of advertisements, that of the lesser name first, of which it is said that they
+	// contradict each other.
+	contradicting map[[2]*bgpAdvertisement]bool
 }
 
 // add contributes a Service's addresses, or says why nothing of it is advertised (spec.md section 6.1).
@@ -99,9 +103,30 @@ func (t *routeTable) conflicting(s *service, ads []*bgpAdvertisement, note func(
 			nodes = nodes.or(a.nodes.and(b.nodes))
 			s.withhold(note, BGP, netip.Addr{}, ReasonConflictingAdvertisements, "BGPAdvertisements %q and %q give %s the local preferences %d and %d on the same nodes",
 				b.name, a.name, a.prefix(s.addrs[same]), b.localPref, a.localPref)
+			t.contradict(b, a, note)
 		}
 	}
 	return nodes
+}
+
+// contradict says of two advertisements, however many Services they have in common, that they contradict each other. The
+// rules refuse that by the Nodes that exist, so that labels of Nodes have brought them together since, or those of Services
+// where one of them selects by these: whoever did it was not asked, and wrote neither of them.
+func (t *routeTable) contradict(a, b *bgpAdvertisement, note func(Withheld)) {
+	pair := [2]*bgpAdvertisement{a, b}
+	if t.contradicting[pair] {
+		return
+	}
+	t.contradicting[pair] = true
+	where := t.nodes.some(a.nodes.and(b.nodes))
+	for i, ad := range pair {
+		other := pair[1-i]
+		note(Withheld{
+			Kind: ad.kind, Name: ad.object, Protocol: BGP, Reason: ReasonConflictingAdvertisements,
+			Message: fmt.Sprintf("localPref %d conflicts with localPref %d of BGPAdvertisement %q: Services that both advertise with the same aggregation length to the same peers are not advertised from %s",
+				ad.localPref, other.localPref, other.name, where),
+		})
+	}
 }
 
 // settle leaves out what contradicts another Service's contribution to the same prefix; the older Service wins.
