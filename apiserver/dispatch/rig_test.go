@@ -185,6 +185,7 @@ type centre struct {
 	client *fake.Clientset
 	conn   *grpc.ClientConn
 	stop   func() error
+	plans  listener
 	// address is where it listens.
 	address string
 }
@@ -247,7 +248,7 @@ func newCentreAt(t *testing.T, address string, store *memory, objects ...runtime
 	away := &restfake.RESTClient{Client: restfake.CreateHTTPClient(func(*http.Request) (*http.Response, error) { return nil, errors.New("away") })}
 	c.hub, err = newHub(Options{
 		Replica: "apiserver-0", Namespace: "metallb-system", Client: c.client, Store: store, DigestKey: []byte("0123456789abcdef"),
-		Listener: listener, TLS: &tls.Config{Certificates: []tls.Certificate{certificate}}, DataDir: t.TempDir(),
+		Listener: listener, TLS: &tls.Config{Certificates: []tls.Certificate{certificate}}, DataDir: t.TempDir(), Planned: c.plans.hear,
 	}, away)
 	if err != nil {
 		t.Fatal(err)
