@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -181,6 +182,63 @@ func newCluster(t testing.TB) *cluster {
 type front struct {
 	*httptest.Server
 	lost, deaf atomic.Bool
+	// empty is the list, by its path, that is answered once with nothing in it; emptied counts such answers.
+	empty   atomic.Pointer[emptyList]
+	emptied atomic.Int32
+	patches atomic.Int32 // of the status of pools
+}
+
+// emptyList is an answer that leaves everything out.
+type emptyList struct{ path, apiVersion, kind, revision string }
+
+// once answers as a server does that has just lost what it had, and then as it was. It reports whether it did.
+func (f *front) once(w http.ResponseWriter, r *http.Request) bool {
+	e := f.empty.Load()
+	if e == nil || r.URL.Path != e.path || r.Method != http.MethodGet {
+		return false
+	}
+	w.Header().Set("Content-Type", "application/json")
+	switch {
+	case r.URL.Query().Get("watch") == "":
+		f.empty.Store(nil)
+		f.emptied.Add(1)
+		fmt.Fprintf(w, `{"apiVersion":%q,"kind":%q,"metadata":{"resourceVersion":%q},"items":[]}`, e.apiVersion, e.kind, e.revision)
+	case r.URL.Query().Get("sendInitialEvents") != "":
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`)
+	default:
+		w.WriteHeader(http.StatusGone)
+		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}`)
+	}
+	return true
+}
+
+// viaFront has the controller ask for Kubernetes' own objects through the front, too.
+func (c *cluster) viaFront(o *Options) {
+	config := Compact(api.Config("controller"))
+	config.Host, config.TLSClientConfig = c.front.URL, rest.TLSClientConfig{}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		c.Fatal(err)
+	}
+	o.Client = client
+}
+
+// emptyOnce has the next list at the path answered with nothing, and waits for that. What is watched is listed anew.
+func (c *cluster) emptyOnce(path, apiVersion, kind string) {
+	c.Helper()
+	list, err := c.client.CoreV1().RESTClient().Get().AbsPath(path).DoRaw(c.ctx)
+	if err != nil {
+		c.Fatal(err)
+	}
+	var head struct{ Metadata metav1.ListMeta }
+	if err := json.Unmarshal(list, &head); err != nil {
+		c.Fatal(err)
+	}
+	before := c.front.emptied.Load()
+	c.front.empty.Store(&emptyList{path, apiVersion, kind, head.Metadata.ResourceVersion})
+	c.front.CloseClientConnections()
+	c.await("an empty list from "+path, func() bool { return c.front.emptied.Load() > before })
 }
 
 // newFront passes everything on until lost is set: then there are no pools, as with a store that lost its data.
@@ -196,6 +254,12 @@ func newFront(t testing.TB) *front {
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
 	f := &front{}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/status") {
+			f.patches.Add(1)
+		}
+		if f.once(w, r) {
+			return
+		}
 		switch {
 		case f.deaf.Load() && strings.HasSuffix(r.URL.Path, "addresspools"):
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -237,7 +301,7 @@ func (f *front) deafen(deaf bool) {
 func (f *front) restore() { f.lost.Store(false); f.CloseClientConnections() }
 
 // start runs a controller with the ServiceAccount that is shipped. stop ends it and waits.
-func (c *cluster) start() (ctl *Controller, stop func()) {
+func (c *cluster) start(edits ...func(*Options)) (ctl *Controller, stop func()) {
 	c.Helper()
 	config := api.Config("controller")
 	client, err := kubernetes.NewForConfig(Compact(config))
@@ -254,7 +318,11 @@ func (c *cluster) start() (ctl *Controller, stop func()) {
 	if err != nil {
 		c.Fatal(err)
 	}
-	ctl = New(Options{Client: client, Pools: pools, Namespace: system, Log: silent()})
+	options := Options{Client: client, Pools: pools, Namespace: system, Log: silent()}
+	for _, edit := range edits {
+		edit(&options)
+	}
+	ctl = New(options)
 	ctx, cancel := context.WithCancel(c.ctx)
 	done := make(chan error, 1)
 	go func() { done <- ctl.Run(ctx) }()
@@ -329,7 +397,7 @@ func (c *cluster) poolStatus(name string) v1beta1.IPAddressPoolStatus {
 func (c *cluster) createService(name string, changes ...change) {
 	c.Helper()
 	svc := newService(name, changes...)
-	svc.Spec.ClusterIPs, svc.Spec.IPFamilies = nil, nil
+	svc.Spec.ClusterIPs = nil
 	if _, err := c.client.CoreV1().Services("default").Create(c.ctx, svc, metav1.CreateOptions{}); err != nil {
 		c.Fatal(err)
 	}
@@ -384,6 +452,9 @@ func (c *cluster) events(name string) []string {
 	}
 	found := map[string]int{}
 	for _, e := range list.Items {
+		if e.ReportingController == "ipallocator-repair-controller" {
+			continue // the kube-apiserver's
+		}
 		if e.Source.Component != component || e.InvolvedObject.Kind != "Service" || e.InvolvedObject.UID == "" {
 			c.Errorf("event %+v", e)
 		}

@@ -246,6 +246,11 @@ func (c *Controller) process(ctx context.Context, key string) error {
 			c.mu.Unlock()
 			return nil // changed meanwhile, and queued again for that
 		}
+		if wait := c.layoutPause(); wait > 0 {
+			c.mu.Unlock()
+			c.queue.AddAfter(key, wait)
+			return nil
+		}
 		c.desk.record(svc).absent = pool
 	}
 	out := c.desk.decide(svc)

@@ -60,6 +60,10 @@ func held(pool string, ips ...string) change {
 
 func typed(t corev1.ServiceType) change { return func(s *corev1.Service) { s.Spec.Type = t } }
 
+func class(name string) change {
+	return func(s *corev1.Service) { s.Spec.LoadBalancerClass = &name }
+}
+
 func families(policy corev1.IPFamilyPolicy, clusterIPs ...string) change {
 	return func(s *corev1.Service) {
 		s.Spec.IPFamilyPolicy, s.Spec.ClusterIPs = &policy, clusterIPs
@@ -121,7 +125,6 @@ func check(t *testing.T, w want, out outcome) {
 func TestDecideOnceSeen(t *testing.T) {
 	a := pool("a", "10.0.0.0/24", "2001:db8::/64")
 	only6 := pool("six", "2001:db8:6::/64")
-	class := func(name string) change { return func(s *corev1.Service) { s.Spec.LoadBalancerClass = &name } }
 	tests := []struct {
 		name  string
 		pools []*v1beta1.IPAddressPool
