@@ -17,7 +17,7 @@ import (
 const (
 	// webhookEnv makes this program the webhook, with the certificate in the directory that it names.
 	webhookEnv     = "INGOT_E2E_WEBHOOK"
-	webhookAddress = "127.0.0.1:9443"
+	webhookAddress = "127.0.0.1:9543"
 )
 
 // webhookCertificate writes a certificate and returns who vouches for it, in base64.
