@@ -47,9 +47,15 @@ func checkASNs(s *metallb.BGPPeerSpec, spec *field.Path) field.ErrorList {
 	if s.MyASN == 0 {
 		errs = append(errs, field.Invalid(spec.Child("myASN"), s.MyASN, "missing local ASN: must be 1 to 4294967295"))
 	}
-	errs = append(errs, between(s.MyASN, 0, math.MaxUint32, "local ASN", spec.Child("myASN"))...)
-	errs = append(errs, between(s.ASN, 0, math.MaxUint32, "peer ASN", spec.Child("peerASN"))...)
-	errs = append(errs, between(s.LocalASN, 0, math.MaxUint32, "localASN", spec.Child("localASN"))...)
+	// 0 is unset.
+	numbered := func(number int64, what, name string) {
+		if number != 0 {
+			errs = append(errs, between(number, 1, math.MaxUint32, what, spec.Child(name))...)
+		}
+	}
+	numbered(s.MyASN, "local ASN", "myASN")
+	numbered(s.ASN, "peer ASN", "peerASN")
+	numbered(s.LocalASN, "localASN", "localASN")
 	dynamic := spec.Child("dynamicASN")
 	switch {
 	case s.ASN == 0 && s.DynamicASN == "":

@@ -36,7 +36,9 @@ func TestPeer(t *testing.T) {
 
 		{"B1 no myASN", func(s *spec) { s.MyASN = 0 }, []problem{{"spec.myASN", "missing local ASN"}}},
 		{"AS numbers too large", func(s *spec) { s.MyASN, s.ASN, s.LocalASN = 1<<32, 1<<32+1, 1<<32+2 }, []problem{
-			{"spec.myASN", "Invalid value: 4294967296"}, {"spec.peerASN", "Invalid value: 4294967297"}, {"spec.localASN", "Invalid value: 4294967298"}}},
+			{"spec.myASN", "Invalid value: 4294967296: invalid local ASN 4294967296: must be 1 to 4294967295"},
+			{"spec.peerASN", "Invalid value: 4294967297: invalid peer ASN 4294967297: must be 1 to"},
+			{"spec.localASN", "Invalid value: 4294967298: invalid localASN 4294967298: must be 1 to"}}},
 		{"AS numbers negative", func(s *spec) { s.MyASN, s.ASN, s.LocalASN = -1, -2, -3 }, []problem{
 			{"spec.myASN", "-1"}, {"spec.peerASN", "-2"}, {"spec.localASN", "-3"}}},
 		{"B2 no AS number of the peer", func(s *spec) { s.ASN = 0 }, []problem{{"spec.peerASN", "missing peer ASN and dynamicASN"}}},
