@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 
 	"k8s.io/klog/v2"
 
@@ -20,6 +21,9 @@ import (
 
 // version is set when linking.
 var version = "dev"
+
+// linger is about what it takes until a Pod that is being deleted is in nobody's list of endpoints.
+const linger = time.Second
 
 func main() {
 	o := server.Options{UnknownPools: service.UnknownPoolFallback}
@@ -54,7 +58,7 @@ func run(ctx context.Context, o server.Options, level string, args []string) err
 	var levelVar slog.LevelVar
 	levelVar.Set(parsed)
 	o.Log = logging.New(os.Stdout, &levelVar)
-	o.Version = version
+	o.Version, o.Linger = version, linger
 	klog.SetSlogLogger(o.Log)
 	o.Log.Info("Ingot webhooks starting ("+version+")", "version", version, "goversion",
 		runtime.Compiler+" / "+runtime.Version()+" / "+runtime.GOARCH)

@@ -41,12 +41,18 @@ func findingOf(svc *corev1.Service, f failure) Finding {
 	var quota *ipam.QuotaError
 	var resting *ipam.RestingError
 	var missing *missingPoolError
-	reason := reasonOf(f.err)
-	if errors.As(f.err, &missing) {
+	var outside *ipam.OutsideError
+	reason, sentence := reasonOf(f.err), f.err.Error()
+	switch {
+	case errors.As(f.err, &missing):
 		reason = reasonUnknownPool
+	case errors.As(f.err, &outside) && len(outside.Addrs) == 1:
+		sentence += ": no address pool gives it away"
+	case errors.As(f.err, &outside):
+		sentence += ": no address pool gives both away"
 	}
 	return Finding{
-		Reason: reason, Field: field, Value: value, Sentence: f.err.Error(), cause: ipam.Cause(f.err),
+		Reason: reason, Field: field, Value: value, Sentence: sentence, cause: ipam.Cause(f.err),
 		ofServices: errors.Is(f.err, ipam.ErrExhausted) || errors.As(f.err, &inUse) || errors.As(f.err, &port) ||
 			errors.As(f.err, &quota) || errors.As(f.err, &resting),
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ingot-lb/ingot/speaker/backoff"
 	"github.com/ingot-lb/ingot/speaker/listen"
 )
 
@@ -19,8 +20,8 @@ const (
 	farewell = 4 * time.Second
 )
 
-// serve answers over TLS until ctx ends.
-func serve(ctx context.Context, l net.Listener, handler http.Handler, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
+// serve answers over TLS until linger after the end of ctx, or until work ends.
+func serve(ctx, work context.Context, l net.Listener, linger time.Duration, handler http.Handler, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
 	s := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 3 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
@@ -29,8 +30,12 @@ func serve(ctx context.Context, l net.Listener, handler http.Handler, certificat
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	ended := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
+	until, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(work, cancel)()
+	stop := context.AfterFunc(until, func() {
 		defer close(ended)
+		_ = backoff.Sleep(work, linger) // cut short where there is nothing left to answer from
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 		defer cancel()
 		if s.Shutdown(last) != nil {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
@@ -30,7 +31,9 @@ type Options struct {
 	Enforce                          bool
 	UnknownPools                     service.UnknownPools
 	Version                          string
-	Log                              *slog.Logger
+	// Linger is how long to go on answering at the end, until nobody is sent here any longer.
+	Linger time.Duration
+	Log    *slog.Logger
 	// Config reaches the cluster in place of Kubeconfig, where it is not nil.
 	Config *rest.Config
 }
@@ -69,6 +72,9 @@ func Run(ctx context.Context, o Options) error {
 	defer l.Close()
 	var serving atomic.Bool
 	ready := func() error {
+		if ctx.Err() != nil {
+			return errors.New("the program is ending")
+		}
 		if err := errors.Join(preview.Ready(), peers.Ready()); err != nil {
 			return err
 		}
@@ -85,11 +91,20 @@ func Run(ctx context.Context, o Options) error {
 		defer probe.Stop()
 	}
 
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return preview.Run(ctx) })
-	g.Go(func() error { peers.Run(ctx); return nil })
+	// What answers depend on is kept up for as long as there are answers, which is longer than ctx.
+	work, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	g, work := errgroup.WithContext(work)
+	defer context.AfterFunc(ctx, func() {
+		if !serving.Load() {
+			end()
+		}
+	})()
+	g.Go(func() error { return preview.Run(work) })
+	g.Go(func() error { peers.Run(work); return nil })
 	g.Go(func() error {
-		keeper, err := certs.Open(ctx, certs.Options{Client: client, Namespace: o.Namespace, Follow: true,
+		defer end()
+		keeper, err := certs.Open(work, certs.Options{Client: client, Namespace: o.Namespace, Follow: true,
 			Names: certs.ServiceNames(o.Service, o.Namespace), Log: o.Log})
 		if err != nil {
 			return err
@@ -101,14 +116,14 @@ func Run(ctx context.Context, o Options) error {
 			default: // due already
 			}
 		})
-		g.Go(func() error { return keeper.Run(ctx) })
+		g.Go(func() error { return keeper.Run(work) })
 		g.Go(func() error {
-			registration.Keep(ctx, registration.Options{Client: client, Service: o.Service, Namespace: o.Namespace,
+			registration.Keep(work, registration.Options{Client: client, Service: o.Service, Namespace: o.Namespace,
 				Bundle: keeper.Bundle, Changed: changed, Log: o.Log})
 			return nil
 		})
 		serving.Store(true)
-		return serve(ctx, l, handler, keeper.GetCertificate)
+		return serve(ctx, work, l, o.Linger, handler, keeper.GetCertificate)
 	})
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, http.ErrServerClosed) {
 		return err

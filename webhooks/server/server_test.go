@@ -16,7 +16,7 @@ import (
 	"github.com/ingot-lb/ingot/webhooks/registration"
 )
 
-const outside = `metadata.annotations[metallb.io/loadBalancerIPs]: "10.9.9.9": ["10.9.9.9"] is not allowed in config`
+const outside = `metadata.annotations[metallb.io/loadBalancerIPs]: "10.9.9.9": ["10.9.9.9"] is not allowed in config: no address pool gives it away`
 
 func (c *cluster) expectWarnings(what string, want ...string) {
 	c.Helper()
@@ -122,7 +122,7 @@ func (c *cluster) checkRefusal(err error) {
 		c.Errorf("message %q, want %q", got.Message, want)
 	}
 	want := []metav1.StatusCause{{Type: metav1.CauseTypeFieldValueInvalid, Field: "metadata.annotations[metallb.io/loadBalancerIPs]",
-		Message: `["10.9.9.9"] is not allowed in config`}}
+		Message: `["10.9.9.9"] is not allowed in config: no address pool gives it away`}}
 	if got.Details == nil || cmp.Diff(want, got.Details.Causes) != "" {
 		c.Errorf("details %+v, want causes %+v", got.Details, want)
 	}
