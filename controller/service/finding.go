@@ -71,7 +71,10 @@ func fieldOf(svc *corev1.Service, err error) (field, value string) {
 	case errors.As(err, &port):
 		return "spec.ports", fmt.Sprintf("%s/%d", port.Port.Protocol, port.Port.Number)
 	case errors.As(err, &inUse):
-		return firstField(svc, allowSharedIP, loadBalancerIPs)
+		if field, value = firstField(svc, allowSharedIP, loadBalancerIPs); field == typeField {
+			return annotationField(prefix + allowSharedIP), "" // which it had, or the address were not its own
+		}
+		return field, value
 	case errors.As(err, &quota):
 		return "metadata.namespace", svc.Namespace
 	case errors.As(err, &missing), errors.As(err, &unknown), errors.As(err, &incompatible):
@@ -117,8 +120,11 @@ func firstField(svc *corev1.Service, names ...string) (field, value string) {
 			return "spec.loadBalancerIP", svc.Spec.LoadBalancerIP
 		}
 	}
-	return "spec.type", string(svc.Spec.Type)
+	return typeField, string(svc.Spec.Type)
 }
+
+// typeField is where a Service asks for any address at all.
+const typeField = "spec.type"
 
 func annotationField(key string) string { return "metadata.annotations[" + key + "]" }
 

@@ -208,7 +208,7 @@ func (p *Preview) findings(svc *corev1.Service) []Finding {
 		}
 	}
 	if waits {
-		found = append(found, Finding{Reason: reasonNoPool, Field: "spec.type", Value: string(svc.Spec.Type), Advice: true,
+		found = append(found, Finding{Reason: reasonNoPool, Field: typeField, Value: string(svc.Spec.Type), Advice: true,
 			Sentence: "there is no IPAddressPool yet, so that this Service has to wait for one", cause: reasonNoPool})
 	}
 	return found

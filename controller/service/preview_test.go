@@ -154,17 +154,23 @@ func TestOnlyWhatIsNewIsNew(t *testing.T) {
 	p := newPreview(t)
 	outside := annotated("metallb.io/loadBalancerIPs", "4.3.2.1")
 	labelled := func(s *corev1.Service) { s.Labels["a"] = "b" }
+	shared := annotated("metallb.io/allow-shared-ip", "key")
+	on := func(port int32) change { return func(s *corev1.Service) { s.Spec.Ports[0].Port = port } }
+	p.putService(newService("two", held("web", "192.0.2.10"), shared, on(81)))
 	for name, test := range map[string]struct {
 		old, svc *corev1.Service
 		want     []bool
 	}{
-		"nothing wrong":         {newService("x"), newService("x", labelled), nil},
-		"wrong now":             {newService("x"), newService("x", outside), []bool{true}},
-		"relabelled":            {newService("x", outside), newService("x", outside, labelled), []bool{false}},
-		"finalizer":             {newService("x", outside), newService("x", outside, func(s *corev1.Service) { s.Finalizers = []string{"f"} }), []bool{false}},
-		"one more":              {newService("x", outside), newService("x", outside, annotated("metallb.io/address-pool", "nowhere")), []bool{true, false}},
-		"a balancer now":        {newService("x", outside, typed(corev1.ServiceTypeClusterIP)), newService("x", outside), []bool{true}},
-		"what it holds clashes": {newService("one", annotated("metallb.io/allow-shared-ip", "key")), newService("one", annotated("metallb.io/address-pool", "manual")), []bool{true}},
+		"nothing wrong":        {newService("x"), newService("x", labelled), nil},
+		"wrong now":            {newService("x"), newService("x", outside), []bool{true}},
+		"relabelled":           {newService("x", outside), newService("x", outside, labelled), []bool{false}},
+		"finalizer":            {newService("x", outside), newService("x", outside, func(s *corev1.Service) { s.Finalizers = []string{"f"} }), []bool{false}},
+		"one more":             {newService("x", outside), newService("x", outside, annotated("metallb.io/address-pool", "nowhere")), []bool{true, false}},
+		"no key any longer":    {newService("two", shared, on(81)), newService("two", on(81)), []bool{true}},
+		"its neighbour's port": {newService("two", shared, on(81)), newService("two", shared, on(80)), []bool{true}},
+		"another port":         {newService("two", shared, on(81)), newService("two", shared, on(82)), nil},
+		"a balancer now":       {newService("x", outside, typed(corev1.ServiceTypeClusterIP)), newService("x", outside), []bool{true}},
+		"a pool that is full":  {newService("one", shared), newService("one", shared, annotated("metallb.io/address-pool", "manual")), []bool{true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found, _, err := p.look(test.old, test.svc)
