@@ -182,6 +182,8 @@ func newCluster(t testing.TB) *cluster {
 type front struct {
 	*httptest.Server
 	lost, deaf atomic.Bool
+	// old is set while the API has no AddressPools, as before they came to be.
+	old atomic.Bool
 	// empty is the list, by its path, that is answered once with nothing in it; emptied counts such answers.
 	empty   atomic.Pointer[emptyList]
 	emptied atomic.Int32
@@ -263,6 +265,8 @@ func newFront(t testing.TB) *front {
 		switch {
 		case f.deaf.Load() && strings.HasSuffix(r.URL.Path, "addresspools"):
 			w.WriteHeader(http.StatusServiceUnavailable)
+		case f.old.Load() && strings.HasSuffix(r.URL.Path, "/addresspools"):
+			http.NotFound(w, r)
 		case !f.lost.Load():
 			proxy.ServeHTTP(w, r)
 		case r.URL.Query().Get("watch") == "":

@@ -11,6 +11,7 @@ package service
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -57,6 +58,8 @@ type Controller struct {
 	counters counters
 	// begun is set once this replica has stood in office; loaded once it has read a configuration.
 	begun, loaded atomic.Bool
+	// unread is what a term that has not begun to work waits for.
+	unread atomic.Pointer[string]
 
 	mu       sync.Mutex
 	services map[string]*corev1.Service
@@ -141,9 +144,16 @@ func (c *Controller) Run(ctx context.Context) error {
 	wg.Go(func() {
 		reservations.run(ctx, c.Pools, "ipreservations", c.Namespace, &v1beta1.IPReservation{})
 	})
-	for _, synced := range []chan struct{}{pools.synced, legacyPools.synced, reservations.synced, namespaces.synced, services.synced} {
+	for _, first := range []struct {
+		what   string
+		synced chan struct{}
+	}{
+		{"IPAddressPools", pools.synced}, {"AddressPools", legacyPools.synced}, {"IPReservations", reservations.synced},
+		{"Namespaces", namespaces.synced}, {"Services", services.synced},
+	} {
+		c.unread.Store(&first.what)
 		select {
-		case <-synced:
+		case <-first.synced:
 		case <-ctx.Done():
 			return nil
 		}
@@ -370,7 +380,10 @@ func (c *Controller) Ready() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.synced {
-		return fmt.Errorf("services and pools have not been read yet")
+		if what := c.unread.Load(); what != nil {
+			return fmt.Errorf("the %s have not been read yet", *what)
+		}
+		return errors.New("nothing has been read yet")
 	}
 	return nil
 }

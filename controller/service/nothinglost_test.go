@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -94,6 +95,39 @@ func TestEmptyListsOfPools(t *testing.T) {
 		if got := c.service(name); got.ResourceVersion != version {
 			t.Errorf("Service %s was written: %+v", name, got.Status)
 		}
+	}
+}
+
+// TestAddressPoolsAway: an API that has lost a kind of pools takes nothing away, and the other kind works on.
+func TestAddressPoolsAway(t *testing.T) {
+	c := newCluster(t)
+	c.putLegacyPool("old", "198.51.100.10-198.51.100.11")
+	ctl, stop := c.start()
+	c.createService("one")
+	settled := c.awaitCondition("one", "True Allocated: ", "198.51.100.10 of pool old").ResourceVersion
+
+	c.front.old.Store(true)
+	c.front.CloseClientConnections()
+	c.putPool("web", "192.0.2.10-192.0.2.11")
+	c.createService("two", annotated("metallb.io/address-pool", "web"))
+	c.awaitIP("two", "192.0.2.10")
+
+	stop()
+	ctx, cancel := context.WithCancel(c.ctx)
+	done := make(chan error, 1)
+	go func() { done <- ctl.Run(ctx) }()
+	const what = "the AddressPools have not been read yet"
+	c.await(what, func() bool { err := ctl.Ready(); return err != nil && err.Error() == what })
+	c.front.old.Store(false)
+	c.await("the controller to be ready", func() bool { return ctl.Ready() == nil })
+	c.createService("three", annotated("metallb.io/address-pool", "old"))
+	c.awaitIP("three", "198.51.100.11")
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if got := c.service("one"); got.ResourceVersion != settled {
+		t.Errorf("the Service was written: %+v", got.Status)
 	}
 }
 
