@@ -1,6 +1,7 @@
 package service
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -242,5 +243,33 @@ func TestWithoutPoolsThereIsOnlyAdvice(t *testing.T) {
 		if err != nil || len(found) != 1 || !found[0].Advice {
 			t.Errorf("%v: %+v, %v", svc.Annotations, found, err)
 		}
+	}
+}
+
+// BenchmarkPreview is one look at a Service among 10,000, at one with nothing wrong and one that no pool has room for.
+func BenchmarkPreview(b *testing.B) {
+	const n = 10_000
+	p := NewPreview(Options{Namespace: system, Log: silent()})
+	p.book.put(pool("web", "10.0.0.0/16"), true)
+	full := pool("full", "10.1.0.0/32")
+	full.Spec.AutoAssign = new(false)
+	p.book.put(full, true)
+	all := []*corev1.Service{newService("full", held("full", "10.1.0.0"))}
+	for i := range n {
+		all = append(all, newService(fmt.Sprint("s", i), held("web", fmt.Sprintf("10.0.%d.%d", i/256, i%256))))
+	}
+	p.replaceServices(all)
+	p.begin()
+	for name, test := range map[string]struct {
+		svc  *corev1.Service
+		want int
+	}{"fine": {newService("x"), 0}, "wrong": {newService("x", annotated("metallb.io/address-pool", "full")), 1}} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if found, _, err := p.look(nil, test.svc); err != nil || len(found) != test.want {
+					b.Fatal(told(found), err)
+				}
+			}
+		})
 	}
 }
