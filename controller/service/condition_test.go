@@ -165,6 +165,31 @@ func TestConditionIsWrittenOnlyForANewCause(t *testing.T) {
 	}
 }
 
+// TestUpgradeWritesOnce: a Service of the time before conditions gets one, without an event, and is left alone from then on.
+func TestUpgradeWritesOnce(t *testing.T) {
+	c := newCluster(t)
+	c.putPool("web", "192.0.2.10-192.0.2.20")
+	_, stop := c.start()
+	c.createService("one", annotated("metallb.universe.tf/address-pool", "web"))
+	c.awaitIP("one", "192.0.2.10")
+	events := []string{`Normal IPAllocated: Assigned IP ["192.0.2.10"]`,
+		"Warning deprecatedAnnotation: Service uses deprecated annotation metallb.universe.tf/address-pool"}
+	c.awaitEvents("one", events...)
+	stop()
+	c.putStatus("one", func(s *corev1.Service) { s.Status.Conditions = nil })
+
+	_, stop = c.start()
+	written := c.awaitCondition("one", "True Allocated: ", "192.0.2.10 of pool web").ResourceVersion
+	stop()
+	c.start()
+	c.createService("two")
+	c.awaitIP("two", "192.0.2.11")
+	if now := c.service("one").ResourceVersion; now != written {
+		t.Error("the Service was written again")
+	}
+	c.awaitEvents("one", events...)
+}
+
 func TestConditionIsBounded(t *testing.T) {
 	long := strings.Repeat("ä", mostMessage)
 	if got := clipped(long); len(got) > mostMessage || !strings.HasSuffix(got, "ä…") {
