@@ -18,10 +18,10 @@ func TestOptionsSayWhatIsAccepted(t *testing.T) {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*Options){
-		"frr or none":                           func(o *Options) { o.Router = "bird" },
+		"frr or none": func(o *Options) { o.Router = "bird" },
 		"any of apiserver, controller, speaker, webhooks": func(o *Options) { o.Without = []string{"etcd"} },
-		"a /run of its own":                     func(o *Options) { o.Dir = "/run/lab" },
-		"a /var/tmp of its own":                 func(o *Options) { o.Dir = "/var/tmp" },
+		"a /run of its own":     func(o *Options) { o.Dir = "/run/lab" },
+		"a /var/tmp of its own": func(o *Options) { o.Dir = "/var/tmp" },
 	} {
 		o := good
 		change(&o)
