@@ -39,7 +39,7 @@ const (
 	pause = time.Second
 	// relist is how often it is looked whether somebody else has written conditions of ours.
 	relist = 30 * time.Second
-	// rest is the least time between two evaluations; it also is so many times what one took.
+	// rest is the least time between two looks at what there is to do; it also is so many times what one took.
 	rest, restTimes = 10 * time.Millisecond, 5
 	// retryFirst and retryLast bound the back-off after a write that failed.
 	retryFirst, retryLast = 200 * time.Millisecond, 30 * time.Second
@@ -115,26 +115,26 @@ func (w *Writer) Run(ctx context.Context) {
 			continue
 		}
 		w.term = in.term
-		began := time.Now()
-		next, err := w.round(ctx, in.source)
+		next, looked, err := w.round(ctx, in.source)
 		if err != nil && ctx.Err() == nil {
 			w.log.Warn("the conditions of objects cannot be read, will try again", "event", "conditionsUnread", "error", err)
 		}
 		again.Reset(max(time.Until(next), 0))
-		if backoff.Sleep(ctx, max(rest, min(restTimes*time.Since(began), pause))) != nil {
+		if backoff.Sleep(ctx, max(rest, min(restTimes*looked, pause))) != nil {
 			return
 		}
 	}
 }
 
-// round brings some objects up to date, and says when there is more to do though nothing changes.
-func (w *Writer) round(ctx context.Context, source Source) (next time.Time, err error) {
+// round brings some objects up to date. It says when there is more to do though nothing changes, and how long it took to
+// find out what there is to do.
+func (w *Writer) round(ctx context.Context, source Source) (next time.Time, looked time.Duration, err error) {
 	now := time.Now()
 	if in := source(); w.verdicts == nil || !same(in, w.last) {
 		w.last, w.verdicts = in, w.evaluator.Evaluate(in)
 	}
 	if err := w.read(ctx, now); err != nil {
-		return now.Add(retryFirst + rand.N(retryLast/10)), err
+		return now.Add(retryFirst + rand.N(retryLast/10)), time.Since(now), err
 	}
 	due, next := w.due(now)
 	if next.IsZero() || w.relistAt.Before(next) {
@@ -143,8 +143,9 @@ func (w *Writer) round(ctx context.Context, source Source) (next time.Time, err 
 	if len(due) > batch {
 		due, next = due[:batch], now
 	}
+	looked = time.Since(now)
 	w.write(ctx, due)
-	return next, nil
+	return next, looked, nil
 }
 
 // read takes what is stored: all of it in the beginning, and what others may have changed from time to time.
