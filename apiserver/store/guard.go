@@ -119,6 +119,9 @@ func (g *guarded) OptimisticDelete(ctx context.Context, key string, expected int
 // commit applies op, which makes object (nil: nothing) of key.
 func (g *guarded) commit(ctx context.Context, key string, object runtime.Object, expected int64, op clientv3.Op) (outcome, error) {
 	ours := clientv3.Compare(clientv3.ModRevision(key), "=", expected)
+	if out, is, err := g.overtaken(ctx, key, expected); err != nil || is {
+		return out, err
+	}
 	if object != nil && expected != 0 {
 		exempt, err := g.exempt(ctx, key, object, expected)
 		if err != nil {
@@ -132,6 +135,9 @@ func (g *guarded) commit(ctx context.Context, key string, object runtime.Object,
 		return outcome{}, err
 	}
 	defer g.store.turn.Release(1)
+	if out, is, err := g.overtaken(ctx, key, expected); err != nil || is {
+		return out, err
+	}
 	retry := backoff.Backoff{First: 2 * time.Millisecond, Most: 20 * time.Millisecond}
 	for attempt := range guardTries {
 		if attempt > 0 {
