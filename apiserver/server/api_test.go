@@ -102,6 +102,13 @@ var samples = []sample{
 		broken:   map[string]any{"protocol": "bgp", "addresses": []any{"192.0.2.64"}},
 		field:    "spec.addresses[0]",
 	},
+	{
+		resource: schema.GroupVersionResource{Group: "metallb.io", Version: "v1beta1", Resource: "ipreservations"},
+		kind:     "IPReservation",
+		spec:     map[string]any{"addresses": []any{"198.51.100.7/32"}, "namespace": "team"},
+		broken:   map[string]any{"addresses": []any{"198.51.100.9-198.51.100.1"}},
+		field:    "spec.addresses[0]",
+	},
 }
 
 func (s sample) object(name string, spec map[string]any) *unstructured.Unstructured {
