@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/ingot-lb/ingot/controller/probes"
 	"github.com/ingot-lb/ingot/controller/service"
+	"github.com/ingot-lb/ingot/speaker/backoff"
 	"github.com/ingot-lb/ingot/speaker/logging"
 )
 
@@ -28,9 +30,9 @@ var version, branch = "dev", ""
 
 // options are the flags.
 type options struct {
-	kubeconfig, namespace, class, metricsAddress, logLevel string
-	leaderElect                                            bool
-	unknownPools                                           service.UnknownPools
+	kubeconfig, namespace, class, metricsAddress, logLevel, id string
+	leaderElect                                                bool
+	unknownPools                                               service.UnknownPools
 }
 
 func main() {
@@ -39,6 +41,13 @@ func main() {
 	flag.StringVar(&o.namespace, "namespace", envOr("METALLB_NAMESPACE", "metallb-system"), "the system namespace, where pools are (env METALLB_NAMESPACE)")
 	flag.StringVar(&o.class, "lb-class", "", "handle only Services of this loadBalancerClass; empty: those without one")
 	flag.StringVar(&o.metricsAddress, "metrics-address", ":7472", "where to serve /metrics, /healthz and /readyz, in plain HTTP; empty: nowhere")
+	// A Pod's name outlives its containers, so that a restarted one goes on with the lease it has.
+	host, err := os.Hostname()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "controller: the name of this host:", err)
+		os.Exit(1)
+	}
+	flag.StringVar(&o.id, "id", host, "this replica's `name`, for leader election; no two may have the same")
 	flag.StringVar(&o.logLevel, "log-level", "info", "all, debug, info, warn, error or none")
 	flag.Var(&o.unknownPools, "unknown-pool", "what becomes of Services that ask for a pool that does not exist: `fallback` to any that assigns automatically, or pending")
 	flag.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the Lease metallb-controller, so that replicas may stand by")
@@ -87,13 +96,26 @@ func run(ctx context.Context, o options, args []string) error {
 	if o.leaderElect {
 		err = election.Run(ctx, controller.Run)
 	} else {
-		err = controller.Run(ctx)
+		err = runAlone(ctx, controller.Run)
 	}
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
 	log.Info("controller stopped", "op", "shutdown")
 	return err
+}
+
+// runAlone works until ctx ends, without standing for election: if another controller does the same, both say so in turn.
+func runAlone(ctx context.Context, work func(context.Context) error) error {
+	retry := backoff.Backoff{First: time.Second, Most: 30 * time.Second}
+	for {
+		if err := work(ctx); err != nil {
+			return err
+		}
+		if err := retry.Wait(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // build makes the parts.
@@ -116,17 +138,12 @@ func build(o options, log *slog.Logger) (*service.Controller, *service.Election,
 	if err != nil {
 		return nil, nil, fmt.Errorf("client of metallb.io: %w", err)
 	}
-	// A Pod's name outlives its containers, so that a restarted one goes on with the lease it has.
-	identity, err := os.Hostname()
-	if err != nil {
-		return nil, nil, fmt.Errorf("our name for leader election: %w", err)
-	}
-	options := service.Options{Client: client, Pools: pools, Namespace: o.namespace, Class: o.class, UnknownPools: o.unknownPools, Log: log}
+	options := service.Options{Ledger: service.NewLedger(pools, o.namespace), Client: client, Pools: pools, Namespace: o.namespace, Class: o.class, UnknownPools: o.unknownPools, Log: log}
 	if o.leaderElect {
-		options.Identity = identity
+		options.Identity = o.id
 	}
 	controller := service.New(options)
-	return controller, &service.Election{Client: client, Namespace: o.namespace, Identity: identity, Log: log}, nil
+	return controller, &service.Election{Client: client, Namespace: o.namespace, Identity: o.id, Log: log}, nil
 }
 
 // commit that this program was built from, if it was built where that is known.

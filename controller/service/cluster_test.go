@@ -142,6 +142,7 @@ type cluster struct {
 	client kubernetes.Interface
 	pools  rest.Interface
 	front  *front
+	ledger *memoryLedger
 }
 
 // newCluster is an empty one: no Services, pools or events.
@@ -161,7 +162,7 @@ func newCluster(t testing.TB) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{TB: t, ctx: ctx, client: client, pools: pools, front: newFront(t)}
+	c := &cluster{TB: t, ctx: ctx, client: client, pools: pools, front: newFront(t), ledger: newMemoryLedger()}
 	for _, resource := range servedResources {
 		if err := pools.Delete().Namespace(system).Resource(resource).Do(ctx).Error(); err != nil {
 			t.Fatal(err)
@@ -322,7 +323,7 @@ func (c *cluster) start(edits ...func(*Options)) (ctl *Controller, stop func()) 
 	if err != nil {
 		c.Fatal(err)
 	}
-	options := Options{Client: client, Pools: pools, Namespace: system, Log: silent()}
+	options := Options{Client: client, Pools: pools, Ledger: c.ledger, Namespace: system, Log: silent()}
 	for _, edit := range edits {
 		edit(&options)
 	}

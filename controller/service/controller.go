@@ -26,7 +26,6 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
-	"github.com/ingot-lb/ingot/controller/ipam"
 )
 
 // Options say what a Controller works with.
@@ -38,13 +37,18 @@ type Options struct {
 	Class     string // handle Services of this loadBalancerClass only; empty: those without
 	// UnknownPools says what becomes of Services that ask for a pool that does not exist; empty: UnknownPoolFallback.
 	UnknownPools UnknownPools
+	// Ledger is where addresses are claimed.
+	Ledger Ledger
 	// Identity is our name in the Lease, which then says what was made of the configuration; empty: there is none.
 	Identity string
 	Log      *slog.Logger
 }
 
 const (
-	workers      = 8
+	// writers are how many statuses are written at once, and workers how many Services are dealt with: the others wait for
+	// the ledger meanwhile, which answers many at a time.
+	writers      = 8
+	workers      = 4 * writers
 	eventWorkers = 4
 	writeTimeout = 10 * time.Second
 	// evictionGrace is how long an address that its pool gave up waits for another pool to take it up, so that a
@@ -75,12 +79,13 @@ type Controller struct {
 	synced   bool
 	queue    workqueue.TypedRateLimitingInterface[string]
 	events   *eventWriter
+	account  *account
+	teller   *teller
+	writes   chan struct{} // has room for those who write
 
 	reservations *reservationBook
-	// past is what a former term of this process knew of addresses that nobody held.
-	past    []ipam.Past
-	alarm   *time.Timer // for the end of the next address's rest, at alarmAt
-	alarmAt time.Time
+	alarm        *time.Timer // for the end of the next address's rest, at alarmAt
+	alarmAt      time.Time
 
 	poolStatusDue chan struct{}
 	reportDue     chan struct{}
@@ -88,7 +93,7 @@ type Controller struct {
 
 // New returns a controller that does nothing until Run.
 func New(o Options) *Controller {
-	c := &Controller{Options: o, poolStatusDue: make(chan struct{}, 1), reportDue: make(chan struct{}, 1)}
+	c := &Controller{Options: o, writes: make(chan struct{}, writers), poolStatusDue: make(chan struct{}, 1), reportDue: make(chan struct{}, 1)}
 	c.reset()
 	return c
 }
@@ -100,9 +105,6 @@ func (c *Controller) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.services, c.missing = map[string]*corev1.Service{}, map[string]bool{}
-	if c.desk != nil && c.synced {
-		c.past = c.desk.ips.Remembered()
-	}
 	if c.alarm != nil {
 		c.alarm.Stop()
 	}
@@ -112,12 +114,13 @@ func (c *Controller) reset() {
 	c.book = newPoolBook()
 	c.reservations = newReservationBook()
 	c.pending = map[string]uint64{}
+	c.account = newAccount()
 	c.synced, c.nextLayout = false, time.Time{}
 	c.events = newEventWriter(c.Client, c.Log)
 }
 
-// Run serves until ctx ends, from nothing: all state is read anew, so that it may be called once for every term of
-// leadership. It waits for the servers for as long as it takes.
+// Run serves until ctx ends, or another controller has begun its term at the ledger. It begins from nothing: all state is
+// read anew, so that it may be called once for every term of leadership. It waits for the servers for as long as it takes.
 func (c *Controller) Run(ctx context.Context) error {
 	c.reset()
 	c.begun.Store(true)
@@ -130,6 +133,14 @@ func (c *Controller) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer c.queue.ShutDown()
 	defer cancel()
+
+	// The term begins before the Services are read: what is decided in a term before it comes to nothing, or is in
+	// the ledger now.
+	c.teller = &teller{c: c, asks: make(chan ask), lost: cancel}
+	past, err := c.teller.begin(ctx)
+	if err != nil {
+		return nil // ctx has ended
+	}
 
 	services := newFeed(c.replaceServices, c.putService, c.removeService)
 	namespaces := newFeed(c.replaceNamespaces, c.putNamespace, c.removeNamespace)
@@ -159,7 +170,8 @@ func (c *Controller) Run(ctx context.Context) error {
 		}
 	}
 
-	c.begin()
+	c.begin(past)
+	wg.Go(func() { c.teller.run(ctx) })
 	for range workers {
 		wg.Go(func() { c.work(ctx) })
 	}
@@ -173,23 +185,27 @@ func (c *Controller) Run(ctx context.Context) error {
 }
 
 // begin takes over all assignments before anybody new is served: those with more addresses first (spec.md section
-// 4.9), then the older Service, so that of two that claim one address the same one keeps it every time.
-func (c *Controller) begin() {
+// 4.9), then the older Service, so that of two that claim one address the same one keeps it every time. But who has in the
+// ledger what it shows has it before all others.
+func (c *Controller) begin(past []v1beta1.PastAllocation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tick()
 	c.refresh()
 	all := inOrderOfClaims(c.services)
+	slices.SortStableFunc(all, func(a, b *corev1.Service) int { return cmp.Compare(c.unclaimed(a), c.unclaimed(b)) })
 	for _, svc := range all {
 		c.desk.reserve(svc)
 	}
-	c.desk.ips.Remember(c.past)
+	c.resumeClaims(all)
+	c.desk.ips.Remember(c.account.remembered(past))
 	c.synced = true
 	c.loaded.Store(true)
 	c.tick()
 	for _, svc := range all {
 		c.queue.Add(keyOf(svc))
 	}
+	c.compareAll()
 	c.Log.Info("took over assignments", "event", "stateSynced", "services", len(all), "pools", len(c.book.parsed))
 	c.duePoolStatus()
 	c.dueReport()
@@ -215,6 +231,8 @@ func (c *Controller) work(ctx context.Context) {
 		c.Log.Debug("reconciling", "controller", "ServiceReconciler", "start reconcile", key)
 		if err := c.process(ctx, key); err == nil {
 			c.queue.Forget(key)
+		} else if errors.Is(err, errHeld) {
+			c.queue.AddRateLimited(key) // should nobody call it
 		} else if ctx.Err() == nil {
 			c.counters.errors.Add(1)
 			c.Log.Warn("will try again", "op", "updateService", "service", key, "error", err)
@@ -223,73 +241,6 @@ func (c *Controller) work(ctx context.Context) {
 		c.Log.Debug("reconciled", "controller", "ServiceReconciler", "end reconcile", key)
 		c.queue.Done(key)
 	}
-}
-
-// process brings one Service to what is decided now.
-func (c *Controller) process(ctx context.Context, key string) error {
-	c.mu.Lock()
-	if c.missing[key] {
-		c.mu.Unlock()
-		return c.confirmGone(ctx, key)
-	}
-	if wait := c.layoutPause(); wait > 0 {
-		c.mu.Unlock()
-		c.queue.AddAfter(key, wait)
-		return nil
-	}
-	c.tick()
-	c.refresh()
-	svc := c.services[key]
-	if svc == nil {
-		c.mu.Unlock()
-		return nil
-	}
-	if pool := c.desk.unknownTo(svc); pool != "" {
-		c.mu.Unlock()
-		if err := c.confirmUnknown(ctx, pool); err != nil {
-			return err
-		}
-		c.mu.Lock()
-		c.tick()
-		c.refresh()
-		if c.services[key] != svc {
-			c.mu.Unlock()
-			return nil // changed meanwhile, and queued again for that
-		}
-		if wait := c.layoutPause(); wait > 0 {
-			c.mu.Unlock()
-			c.queue.AddAfter(key, wait)
-			return nil
-		}
-		c.desk.record(svc).absent = pool
-	}
-	out := c.desk.decide(svc)
-	c.tick() // what was released just now may rest
-	c.note(key, out)
-	events := c.events
-	c.mu.Unlock()
-
-	next, changed, moved := withOutcome(svc, out)
-	if old, ok := deprecatedAnnotation(svc); ok && moved {
-		out.notes = append(out.notes, note{corev1.EventTypeWarning, "deprecatedAnnotation", "Service uses deprecated annotation " + old})
-	}
-	for _, n := range out.notes {
-		events.add(svc, n)
-	}
-	if !changed {
-		return nil
-	}
-	written, err := c.write(ctx, next)
-	if err != nil || written == nil {
-		return err
-	}
-	c.Log.Info("updated service object", "event", "serviceUpdated", "service", key)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.services[key] == svc { // nothing newer was heard meanwhile
-		c.services[key] = written
-	}
-	return nil
 }
 
 // note keeps the books after a decision. The caller holds mu.

@@ -20,6 +20,7 @@ type note struct{ kind, reason, message string }
 
 // Reasons of events, which are MetalLB's.
 const (
+	ipAllocated         = "IPAllocated"
 	allocationFailed    = "AllocationFailed"
 	loadBalancerFailed  = "LoadBalancerFailed"
 	noClusterIPsFamily  = "noclusterIPsIPFamily"

@@ -55,6 +55,10 @@ func (c *Controller) gone(key string) {
 	delete(c.services, key)
 	delete(c.missing, key)
 	delete(c.pending, key)
+	delete(c.account.unfenced, key)
+	if c.synced {
+		c.queue.Add(key) // for what the ledger has of it
+	}
 	c.tick()
 	if c.desk.forget(key) {
 		c.Log.Info("service deleted", "event", "serviceDeleted", "service", key)

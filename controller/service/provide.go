@@ -34,7 +34,7 @@ func (x *decision) provide(terminating bool) {
 		return
 	}
 	delete(x.rec.said, allocationFailed)
-	x.notes = append(x.notes, note{corev1.EventTypeNormal, "IPAllocated", "Assigned IP " + ipam.Quoted(as.Addrs)})
+	x.notes = append(x.notes, note{corev1.EventTypeNormal, ipAllocated, "Assigned IP " + ipam.Quoted(as.Addrs)})
 	x.log.Info("IP address assigned by controller", "event", "ipAllocated", "ip", texts(as.Addrs), "pool", as.Pool)
 }
 
@@ -82,7 +82,7 @@ func (x *decision) extend(held ipam.Assignment) {
 }
 
 func (x *decision) sayExtended(more netip.Addr) {
-	x.notes = append(x.notes, note{corev1.EventTypeNormal, "IPAllocated", fmt.Sprintf("Assigned additional IP %q", more.String())})
+	x.notes = append(x.notes, note{corev1.EventTypeNormal, ipAllocated, fmt.Sprintf("Assigned additional IP %q", more.String())})
 	x.log.Info("Additional IP address assigned by controller", "event", "ipAllocated", "ip", more.String())
 }
 

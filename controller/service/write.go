@@ -28,6 +28,7 @@ func withOutcome(svc *corev1.Service, out outcome) (next *corev1.Service, change
 	if moved {
 		setAnnotation(next, allocatedFrom, out.pool)
 		setAnnotation(next, unknownPool, out.unknownPool)
+		setAnnotation(next, withdrawn, "")
 		next.Status.LoadBalancer.Ingress = ingress(svc.Status.LoadBalancer.Ingress, out.addrs)
 	}
 	if !told {
@@ -65,6 +66,12 @@ func ingress(before []corev1.LoadBalancerIngress, addrs []netip.Addr) []corev1.L
 // that is gone returns nil, nil. A conflict is an error like any other: what was decided holds, and is written upon
 // the newer object when that arrives.
 func (c *Controller) write(ctx context.Context, svc *corev1.Service) (*corev1.Service, error) {
+	select {
+	case c.writes <- struct{}{}:
+		defer func() { <-c.writes }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	written, err := c.Client.CoreV1().Services(svc.Namespace).UpdateStatus(ctx, svc, metav1.UpdateOptions{})
