@@ -200,14 +200,13 @@ func (c *Controller) released(key string, addrs []netip.Addr) {
 	}
 }
 
-// unclaimed is how many addresses svc shows that the ledger does not have of it. The caller holds mu.
-func (c *Controller) unclaimed(svc *corev1.Service) (n int) {
-	for _, addr := range ingressAddrs(svc) {
-		if _, ok := c.account.entries[keyOf(svc)][addr]; !ok {
-			n++
-		}
-	}
-	return n
+// claimed says whether the ledger has of svc all that it shows. The caller holds mu.
+func (c *Controller) claimed(svc *corev1.Service) bool {
+	entered := c.account.entries[keyOf(svc)]
+	return !slices.ContainsFunc(ingressAddrs(svc), func(addr netip.Addr) bool {
+		_, ok := entered[addr]
+		return !ok
+	})
 }
 
 // complete says whether the ledger has all that Services show and the allocator has given them. The caller holds mu.

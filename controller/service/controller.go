@@ -193,9 +193,12 @@ func (c *Controller) begin(past []v1beta1.PastAllocation) {
 	c.tick()
 	c.refresh()
 	all := inOrderOfClaims(c.services)
-	slices.SortStableFunc(all, func(a, b *corev1.Service) int { return cmp.Compare(c.unclaimed(a), c.unclaimed(b)) })
-	for _, svc := range all {
-		c.desk.reserve(svc)
+	for _, claimed := range []bool{true, false} {
+		for _, svc := range all {
+			if c.claimed(svc) == claimed {
+				c.desk.reserve(svc)
+			}
+		}
 	}
 	c.resumeClaims(all)
 	c.desk.ips.Remember(c.account.remembered(past))
