@@ -227,6 +227,9 @@ func (s *Server) Stop() {
 	s.etcd.Close()
 }
 
+// Etcd is the URL of the etcd, for tests that read what was stored, or need one for themselves.
+func (s *Server) Etcd() string { return s.etcdURL.String() }
+
 // Admin is a client configuration that may do everything.
 func (s *Server) Admin() *rest.Config { return s.Config(adminToken) }
 
