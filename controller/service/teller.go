@@ -16,8 +16,8 @@ import (
 const (
 	// mostClaims go to the ledger in one request.
 	mostClaims = 100
-	// beat is how often the ledger is asked whether it is as this term left it, and eagerBeat as long as it is not known
-	// to be complete.
+	// beat is how often the ledger is asked whether it is as this term left it. As long as it is not known to be complete it
+	// is asked more often, at first after eagerBeat.
 	beat, eagerBeat = 3 * time.Second, 200 * time.Millisecond
 	// claimTimeout bounds one request.
 	claimTimeout = 10 * time.Second
@@ -36,6 +36,7 @@ type teller struct {
 	// more if it has not already, and the ledger is read.
 	doubtful bool
 	failing  bool
+	eager    time.Duration // until the next beat, as long as the ledger is not complete
 }
 
 type ask struct {
@@ -229,7 +230,9 @@ func (t *teller) beat(ctx context.Context) time.Duration {
 		return eagerBeat
 	}
 	if !status.Established {
-		return eagerBeat
+		t.eager = min(max(2*t.eager, eagerBeat), beat)
+		return t.eager
 	}
+	t.eager = 0
 	return beat/2 + rand.N(beat/2)
 }
