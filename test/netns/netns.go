@@ -37,9 +37,6 @@ func New(t testing.TB, name string) Namespace {
 	return n
 }
 
-// Name is what ip netns knows the namespace by.
-func (n Namespace) Name() string { return n.name }
-
 // Cable connects an interface of a to one of b; both are up, with the given addresses.
 func Cable(t testing.TB, a Namespace, aInterface string, aAddresses []string, b Namespace, bInterface string, bAddresses []string) {
 	t.Helper()
