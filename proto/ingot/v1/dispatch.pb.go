@@ -292,7 +292,7 @@ func (x Layer2Address_Role) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Layer2Address_Role.Descriptor instead.
 func (Layer2Address_Role) EnumDescriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{21, 0}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{26, 0}
 }
 
 // ConnectRequest is what a speaker says.
@@ -1332,7 +1332,9 @@ type Report struct {
 	Links []*LinkReport `protobuf:"bytes,5,rep,name=links,proto3" json:"links,omitempty"`
 	// Whom the speaker obeys; with the first report of a stream, and when it changed. An Ack tells the same, but to the
 	// replica that leads only.
-	Standing      *Standing `protobuf:"bytes,6,opt,name=standing,proto3" json:"standing,omitempty"`
+	Standing *Standing `protobuf:"bytes,6,opt,name=standing,proto3" json:"standing,omitempty"`
+	// Changed BFD sessions; in a full report, all.
+	Bfd           []*BfdReport `protobuf:"bytes,7,rep,name=bfd,proto3" json:"bfd,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1405,6 +1407,13 @@ func (x *Report) GetLinks() []*LinkReport {
 func (x *Report) GetStanding() *Standing {
 	if x != nil {
 		return x.Standing
+	}
+	return nil
+}
+
+func (x *Report) GetBfd() []*BfdReport {
+	if x != nil {
+		return x.Bfd
 	}
 	return nil
 }
@@ -1514,7 +1523,7 @@ type SessionReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the BGPPeer.
 	Peer string `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
-	// Address of the neighbour.
+	// Address of the neighbour; of an unnumbered one the link-local address once it is known.
 	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
 	Vrf     string `protobuf:"bytes,3,opt,name=vrf,proto3" json:"vrf,omitempty"`
 	// RFC 4271 section 8.2.2: Idle, Connect, Active, OpenSent, OpenConfirm, Established.
@@ -1524,7 +1533,36 @@ type SessionReport struct {
 	// Prefixes advertised to the neighbour.
 	Advertised uint32 `protobuf:"varint,6,opt,name=advertised,proto3" json:"advertised,omitempty"`
 	// Why the session last went down, in words.
-	LastError     string `protobuf:"bytes,7,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	LastError string `protobuf:"bytes,7,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	// NOTIFICATION code and subcode (RFC 4271 section 4.5) of the last error; 0 when it was none.
+	LastErrorCode    uint32 `protobuf:"varint,8,opt,name=last_error_code,json=lastErrorCode,proto3" json:"last_error_code,omitempty"`
+	LastErrorSubcode uint32 `protobuf:"varint,9,opt,name=last_error_subcode,json=lastErrorSubcode,proto3" json:"last_error_subcode,omitempty"`
+	// Whether the neighbour sent that NOTIFICATION.
+	LastErrorReceived bool `protobuf:"varint,10,opt,name=last_error_received,json=lastErrorReceived,proto3" json:"last_error_received,omitempty"`
+	// When the last error happened, Unix time in milliseconds; 0 when there was none.
+	LastErrorMs int64 `protobuf:"varint,11,opt,name=last_error_ms,json=lastErrorMs,proto3" json:"last_error_ms,omitempty"`
+	// Interface of an unnumbered neighbour.
+	Interface string `protobuf:"bytes,12,opt,name=interface,proto3" json:"interface,omitempty"`
+	Port      uint32 `protobuf:"varint,13,opt,name=port,proto3" json:"port,omitempty"`
+	// Own address and router ID of the session; empty while they are not known.
+	LocalAddress string `protobuf:"bytes,14,opt,name=local_address,json=localAddress,proto3" json:"local_address,omitempty"`
+	RouterId     string `protobuf:"bytes,15,opt,name=router_id,json=routerId,proto3" json:"router_id,omitempty"`
+	// The neighbour's router ID, from its OPEN.
+	RemoteRouterId string `protobuf:"bytes,16,opt,name=remote_router_id,json=remoteRouterId,proto3" json:"remote_router_id,omitempty"`
+	// AS number that the neighbour sees, and the neighbour's own: as configured or, once known, from its OPEN.
+	LocalAsn  uint32 `protobuf:"varint,17,opt,name=local_asn,json=localAsn,proto3" json:"local_asn,omitempty"`
+	RemoteAsn uint32 `protobuf:"varint,18,opt,name=remote_asn,json=remoteAsn,proto3" json:"remote_asn,omitempty"`
+	// Address families that both sides carry, while Established.
+	Families []Family `protobuf:"varint,19,rep,packed,name=families,proto3,enum=ingot.v1.Family" json:"families,omitempty"`
+	// Negotiated timers in milliseconds (RFC 4271 section 4.2); 0 while not Established.
+	HoldTimeMs      uint32 `protobuf:"varint,20,opt,name=hold_time_ms,json=holdTimeMs,proto3" json:"hold_time_ms,omitempty"`
+	KeepaliveTimeMs uint32 `protobuf:"varint,21,opt,name=keepalive_time_ms,json=keepaliveTimeMs,proto3" json:"keepalive_time_ms,omitempty"`
+	// Prefixes advertised, by family.
+	AdvertisedIpv4 uint32           `protobuf:"varint,22,opt,name=advertised_ipv4,json=advertisedIpv4,proto3" json:"advertised_ipv4,omitempty"`
+	AdvertisedIpv6 uint32           `protobuf:"varint,23,opt,name=advertised_ipv6,json=advertisedIpv6,proto3" json:"advertised_ipv6,omitempty"`
+	Counters       *SessionCounters `protobuf:"bytes,24,opt,name=counters,proto3" json:"counters,omitempty"`
+	// Where the session is not quite as configured, in words, for example for want of support.
+	Notices       []string `protobuf:"bytes,25,rep,name=notices,proto3" json:"notices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1608,6 +1646,599 @@ func (x *SessionReport) GetLastError() string {
 	return ""
 }
 
+func (x *SessionReport) GetLastErrorCode() uint32 {
+	if x != nil {
+		return x.LastErrorCode
+	}
+	return 0
+}
+
+func (x *SessionReport) GetLastErrorSubcode() uint32 {
+	if x != nil {
+		return x.LastErrorSubcode
+	}
+	return 0
+}
+
+func (x *SessionReport) GetLastErrorReceived() bool {
+	if x != nil {
+		return x.LastErrorReceived
+	}
+	return false
+}
+
+func (x *SessionReport) GetLastErrorMs() int64 {
+	if x != nil {
+		return x.LastErrorMs
+	}
+	return 0
+}
+
+func (x *SessionReport) GetInterface() string {
+	if x != nil {
+		return x.Interface
+	}
+	return ""
+}
+
+func (x *SessionReport) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *SessionReport) GetLocalAddress() string {
+	if x != nil {
+		return x.LocalAddress
+	}
+	return ""
+}
+
+func (x *SessionReport) GetRouterId() string {
+	if x != nil {
+		return x.RouterId
+	}
+	return ""
+}
+
+func (x *SessionReport) GetRemoteRouterId() string {
+	if x != nil {
+		return x.RemoteRouterId
+	}
+	return ""
+}
+
+func (x *SessionReport) GetLocalAsn() uint32 {
+	if x != nil {
+		return x.LocalAsn
+	}
+	return 0
+}
+
+func (x *SessionReport) GetRemoteAsn() uint32 {
+	if x != nil {
+		return x.RemoteAsn
+	}
+	return 0
+}
+
+func (x *SessionReport) GetFamilies() []Family {
+	if x != nil {
+		return x.Families
+	}
+	return nil
+}
+
+func (x *SessionReport) GetHoldTimeMs() uint32 {
+	if x != nil {
+		return x.HoldTimeMs
+	}
+	return 0
+}
+
+func (x *SessionReport) GetKeepaliveTimeMs() uint32 {
+	if x != nil {
+		return x.KeepaliveTimeMs
+	}
+	return 0
+}
+
+func (x *SessionReport) GetAdvertisedIpv4() uint32 {
+	if x != nil {
+		return x.AdvertisedIpv4
+	}
+	return 0
+}
+
+func (x *SessionReport) GetAdvertisedIpv6() uint32 {
+	if x != nil {
+		return x.AdvertisedIpv6
+	}
+	return 0
+}
+
+func (x *SessionReport) GetCounters() *SessionCounters {
+	if x != nil {
+		return x.Counters
+	}
+	return nil
+}
+
+func (x *SessionReport) GetNotices() []string {
+	if x != nil {
+		return x.Notices
+	}
+	return nil
+}
+
+// SessionCounters count since the session was configured. They alone are no reason to report.
+type SessionCounters struct {
+	state                 protoimpl.MessageState `protogen:"open.v1"`
+	OpensSent             uint64                 `protobuf:"varint,1,opt,name=opens_sent,json=opensSent,proto3" json:"opens_sent,omitempty"`
+	OpensReceived         uint64                 `protobuf:"varint,2,opt,name=opens_received,json=opensReceived,proto3" json:"opens_received,omitempty"`
+	UpdatesSent           uint64                 `protobuf:"varint,3,opt,name=updates_sent,json=updatesSent,proto3" json:"updates_sent,omitempty"`
+	UpdatesReceived       uint64                 `protobuf:"varint,4,opt,name=updates_received,json=updatesReceived,proto3" json:"updates_received,omitempty"`
+	KeepalivesSent        uint64                 `protobuf:"varint,5,opt,name=keepalives_sent,json=keepalivesSent,proto3" json:"keepalives_sent,omitempty"`
+	KeepalivesReceived    uint64                 `protobuf:"varint,6,opt,name=keepalives_received,json=keepalivesReceived,proto3" json:"keepalives_received,omitempty"`
+	NotificationsSent     uint64                 `protobuf:"varint,7,opt,name=notifications_sent,json=notificationsSent,proto3" json:"notifications_sent,omitempty"`
+	NotificationsReceived uint64                 `protobuf:"varint,8,opt,name=notifications_received,json=notificationsReceived,proto3" json:"notifications_received,omitempty"`
+	RouteRefreshesSent    uint64                 `protobuf:"varint,9,opt,name=route_refreshes_sent,json=routeRefreshesSent,proto3" json:"route_refreshes_sent,omitempty"`
+	TotalSent             uint64                 `protobuf:"varint,10,opt,name=total_sent,json=totalSent,proto3" json:"total_sent,omitempty"`
+	TotalReceived         uint64                 `protobuf:"varint,11,opt,name=total_received,json=totalReceived,proto3" json:"total_received,omitempty"`
+	// Times that the session became Established, and that it ceased to be.
+	Established uint64 `protobuf:"varint,12,opt,name=established,proto3" json:"established,omitempty"`
+	Lost        uint64 `protobuf:"varint,13,opt,name=lost,proto3" json:"lost,omitempty"`
+	// Prefixes that the neighbour sent, all of them refused; as of now.
+	PrefixesRefused uint64 `protobuf:"varint,14,opt,name=prefixes_refused,json=prefixesRefused,proto3" json:"prefixes_refused,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *SessionCounters) Reset() {
+	*x = SessionCounters{}
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionCounters) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionCounters) ProtoMessage() {}
+
+func (x *SessionCounters) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionCounters.ProtoReflect.Descriptor instead.
+func (*SessionCounters) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SessionCounters) GetOpensSent() uint64 {
+	if x != nil {
+		return x.OpensSent
+	}
+	return 0
+}
+
+func (x *SessionCounters) GetOpensReceived() uint64 {
+	if x != nil {
+		return x.OpensReceived
+	}
+	return 0
+}
+
+func (x *SessionCounters) GetUpdatesSent() uint64 {
+	if x != nil {
+		return x.UpdatesSent
+	}
+	return 0
+}
+
+func (x *SessionCounters) GetUpdatesReceived() uint64 {
+	if x != nil {
+		return x.UpdatesReceived
+	}
+	return 0
+}
+
+func (x *SessionCounters) GetKeepalivesSent() uint64 {
+	if x != nil {
+		return x.KeepalivesSent
+	}
+	return 0
+}
+
+func (x *SessionCounters) GetKeepalivesReceived() uint64 {
+	if x != nil {
+		return x.KeepalivesReceived
+	}
+	return 0
+}
+
+func (x *SessionCounters) GetNotificationsSent() uint64 {
+	if x != nil {
+		return x.NotificationsSent
+	}
+	return 0
+}
+
+func (x *SessionCounters) GetNotificationsReceived() uint64 {
+	if x != nil {
+		return x.NotificationsReceived
+	}
+	return 0
+}
+
+func (x *SessionCounters) GetRouteRefreshesSent() uint64 {
+	if x != nil {
+		return x.RouteRefreshesSent
+	}
+	return 0
+}
+
+func (x *SessionCounters) GetTotalSent() uint64 {
+	if x != nil {
+		return x.TotalSent
+	}
+	return 0
+}
+
+func (x *SessionCounters) GetTotalReceived() uint64 {
+	if x != nil {
+		return x.TotalReceived
+	}
+	return 0
+}
+
+func (x *SessionCounters) GetEstablished() uint64 {
+	if x != nil {
+		return x.Established
+	}
+	return 0
+}
+
+func (x *SessionCounters) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *SessionCounters) GetPrefixesRefused() uint64 {
+	if x != nil {
+		return x.PrefixesRefused
+	}
+	return 0
+}
+
+// BfdReport is the state of one BFD session (RFC 5880).
+type BfdReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the BGPPeer whose session it watches.
+	Peer         string `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
+	Address      string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	LocalAddress string `protobuf:"bytes,3,opt,name=local_address,json=localAddress,proto3" json:"local_address,omitempty"`
+	Interface    string `protobuf:"bytes,4,opt,name=interface,proto3" json:"interface,omitempty"`
+	Vrf          string `protobuf:"bytes,5,opt,name=vrf,proto3" json:"vrf,omitempty"`
+	// Name of the BFDProfile.
+	Profile string `protobuf:"bytes,6,opt,name=profile,proto3" json:"profile,omitempty"`
+	// RFC 5883 rather than RFC 5881.
+	MultiHop bool `protobuf:"varint,7,opt,name=multi_hop,json=multiHop,proto3" json:"multi_hop,omitempty"`
+	// RFC 5880 section 6.8.1, bfd.SessionState and bfd.RemoteSessionState: AdminDown, Down, Init, Up.
+	State       string `protobuf:"bytes,8,opt,name=state,proto3" json:"state,omitempty"`
+	RemoteState string `protobuf:"bytes,9,opt,name=remote_state,json=remoteState,proto3" json:"remote_state,omitempty"`
+	// Since when, Unix time in milliseconds.
+	SinceMs int64 `protobuf:"varint,10,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// RFC 5880 section 4.1, in words: why the session last left Up, and what the neighbour says of it.
+	Diagnostic          string `protobuf:"bytes,11,opt,name=diagnostic,proto3" json:"diagnostic,omitempty"`
+	RemoteDiagnostic    string `protobuf:"bytes,12,opt,name=remote_diagnostic,json=remoteDiagnostic,proto3" json:"remote_diagnostic,omitempty"`
+	LocalDiscriminator  uint32 `protobuf:"varint,13,opt,name=local_discriminator,json=localDiscriminator,proto3" json:"local_discriminator,omitempty"`
+	RemoteDiscriminator uint32 `protobuf:"varint,14,opt,name=remote_discriminator,json=remoteDiscriminator,proto3" json:"remote_discriminator,omitempty"`
+	// In use now, in microseconds: between packets sent, and until silence counts as failure.
+	TransmitIntervalUs uint32 `protobuf:"varint,15,opt,name=transmit_interval_us,json=transmitIntervalUs,proto3" json:"transmit_interval_us,omitempty"`
+	DetectionTimeUs    uint32 `protobuf:"varint,16,opt,name=detection_time_us,json=detectionTimeUs,proto3" json:"detection_time_us,omitempty"`
+	// What the neighbour said last, in microseconds.
+	RemoteReceiveIntervalUs  uint32 `protobuf:"varint,17,opt,name=remote_receive_interval_us,json=remoteReceiveIntervalUs,proto3" json:"remote_receive_interval_us,omitempty"`
+	RemoteTransmitIntervalUs uint32 `protobuf:"varint,18,opt,name=remote_transmit_interval_us,json=remoteTransmitIntervalUs,proto3" json:"remote_transmit_interval_us,omitempty"`
+	RemoteEchoIntervalUs     uint32 `protobuf:"varint,19,opt,name=remote_echo_interval_us,json=remoteEchoIntervalUs,proto3" json:"remote_echo_interval_us,omitempty"`
+	RemoteDetectMultiplier   uint32 `protobuf:"varint,20,opt,name=remote_detect_multiplier,json=remoteDetectMultiplier,proto3" json:"remote_detect_multiplier,omitempty"`
+	// Between echo packets, in microseconds; 0 when none are sent.
+	EchoTransmitIntervalUs uint32       `protobuf:"varint,21,opt,name=echo_transmit_interval_us,json=echoTransmitIntervalUs,proto3" json:"echo_transmit_interval_us,omitempty"`
+	Counters               *BfdCounters `protobuf:"bytes,22,opt,name=counters,proto3" json:"counters,omitempty"`
+	// Where the session is not quite as configured, in words.
+	Notices       []string `protobuf:"bytes,23,rep,name=notices,proto3" json:"notices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BfdReport) Reset() {
+	*x = BfdReport{}
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BfdReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BfdReport) ProtoMessage() {}
+
+func (x *BfdReport) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BfdReport.ProtoReflect.Descriptor instead.
+func (*BfdReport) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *BfdReport) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+func (x *BfdReport) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *BfdReport) GetLocalAddress() string {
+	if x != nil {
+		return x.LocalAddress
+	}
+	return ""
+}
+
+func (x *BfdReport) GetInterface() string {
+	if x != nil {
+		return x.Interface
+	}
+	return ""
+}
+
+func (x *BfdReport) GetVrf() string {
+	if x != nil {
+		return x.Vrf
+	}
+	return ""
+}
+
+func (x *BfdReport) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+func (x *BfdReport) GetMultiHop() bool {
+	if x != nil {
+		return x.MultiHop
+	}
+	return false
+}
+
+func (x *BfdReport) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *BfdReport) GetRemoteState() string {
+	if x != nil {
+		return x.RemoteState
+	}
+	return ""
+}
+
+func (x *BfdReport) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *BfdReport) GetDiagnostic() string {
+	if x != nil {
+		return x.Diagnostic
+	}
+	return ""
+}
+
+func (x *BfdReport) GetRemoteDiagnostic() string {
+	if x != nil {
+		return x.RemoteDiagnostic
+	}
+	return ""
+}
+
+func (x *BfdReport) GetLocalDiscriminator() uint32 {
+	if x != nil {
+		return x.LocalDiscriminator
+	}
+	return 0
+}
+
+func (x *BfdReport) GetRemoteDiscriminator() uint32 {
+	if x != nil {
+		return x.RemoteDiscriminator
+	}
+	return 0
+}
+
+func (x *BfdReport) GetTransmitIntervalUs() uint32 {
+	if x != nil {
+		return x.TransmitIntervalUs
+	}
+	return 0
+}
+
+func (x *BfdReport) GetDetectionTimeUs() uint32 {
+	if x != nil {
+		return x.DetectionTimeUs
+	}
+	return 0
+}
+
+func (x *BfdReport) GetRemoteReceiveIntervalUs() uint32 {
+	if x != nil {
+		return x.RemoteReceiveIntervalUs
+	}
+	return 0
+}
+
+func (x *BfdReport) GetRemoteTransmitIntervalUs() uint32 {
+	if x != nil {
+		return x.RemoteTransmitIntervalUs
+	}
+	return 0
+}
+
+func (x *BfdReport) GetRemoteEchoIntervalUs() uint32 {
+	if x != nil {
+		return x.RemoteEchoIntervalUs
+	}
+	return 0
+}
+
+func (x *BfdReport) GetRemoteDetectMultiplier() uint32 {
+	if x != nil {
+		return x.RemoteDetectMultiplier
+	}
+	return 0
+}
+
+func (x *BfdReport) GetEchoTransmitIntervalUs() uint32 {
+	if x != nil {
+		return x.EchoTransmitIntervalUs
+	}
+	return 0
+}
+
+func (x *BfdReport) GetCounters() *BfdCounters {
+	if x != nil {
+		return x.Counters
+	}
+	return nil
+}
+
+func (x *BfdReport) GetNotices() []string {
+	if x != nil {
+		return x.Notices
+	}
+	return nil
+}
+
+// BfdCounters count since the session was configured. They alone are no reason to report.
+type BfdCounters struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	ControlReceived uint64                 `protobuf:"varint,1,opt,name=control_received,json=controlReceived,proto3" json:"control_received,omitempty"`
+	ControlSent     uint64                 `protobuf:"varint,2,opt,name=control_sent,json=controlSent,proto3" json:"control_sent,omitempty"`
+	EchoReceived    uint64                 `protobuf:"varint,3,opt,name=echo_received,json=echoReceived,proto3" json:"echo_received,omitempty"`
+	EchoSent        uint64                 `protobuf:"varint,4,opt,name=echo_sent,json=echoSent,proto3" json:"echo_sent,omitempty"`
+	UpEvents        uint64                 `protobuf:"varint,5,opt,name=up_events,json=upEvents,proto3" json:"up_events,omitempty"`
+	DownEvents      uint64                 `protobuf:"varint,6,opt,name=down_events,json=downEvents,proto3" json:"down_events,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *BfdCounters) Reset() {
+	*x = BfdCounters{}
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BfdCounters) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BfdCounters) ProtoMessage() {}
+
+func (x *BfdCounters) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BfdCounters.ProtoReflect.Descriptor instead.
+func (*BfdCounters) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *BfdCounters) GetControlReceived() uint64 {
+	if x != nil {
+		return x.ControlReceived
+	}
+	return 0
+}
+
+func (x *BfdCounters) GetControlSent() uint64 {
+	if x != nil {
+		return x.ControlSent
+	}
+	return 0
+}
+
+func (x *BfdCounters) GetEchoReceived() uint64 {
+	if x != nil {
+		return x.EchoReceived
+	}
+	return 0
+}
+
+func (x *BfdCounters) GetEchoSent() uint64 {
+	if x != nil {
+		return x.EchoSent
+	}
+	return 0
+}
+
+func (x *BfdCounters) GetUpEvents() uint64 {
+	if x != nil {
+		return x.UpEvents
+	}
+	return 0
+}
+
+func (x *BfdCounters) GetDownEvents() uint64 {
+	if x != nil {
+		return x.DownEvents
+	}
+	return 0
+}
+
 // Layer2Report says what a node does for one address.
 type Layer2Report struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1623,7 +2254,7 @@ type Layer2Report struct {
 
 func (x *Layer2Report) Reset() {
 	*x = Layer2Report{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[14]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1635,7 +2266,7 @@ func (x *Layer2Report) String() string {
 func (*Layer2Report) ProtoMessage() {}
 
 func (x *Layer2Report) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[14]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1648,7 +2279,7 @@ func (x *Layer2Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer2Report.ProtoReflect.Descriptor instead.
 func (*Layer2Report) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{14}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Layer2Report) GetAddress() string {
@@ -1693,7 +2324,7 @@ type LinkReport struct {
 
 func (x *LinkReport) Reset() {
 	*x = LinkReport{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[15]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1705,7 +2336,7 @@ func (x *LinkReport) String() string {
 func (*LinkReport) ProtoMessage() {}
 
 func (x *LinkReport) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[15]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1718,7 +2349,7 @@ func (x *LinkReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LinkReport.ProtoReflect.Descriptor instead.
 func (*LinkReport) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{15}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LinkReport) GetName() string {
@@ -1760,6 +2391,7 @@ type Item struct {
 	//	*Item_BgpSession
 	//	*Item_BgpRoute
 	//	*Item_Layer2Address
+	//	*Item_BgpGuard
 	Content       isItem_Content `protobuf_oneof:"content"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1767,7 +2399,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[16]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1779,7 +2411,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[16]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1792,7 +2424,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{16}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Item) GetId() string {
@@ -1843,6 +2475,15 @@ func (x *Item) GetLayer2Address() *Layer2Address {
 	return nil
 }
 
+func (x *Item) GetBgpGuard() *BgpGuard {
+	if x != nil {
+		if x, ok := x.Content.(*Item_BgpGuard); ok {
+			return x.BgpGuard
+		}
+	}
+	return nil
+}
+
 type isItem_Content interface {
 	isItem_Content()
 }
@@ -1859,11 +2500,17 @@ type Item_Layer2Address struct {
 	Layer2Address *Layer2Address `protobuf:"bytes,5,opt,name=layer2_address,json=layer2Address,proto3,oneof"`
 }
 
+type Item_BgpGuard struct {
+	BgpGuard *BgpGuard `protobuf:"bytes,6,opt,name=bgp_guard,json=bgpGuard,proto3,oneof"`
+}
+
 func (*Item_BgpSession) isItem_Content() {}
 
 func (*Item_BgpRoute) isItem_Content() {}
 
 func (*Item_Layer2Address) isItem_Content() {}
+
+func (*Item_BgpGuard) isItem_Content() {}
 
 // BgpSession is one session this node shall keep. Id: "bgp-session/NAME".
 type BgpSession struct {
@@ -1897,13 +2544,15 @@ type BgpSession struct {
 	Vrf             string   `protobuf:"bytes,16,opt,name=vrf,proto3" json:"vrf,omitempty"`
 	Families        []Family `protobuf:"varint,17,rep,packed,name=families,proto3,enum=ingot.v1.Family" json:"families,omitempty"`
 	GracefulRestart bool     `protobuf:"varint,18,opt,name=graceful_restart,json=gracefulRestart,proto3" json:"graceful_restart,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// How the neighbour's liveness is watched; absent means by BGP alone.
+	Bfd           *BfdParameters `protobuf:"bytes,19,opt,name=bfd,proto3" json:"bfd,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BgpSession) Reset() {
 	*x = BgpSession{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[17]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1915,7 +2564,7 @@ func (x *BgpSession) String() string {
 func (*BgpSession) ProtoMessage() {}
 
 func (x *BgpSession) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[17]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1928,7 +2577,7 @@ func (x *BgpSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BgpSession.ProtoReflect.Descriptor instead.
 func (*BgpSession) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{17}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BgpSession) GetPeer() string {
@@ -2057,6 +2706,171 @@ func (x *BgpSession) GetGracefulRestart() bool {
 	return false
 }
 
+func (x *BgpSession) GetBfd() *BfdParameters {
+	if x != nil {
+		return x.Bfd
+	}
+	return nil
+}
+
+// BfdParameters are those of a BFDProfile, with its defaults filled in.
+type BfdParameters struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the BFDProfile.
+	Profile            string `protobuf:"bytes,1,opt,name=profile,proto3" json:"profile,omitempty"`
+	ReceiveIntervalMs  uint32 `protobuf:"varint,2,opt,name=receive_interval_ms,json=receiveIntervalMs,proto3" json:"receive_interval_ms,omitempty"`
+	TransmitIntervalMs uint32 `protobuf:"varint,3,opt,name=transmit_interval_ms,json=transmitIntervalMs,proto3" json:"transmit_interval_ms,omitempty"`
+	DetectMultiplier   uint32 `protobuf:"varint,4,opt,name=detect_multiplier,json=detectMultiplier,proto3" json:"detect_multiplier,omitempty"`
+	EchoMode           bool   `protobuf:"varint,5,opt,name=echo_mode,json=echoMode,proto3" json:"echo_mode,omitempty"`
+	EchoIntervalMs     uint32 `protobuf:"varint,6,opt,name=echo_interval_ms,json=echoIntervalMs,proto3" json:"echo_interval_ms,omitempty"`
+	PassiveMode        bool   `protobuf:"varint,7,opt,name=passive_mode,json=passiveMode,proto3" json:"passive_mode,omitempty"`
+	// Multi-hop only (RFC 5883): packets that arrive with less are dropped.
+	MinimumTtl    uint32 `protobuf:"varint,8,opt,name=minimum_ttl,json=minimumTtl,proto3" json:"minimum_ttl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BfdParameters) Reset() {
+	*x = BfdParameters{}
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BfdParameters) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BfdParameters) ProtoMessage() {}
+
+func (x *BfdParameters) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BfdParameters.ProtoReflect.Descriptor instead.
+func (*BfdParameters) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *BfdParameters) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+func (x *BfdParameters) GetReceiveIntervalMs() uint32 {
+	if x != nil {
+		return x.ReceiveIntervalMs
+	}
+	return 0
+}
+
+func (x *BfdParameters) GetTransmitIntervalMs() uint32 {
+	if x != nil {
+		return x.TransmitIntervalMs
+	}
+	return 0
+}
+
+func (x *BfdParameters) GetDetectMultiplier() uint32 {
+	if x != nil {
+		return x.DetectMultiplier
+	}
+	return 0
+}
+
+func (x *BfdParameters) GetEchoMode() bool {
+	if x != nil {
+		return x.EchoMode
+	}
+	return false
+}
+
+func (x *BfdParameters) GetEchoIntervalMs() uint32 {
+	if x != nil {
+		return x.EchoIntervalMs
+	}
+	return 0
+}
+
+func (x *BfdParameters) GetPassiveMode() bool {
+	if x != nil {
+		return x.PassiveMode
+	}
+	return false
+}
+
+func (x *BfdParameters) GetMinimumTtl() uint32 {
+	if x != nil {
+		return x.MinimumTtl
+	}
+	return 0
+}
+
+// BgpGuard bounds what the node may advertise, whatever its routes say. Id: "bgp-guard".
+type BgpGuard struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Every route lies within one of these prefixes.
+	Ranges []string `protobuf:"bytes,1,rep,name=ranges,proto3" json:"ranges,omitempty"`
+	// The most routes that the node advertises to one neighbour.
+	Routes        uint32 `protobuf:"varint,2,opt,name=routes,proto3" json:"routes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BgpGuard) Reset() {
+	*x = BgpGuard{}
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BgpGuard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BgpGuard) ProtoMessage() {}
+
+func (x *BgpGuard) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BgpGuard.ProtoReflect.Descriptor instead.
+func (*BgpGuard) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *BgpGuard) GetRanges() []string {
+	if x != nil {
+		return x.Ranges
+	}
+	return nil
+}
+
+func (x *BgpGuard) GetRoutes() uint32 {
+	if x != nil {
+		return x.Routes
+	}
+	return 0
+}
+
 // BgpRoute is one prefix this node shall advertise. Id: "bgp-route/PREFIX".
 type BgpRoute struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -2071,7 +2885,7 @@ type BgpRoute struct {
 
 func (x *BgpRoute) Reset() {
 	*x = BgpRoute{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2083,7 +2897,7 @@ func (x *BgpRoute) String() string {
 func (*BgpRoute) ProtoMessage() {}
 
 func (x *BgpRoute) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2096,7 +2910,7 @@ func (x *BgpRoute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BgpRoute.ProtoReflect.Descriptor instead.
 func (*BgpRoute) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{18}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BgpRoute) GetPrefix() string {
@@ -2130,13 +2944,17 @@ type BgpAdvertisement struct {
 	// RFC 1997 values.
 	Communities      []uint32          `protobuf:"varint,3,rep,packed,name=communities,proto3" json:"communities,omitempty"`
 	LargeCommunities []*LargeCommunity `protobuf:"bytes,4,rep,name=large_communities,json=largeCommunities,proto3" json:"large_communities,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// MULTI_EXIT_DISC; absent means none.
+	Med *uint32 `protobuf:"varint,5,opt,name=med,proto3,oneof" json:"med,omitempty"`
+	// How many times the own AS number is prepended beyond what BGP demands, to external neighbours.
+	AsPathPrepend uint32 `protobuf:"varint,6,opt,name=as_path_prepend,json=asPathPrepend,proto3" json:"as_path_prepend,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BgpAdvertisement) Reset() {
 	*x = BgpAdvertisement{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2148,7 +2966,7 @@ func (x *BgpAdvertisement) String() string {
 func (*BgpAdvertisement) ProtoMessage() {}
 
 func (x *BgpAdvertisement) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2161,7 +2979,7 @@ func (x *BgpAdvertisement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BgpAdvertisement.ProtoReflect.Descriptor instead.
 func (*BgpAdvertisement) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{19}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *BgpAdvertisement) GetPeers() []string {
@@ -2192,6 +3010,20 @@ func (x *BgpAdvertisement) GetLargeCommunities() []*LargeCommunity {
 	return nil
 }
 
+func (x *BgpAdvertisement) GetMed() uint32 {
+	if x != nil && x.Med != nil {
+		return *x.Med
+	}
+	return 0
+}
+
+func (x *BgpAdvertisement) GetAsPathPrepend() uint32 {
+	if x != nil {
+		return x.AsPathPrepend
+	}
+	return 0
+}
+
 // LargeCommunity is a value of RFC 8092.
 type LargeCommunity struct {
 	state               protoimpl.MessageState `protogen:"open.v1"`
@@ -2204,7 +3036,7 @@ type LargeCommunity struct {
 
 func (x *LargeCommunity) Reset() {
 	*x = LargeCommunity{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2216,7 +3048,7 @@ func (x *LargeCommunity) String() string {
 func (*LargeCommunity) ProtoMessage() {}
 
 func (x *LargeCommunity) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2229,7 +3061,7 @@ func (x *LargeCommunity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LargeCommunity.ProtoReflect.Descriptor instead.
 func (*LargeCommunity) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{20}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LargeCommunity) GetGlobalAdministrator() uint32 {
@@ -2272,7 +3104,7 @@ type Layer2Address struct {
 
 func (x *Layer2Address) Reset() {
 	*x = Layer2Address{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2284,7 +3116,7 @@ func (x *Layer2Address) String() string {
 func (*Layer2Address) ProtoMessage() {}
 
 func (x *Layer2Address) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2297,7 +3129,7 @@ func (x *Layer2Address) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer2Address.ProtoReflect.Descriptor instead.
 func (*Layer2Address) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{21}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Layer2Address) GetAddress() string {
@@ -2364,7 +3196,7 @@ type ServiceRef struct {
 
 func (x *ServiceRef) Reset() {
 	*x = ServiceRef{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[22]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2376,7 +3208,7 @@ func (x *ServiceRef) String() string {
 func (*ServiceRef) ProtoMessage() {}
 
 func (x *ServiceRef) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[22]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2389,7 +3221,7 @@ func (x *ServiceRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceRef.ProtoReflect.Descriptor instead.
 func (*ServiceRef) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{22}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ServiceRef) GetNamespace() string {
@@ -2509,14 +3341,15 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
 	"\x04echo\x18\x02 \x01(\x04R\x04echo\"\x1f\n" +
 	"\x05Drain\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x8d\x02\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xb4\x02\n" +
 	"\x06Report\x12\x12\n" +
 	"\x04full\x18\x01 \x01(\bR\x04full\x123\n" +
 	"\bsessions\x18\x02 \x03(\v2\x17.ingot.v1.SessionReportR\bsessions\x12.\n" +
 	"\x06layer2\x18\x03 \x03(\v2\x16.ingot.v1.Layer2ReportR\x06layer2\x12.\n" +
 	"\aresults\x18\x04 \x03(\v2\x14.ingot.v1.ItemResultR\aresults\x12*\n" +
 	"\x05links\x18\x05 \x03(\v2\x14.ingot.v1.LinkReportR\x05links\x12.\n" +
-	"\bstanding\x18\x06 \x01(\v2\x12.ingot.v1.StandingR\bstanding\"\xd7\x01\n" +
+	"\bstanding\x18\x06 \x01(\v2\x12.ingot.v1.StandingR\bstanding\x12%\n" +
+	"\x03bfd\x18\a \x03(\v2\x13.ingot.v1.BfdReportR\x03bfd\"\xd7\x01\n" +
 	"\bStanding\x12\x18\n" +
 	"\alineage\x18\x01 \x01(\tR\alineage\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1a\n" +
@@ -2524,7 +3357,7 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\badoption\x18\x04 \x01(\x04R\badoption\x12\x1c\n" +
 	"\tconfirmed\x18\x05 \x01(\bR\tconfirmed\x12+\n" +
 	"\arefusal\x18\x06 \x01(\x0e2\x11.ingot.v1.RefusalR\arefusal\x12\x18\n" +
-	"\amessage\x18\a \x01(\tR\amessage\"\xbf\x01\n" +
+	"\amessage\x18\a \x01(\tR\amessage\"\xe2\x06\n" +
 	"\rSessionReport\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\tR\x04peer\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x10\n" +
@@ -2535,7 +3368,81 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"advertised\x18\x06 \x01(\rR\n" +
 	"advertised\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\a \x01(\tR\tlastError\"z\n" +
+	"last_error\x18\a \x01(\tR\tlastError\x12&\n" +
+	"\x0flast_error_code\x18\b \x01(\rR\rlastErrorCode\x12,\n" +
+	"\x12last_error_subcode\x18\t \x01(\rR\x10lastErrorSubcode\x12.\n" +
+	"\x13last_error_received\x18\n" +
+	" \x01(\bR\x11lastErrorReceived\x12\"\n" +
+	"\rlast_error_ms\x18\v \x01(\x03R\vlastErrorMs\x12\x1c\n" +
+	"\tinterface\x18\f \x01(\tR\tinterface\x12\x12\n" +
+	"\x04port\x18\r \x01(\rR\x04port\x12#\n" +
+	"\rlocal_address\x18\x0e \x01(\tR\flocalAddress\x12\x1b\n" +
+	"\trouter_id\x18\x0f \x01(\tR\brouterId\x12(\n" +
+	"\x10remote_router_id\x18\x10 \x01(\tR\x0eremoteRouterId\x12\x1b\n" +
+	"\tlocal_asn\x18\x11 \x01(\rR\blocalAsn\x12\x1d\n" +
+	"\n" +
+	"remote_asn\x18\x12 \x01(\rR\tremoteAsn\x12,\n" +
+	"\bfamilies\x18\x13 \x03(\x0e2\x10.ingot.v1.FamilyR\bfamilies\x12 \n" +
+	"\fhold_time_ms\x18\x14 \x01(\rR\n" +
+	"holdTimeMs\x12*\n" +
+	"\x11keepalive_time_ms\x18\x15 \x01(\rR\x0fkeepaliveTimeMs\x12'\n" +
+	"\x0fadvertised_ipv4\x18\x16 \x01(\rR\x0eadvertisedIpv4\x12'\n" +
+	"\x0fadvertised_ipv6\x18\x17 \x01(\rR\x0eadvertisedIpv6\x125\n" +
+	"\bcounters\x18\x18 \x01(\v2\x19.ingot.v1.SessionCountersR\bcounters\x12\x18\n" +
+	"\anotices\x18\x19 \x03(\tR\anotices\"\xbe\x04\n" +
+	"\x0fSessionCounters\x12\x1d\n" +
+	"\n" +
+	"opens_sent\x18\x01 \x01(\x04R\topensSent\x12%\n" +
+	"\x0eopens_received\x18\x02 \x01(\x04R\ropensReceived\x12!\n" +
+	"\fupdates_sent\x18\x03 \x01(\x04R\vupdatesSent\x12)\n" +
+	"\x10updates_received\x18\x04 \x01(\x04R\x0fupdatesReceived\x12'\n" +
+	"\x0fkeepalives_sent\x18\x05 \x01(\x04R\x0ekeepalivesSent\x12/\n" +
+	"\x13keepalives_received\x18\x06 \x01(\x04R\x12keepalivesReceived\x12-\n" +
+	"\x12notifications_sent\x18\a \x01(\x04R\x11notificationsSent\x125\n" +
+	"\x16notifications_received\x18\b \x01(\x04R\x15notificationsReceived\x120\n" +
+	"\x14route_refreshes_sent\x18\t \x01(\x04R\x12routeRefreshesSent\x12\x1d\n" +
+	"\n" +
+	"total_sent\x18\n" +
+	" \x01(\x04R\ttotalSent\x12%\n" +
+	"\x0etotal_received\x18\v \x01(\x04R\rtotalReceived\x12 \n" +
+	"\vestablished\x18\f \x01(\x04R\vestablished\x12\x12\n" +
+	"\x04lost\x18\r \x01(\x04R\x04lost\x12)\n" +
+	"\x10prefixes_refused\x18\x0e \x01(\x04R\x0fprefixesRefused\"\x9d\a\n" +
+	"\tBfdReport\x12\x12\n" +
+	"\x04peer\x18\x01 \x01(\tR\x04peer\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12#\n" +
+	"\rlocal_address\x18\x03 \x01(\tR\flocalAddress\x12\x1c\n" +
+	"\tinterface\x18\x04 \x01(\tR\tinterface\x12\x10\n" +
+	"\x03vrf\x18\x05 \x01(\tR\x03vrf\x12\x18\n" +
+	"\aprofile\x18\x06 \x01(\tR\aprofile\x12\x1b\n" +
+	"\tmulti_hop\x18\a \x01(\bR\bmultiHop\x12\x14\n" +
+	"\x05state\x18\b \x01(\tR\x05state\x12!\n" +
+	"\fremote_state\x18\t \x01(\tR\vremoteState\x12\x19\n" +
+	"\bsince_ms\x18\n" +
+	" \x01(\x03R\asinceMs\x12\x1e\n" +
+	"\n" +
+	"diagnostic\x18\v \x01(\tR\n" +
+	"diagnostic\x12+\n" +
+	"\x11remote_diagnostic\x18\f \x01(\tR\x10remoteDiagnostic\x12/\n" +
+	"\x13local_discriminator\x18\r \x01(\rR\x12localDiscriminator\x121\n" +
+	"\x14remote_discriminator\x18\x0e \x01(\rR\x13remoteDiscriminator\x120\n" +
+	"\x14transmit_interval_us\x18\x0f \x01(\rR\x12transmitIntervalUs\x12*\n" +
+	"\x11detection_time_us\x18\x10 \x01(\rR\x0fdetectionTimeUs\x12;\n" +
+	"\x1aremote_receive_interval_us\x18\x11 \x01(\rR\x17remoteReceiveIntervalUs\x12=\n" +
+	"\x1bremote_transmit_interval_us\x18\x12 \x01(\rR\x18remoteTransmitIntervalUs\x125\n" +
+	"\x17remote_echo_interval_us\x18\x13 \x01(\rR\x14remoteEchoIntervalUs\x128\n" +
+	"\x18remote_detect_multiplier\x18\x14 \x01(\rR\x16remoteDetectMultiplier\x129\n" +
+	"\x19echo_transmit_interval_us\x18\x15 \x01(\rR\x16echoTransmitIntervalUs\x121\n" +
+	"\bcounters\x18\x16 \x01(\v2\x15.ingot.v1.BfdCountersR\bcounters\x12\x18\n" +
+	"\anotices\x18\x17 \x03(\tR\anotices\"\xdb\x01\n" +
+	"\vBfdCounters\x12)\n" +
+	"\x10control_received\x18\x01 \x01(\x04R\x0fcontrolReceived\x12!\n" +
+	"\fcontrol_sent\x18\x02 \x01(\x04R\vcontrolSent\x12#\n" +
+	"\recho_received\x18\x03 \x01(\x04R\fechoReceived\x12\x1b\n" +
+	"\techo_sent\x18\x04 \x01(\x04R\bechoSent\x12\x1b\n" +
+	"\tup_events\x18\x05 \x01(\x04R\bupEvents\x12\x1f\n" +
+	"\vdown_events\x18\x06 \x01(\x04R\n" +
+	"downEvents\"z\n" +
 	"\fLayer2Report\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1e\n" +
 	"\n" +
@@ -2548,15 +3455,16 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03mac\x18\x02 \x01(\tR\x03mac\x12\x0e\n" +
 	"\x02up\x18\x03 \x01(\bR\x02up\x12\x1c\n" +
-	"\taddresses\x18\x04 \x03(\tR\taddresses\"\xe7\x01\n" +
+	"\taddresses\x18\x04 \x03(\tR\taddresses\"\x9a\x02\n" +
 	"\x04Item\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x127\n" +
 	"\vbgp_session\x18\x03 \x01(\v2\x14.ingot.v1.BgpSessionH\x00R\n" +
 	"bgpSession\x121\n" +
 	"\tbgp_route\x18\x04 \x01(\v2\x12.ingot.v1.BgpRouteH\x00R\bbgpRoute\x12@\n" +
-	"\x0elayer2_address\x18\x05 \x01(\v2\x17.ingot.v1.Layer2AddressH\x00R\rlayer2AddressB\t\n" +
-	"\acontent\"\x92\x05\n" +
+	"\x0elayer2_address\x18\x05 \x01(\v2\x17.ingot.v1.Layer2AddressH\x00R\rlayer2Address\x121\n" +
+	"\tbgp_guard\x18\x06 \x01(\v2\x12.ingot.v1.BgpGuardH\x00R\bbgpGuardB\t\n" +
+	"\acontent\"\xbd\x05\n" +
 	"\n" +
 	"BgpSession\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\tR\x04peer\x12\x15\n" +
@@ -2579,20 +3487,37 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\x0eebgp_multi_hop\x18\x0f \x01(\bR\febgpMultiHop\x12\x10\n" +
 	"\x03vrf\x18\x10 \x01(\tR\x03vrf\x12,\n" +
 	"\bfamilies\x18\x11 \x03(\x0e2\x10.ingot.v1.FamilyR\bfamilies\x12)\n" +
-	"\x10graceful_restart\x18\x12 \x01(\bR\x0fgracefulRestartB\x0f\n" +
+	"\x10graceful_restart\x18\x12 \x01(\bR\x0fgracefulRestart\x12)\n" +
+	"\x03bfd\x18\x13 \x01(\v2\x17.ingot.v1.BfdParametersR\x03bfdB\x0f\n" +
 	"\r_hold_time_msB\x14\n" +
 	"\x12_keepalive_time_msB\x12\n" +
-	"\x10_connect_time_ms\"\x98\x01\n" +
+	"\x10_connect_time_ms\"\xc3\x02\n" +
+	"\rBfdParameters\x12\x18\n" +
+	"\aprofile\x18\x01 \x01(\tR\aprofile\x12.\n" +
+	"\x13receive_interval_ms\x18\x02 \x01(\rR\x11receiveIntervalMs\x120\n" +
+	"\x14transmit_interval_ms\x18\x03 \x01(\rR\x12transmitIntervalMs\x12+\n" +
+	"\x11detect_multiplier\x18\x04 \x01(\rR\x10detectMultiplier\x12\x1b\n" +
+	"\techo_mode\x18\x05 \x01(\bR\bechoMode\x12(\n" +
+	"\x10echo_interval_ms\x18\x06 \x01(\rR\x0eechoIntervalMs\x12!\n" +
+	"\fpassive_mode\x18\a \x01(\bR\vpassiveMode\x12\x1f\n" +
+	"\vminimum_ttl\x18\b \x01(\rR\n" +
+	"minimumTtl\":\n" +
+	"\bBgpGuard\x12\x16\n" +
+	"\x06ranges\x18\x01 \x03(\tR\x06ranges\x12\x16\n" +
+	"\x06routes\x18\x02 \x01(\rR\x06routes\"\x98\x01\n" +
 	"\bBgpRoute\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12B\n" +
 	"\x0eadvertisements\x18\x02 \x03(\v2\x1a.ingot.v1.BgpAdvertisementR\x0eadvertisements\x120\n" +
-	"\bservices\x18\x03 \x03(\v2\x14.ingot.v1.ServiceRefR\bservices\"\xb0\x01\n" +
+	"\bservices\x18\x03 \x03(\v2\x14.ingot.v1.ServiceRefR\bservices\"\xf7\x01\n" +
 	"\x10BgpAdvertisement\x12\x14\n" +
 	"\x05peers\x18\x01 \x03(\tR\x05peers\x12\x1d\n" +
 	"\n" +
 	"local_pref\x18\x02 \x01(\rR\tlocalPref\x12 \n" +
 	"\vcommunities\x18\x03 \x03(\rR\vcommunities\x12E\n" +
-	"\x11large_communities\x18\x04 \x03(\v2\x18.ingot.v1.LargeCommunityR\x10largeCommunities\"\x85\x01\n" +
+	"\x11large_communities\x18\x04 \x03(\v2\x18.ingot.v1.LargeCommunityR\x10largeCommunities\x12\x15\n" +
+	"\x03med\x18\x05 \x01(\rH\x00R\x03med\x88\x01\x01\x12&\n" +
+	"\x0fas_path_prepend\x18\x06 \x01(\rR\rasPathPrependB\x06\n" +
+	"\x04_med\"\x85\x01\n" +
 	"\x0eLargeCommunity\x121\n" +
 	"\x14global_administrator\x18\x01 \x01(\rR\x13globalAdministrator\x12\x1f\n" +
 	"\vlocal_data1\x18\x02 \x01(\rR\n" +
@@ -2650,7 +3575,7 @@ func file_ingot_v1_dispatch_proto_rawDescGZIP() []byte {
 }
 
 var file_ingot_v1_dispatch_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_ingot_v1_dispatch_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_ingot_v1_dispatch_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_ingot_v1_dispatch_proto_goTypes = []any{
 	(Lane)(0),                // 0: ingot.v1.Lane
 	(Refusal)(0),             // 1: ingot.v1.Refusal
@@ -2671,15 +3596,20 @@ var file_ingot_v1_dispatch_proto_goTypes = []any{
 	(*Report)(nil),           // 16: ingot.v1.Report
 	(*Standing)(nil),         // 17: ingot.v1.Standing
 	(*SessionReport)(nil),    // 18: ingot.v1.SessionReport
-	(*Layer2Report)(nil),     // 19: ingot.v1.Layer2Report
-	(*LinkReport)(nil),       // 20: ingot.v1.LinkReport
-	(*Item)(nil),             // 21: ingot.v1.Item
-	(*BgpSession)(nil),       // 22: ingot.v1.BgpSession
-	(*BgpRoute)(nil),         // 23: ingot.v1.BgpRoute
-	(*BgpAdvertisement)(nil), // 24: ingot.v1.BgpAdvertisement
-	(*LargeCommunity)(nil),   // 25: ingot.v1.LargeCommunity
-	(*Layer2Address)(nil),    // 26: ingot.v1.Layer2Address
-	(*ServiceRef)(nil),       // 27: ingot.v1.ServiceRef
+	(*SessionCounters)(nil),  // 19: ingot.v1.SessionCounters
+	(*BfdReport)(nil),        // 20: ingot.v1.BfdReport
+	(*BfdCounters)(nil),      // 21: ingot.v1.BfdCounters
+	(*Layer2Report)(nil),     // 22: ingot.v1.Layer2Report
+	(*LinkReport)(nil),       // 23: ingot.v1.LinkReport
+	(*Item)(nil),             // 24: ingot.v1.Item
+	(*BgpSession)(nil),       // 25: ingot.v1.BgpSession
+	(*BfdParameters)(nil),    // 26: ingot.v1.BfdParameters
+	(*BgpGuard)(nil),         // 27: ingot.v1.BgpGuard
+	(*BgpRoute)(nil),         // 28: ingot.v1.BgpRoute
+	(*BgpAdvertisement)(nil), // 29: ingot.v1.BgpAdvertisement
+	(*LargeCommunity)(nil),   // 30: ingot.v1.LargeCommunity
+	(*Layer2Address)(nil),    // 31: ingot.v1.Layer2Address
+	(*ServiceRef)(nil),       // 32: ingot.v1.ServiceRef
 }
 var file_ingot_v1_dispatch_proto_depIdxs = []int32{
 	7,  // 0: ingot.v1.ConnectRequest.hello:type_name -> ingot.v1.Hello
@@ -2695,34 +3625,40 @@ var file_ingot_v1_dispatch_proto_depIdxs = []int32{
 	3,  // 10: ingot.v1.HeldItem.status:type_name -> ingot.v1.ItemResult.Status
 	4,  // 11: ingot.v1.HeldItem.role:type_name -> ingot.v1.Layer2Address.Role
 	0,  // 12: ingot.v1.Update.lane:type_name -> ingot.v1.Lane
-	21, // 13: ingot.v1.Update.upserts:type_name -> ingot.v1.Item
+	24, // 13: ingot.v1.Update.upserts:type_name -> ingot.v1.Item
 	11, // 14: ingot.v1.Update.removals:type_name -> ingot.v1.Removal
 	0,  // 15: ingot.v1.Ack.lane:type_name -> ingot.v1.Lane
 	1,  // 16: ingot.v1.Ack.refusal:type_name -> ingot.v1.Refusal
 	13, // 17: ingot.v1.Ack.results:type_name -> ingot.v1.ItemResult
 	3,  // 18: ingot.v1.ItemResult.status:type_name -> ingot.v1.ItemResult.Status
 	18, // 19: ingot.v1.Report.sessions:type_name -> ingot.v1.SessionReport
-	19, // 20: ingot.v1.Report.layer2:type_name -> ingot.v1.Layer2Report
+	22, // 20: ingot.v1.Report.layer2:type_name -> ingot.v1.Layer2Report
 	13, // 21: ingot.v1.Report.results:type_name -> ingot.v1.ItemResult
-	20, // 22: ingot.v1.Report.links:type_name -> ingot.v1.LinkReport
+	23, // 22: ingot.v1.Report.links:type_name -> ingot.v1.LinkReport
 	17, // 23: ingot.v1.Report.standing:type_name -> ingot.v1.Standing
-	1,  // 24: ingot.v1.Standing.refusal:type_name -> ingot.v1.Refusal
-	22, // 25: ingot.v1.Item.bgp_session:type_name -> ingot.v1.BgpSession
-	23, // 26: ingot.v1.Item.bgp_route:type_name -> ingot.v1.BgpRoute
-	26, // 27: ingot.v1.Item.layer2_address:type_name -> ingot.v1.Layer2Address
-	2,  // 28: ingot.v1.BgpSession.families:type_name -> ingot.v1.Family
-	24, // 29: ingot.v1.BgpRoute.advertisements:type_name -> ingot.v1.BgpAdvertisement
-	27, // 30: ingot.v1.BgpRoute.services:type_name -> ingot.v1.ServiceRef
-	25, // 31: ingot.v1.BgpAdvertisement.large_communities:type_name -> ingot.v1.LargeCommunity
-	4,  // 32: ingot.v1.Layer2Address.role:type_name -> ingot.v1.Layer2Address.Role
-	27, // 33: ingot.v1.Layer2Address.services:type_name -> ingot.v1.ServiceRef
-	5,  // 34: ingot.v1.Dispatch.Connect:input_type -> ingot.v1.ConnectRequest
-	6,  // 35: ingot.v1.Dispatch.Connect:output_type -> ingot.v1.ConnectResponse
-	35, // [35:36] is the sub-list for method output_type
-	34, // [34:35] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	20, // 24: ingot.v1.Report.bfd:type_name -> ingot.v1.BfdReport
+	1,  // 25: ingot.v1.Standing.refusal:type_name -> ingot.v1.Refusal
+	2,  // 26: ingot.v1.SessionReport.families:type_name -> ingot.v1.Family
+	19, // 27: ingot.v1.SessionReport.counters:type_name -> ingot.v1.SessionCounters
+	21, // 28: ingot.v1.BfdReport.counters:type_name -> ingot.v1.BfdCounters
+	25, // 29: ingot.v1.Item.bgp_session:type_name -> ingot.v1.BgpSession
+	28, // 30: ingot.v1.Item.bgp_route:type_name -> ingot.v1.BgpRoute
+	31, // 31: ingot.v1.Item.layer2_address:type_name -> ingot.v1.Layer2Address
+	27, // 32: ingot.v1.Item.bgp_guard:type_name -> ingot.v1.BgpGuard
+	2,  // 33: ingot.v1.BgpSession.families:type_name -> ingot.v1.Family
+	26, // 34: ingot.v1.BgpSession.bfd:type_name -> ingot.v1.BfdParameters
+	29, // 35: ingot.v1.BgpRoute.advertisements:type_name -> ingot.v1.BgpAdvertisement
+	32, // 36: ingot.v1.BgpRoute.services:type_name -> ingot.v1.ServiceRef
+	30, // 37: ingot.v1.BgpAdvertisement.large_communities:type_name -> ingot.v1.LargeCommunity
+	4,  // 38: ingot.v1.Layer2Address.role:type_name -> ingot.v1.Layer2Address.Role
+	32, // 39: ingot.v1.Layer2Address.services:type_name -> ingot.v1.ServiceRef
+	5,  // 40: ingot.v1.Dispatch.Connect:input_type -> ingot.v1.ConnectRequest
+	6,  // 41: ingot.v1.Dispatch.Connect:output_type -> ingot.v1.ConnectResponse
+	41, // [41:42] is the sub-list for method output_type
+	40, // [40:41] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_ingot_v1_dispatch_proto_init() }
@@ -2742,19 +3678,21 @@ func file_ingot_v1_dispatch_proto_init() {
 		(*ConnectResponse_Heartbeat)(nil),
 		(*ConnectResponse_Drain)(nil),
 	}
-	file_ingot_v1_dispatch_proto_msgTypes[16].OneofWrappers = []any{
+	file_ingot_v1_dispatch_proto_msgTypes[19].OneofWrappers = []any{
 		(*Item_BgpSession)(nil),
 		(*Item_BgpRoute)(nil),
 		(*Item_Layer2Address)(nil),
+		(*Item_BgpGuard)(nil),
 	}
-	file_ingot_v1_dispatch_proto_msgTypes[17].OneofWrappers = []any{}
+	file_ingot_v1_dispatch_proto_msgTypes[20].OneofWrappers = []any{}
+	file_ingot_v1_dispatch_proto_msgTypes[24].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ingot_v1_dispatch_proto_rawDesc), len(file_ingot_v1_dispatch_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   23,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
