@@ -18,7 +18,7 @@ func Plan(in Input) Output {
 	}
 	seal := newDigester(in.Key)
 	nodes := newNodeList(in.Nodes, note)
-	peers := newPeerList(config.BGPPeers, in.Secrets, nodes, seal, note)
+	peers := newPeerList(config.BGPPeers, newProfiles(config.BFDProfiles), in.Secrets, nodes, seal, note)
 	pools := newPoolIndex(config, note)
 	sets := newNodeSets()
 	known := newAliases(config.Communities, note)

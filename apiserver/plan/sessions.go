@@ -31,7 +31,7 @@ type peerList struct {
 	all                bitset
 }
 
-func newPeerList(all []*metallb.BGPPeer, secrets map[string]*corev1.Secret, nodes *nodeList, seal digester, note func(Withheld)) *peerList {
+func newPeerList(all []*metallb.BGPPeer, known profiles, secrets map[string]*corev1.Secret, nodes *nodeList, seal digester, note func(Withheld)) *peerList {
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(a, b *metallb.BGPPeer) int { return cmp.Compare(a.Name, b.Name) })
 	l := &peerList{
@@ -52,6 +52,7 @@ func newPeerList(all []*metallb.BGPPeer, secrets map[string]*corev1.Secret, node
 			})
 			continue
 		}
+		session.Bfd = known.of(&p.Spec)
 		l.items[i] = seal.seal(&ingotv1.Item{Id: sessionID(p.Name), Content: &ingotv1.Item_BgpSession{BgpSession: session}})
 		for n := range nodes.matching(selected).members() {
 			l.ofNode[n].add(i)

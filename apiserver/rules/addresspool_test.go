@@ -119,11 +119,9 @@ func TestEchoModeAndAddressPools(t *testing.T) {
 	})
 	pools := []*metallb.AddressPool{six}
 	run(t, &metallb.Configuration{AddressPools: pools, BGPPeers: peers}, []verdict{{name: "profile last", obj: echoing, want: []problem{{"spec.echoMode",
-		`BGPPeer "tor" uses this profile, and AddressPool "old" (spec.addresses[1]: fc00:f853:ccd:e799::/124) is advertised to it`}},
-		warnings: []string{bfdIsNotImplemented}}})
+		`BGPPeer "tor" uses this profile, and AddressPool "old" (spec.addresses[1]: fc00:f853:ccd:e799::/124) is advertised to it`}}}})
 	run(t, &metallb.Configuration{AddressPools: pools, BFDProfiles: profiles}, []verdict{{name: "peer last", obj: peer, want: []problem{{"spec.bfdProfile",
-		`BFDProfile "fast" has echoMode true, and AddressPool "old" (spec.addresses[1]: fc00:f853:ccd:e799::/124) is advertised to this peer`}},
-		warnings: []string{"spec.bfdProfile: " + bfdIsNotImplemented}}})
+		`BFDProfile "fast" has echoMode true, and AddressPool "old" (spec.addresses[1]: fc00:f853:ccd:e799::/124) is advertised to this peer`}}}})
 }
 
 func TestDeletingAnAddressPoolInUse(t *testing.T) {

@@ -9,9 +9,6 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 )
 
-// bfdIsNotImplemented is said of every profile and of every peer that names one.
-const bfdIsNotImplemented = "BFD is not implemented yet: sessions run without it"
-
 // checkBFDProfile applies F1. What is unset is right.
 func checkBFDProfile(p *metallb.BFDProfile, spec *field.Path) field.ErrorList {
 	s := &p.Spec
@@ -50,11 +47,4 @@ func checkUnused(ix *index, p *metallb.BFDProfile) field.ErrorList {
 	}
 	return field.ErrorList{field.Invalid(field.NewPath("metadata", "name"), p.Name,
 		fmt.Sprintf("failed to delete BFDProfile %s, used by BGPPeer %s", p.Name, strings.Join(users, ", ")))}
-}
-
-func bfdProfileWarnings(old *metallb.BFDProfile) []string {
-	if old != nil {
-		return nil
-	}
-	return []string{bfdIsNotImplemented}
 }

@@ -34,7 +34,7 @@ func TestBFDProfile(t *testing.T) {
 	for _, tt := range tests {
 		p := newProfile("fast")
 		p.Spec = tt.spec
-		table = append(table, verdict{name: tt.name, obj: p, want: tt.want, warnings: []string{bfdIsNotImplemented}})
+		table = append(table, verdict{name: tt.name, obj: p, want: tt.want})
 	}
 	run(t, nil, table)
 }

@@ -136,8 +136,7 @@ func TestEchoModeInWordsAndEdits(t *testing.T) {
 	withoutBFD := peerNamed("tor", "10.9.0.1")
 	run(t, whole(six, all, withoutBFD, echoing), []verdict{
 		{name: "profile named", old: withoutBFD, obj: peer, want: []problem{{"spec.bfdProfile", `spec.bfdProfile: Invalid value: "fast": echo mode does not work with IPv6: ` +
-			`BFDProfile "fast" has echoMode true, and BGPAdvertisement "adv" advertises IPAddressPool "six" (spec.addresses[0]: 2001:db8::/64) to this peer`}},
-			warnings: []string{"spec.bfdProfile: " + bfdIsNotImplemented}},
+			`BFDProfile "fast" has echoMode true, and BGPAdvertisement "adv" advertises IPAddressPool "six" (spec.addresses[0]: 2001:db8::/64) to this peer`}}},
 	})
 	// What Nodes brought together since is no reason to refuse what leaves it as it is.
 	slower := peer.DeepCopy()

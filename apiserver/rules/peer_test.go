@@ -154,16 +154,15 @@ func TestDisableMPWarnsAndStillChecks(t *testing.T) {
 	})
 }
 
-func TestBFDProfileOfAPeerWarns(t *testing.T) {
+func TestMissingBFDProfileOfAPeerWarns(t *testing.T) {
 	peer := newPeer(func(s *metallb.BGPPeerSpec) { s.BFDProfile = "fast" })
 	const missing = `spec.bfdProfile: BFDProfile "fast" does not exist (yet): until then the session runs without BFD`
-	const without = "spec.bfdProfile: BFD is not implemented yet: sessions run without it"
 	run(t, nil, []verdict{
-		{name: "create", obj: peer, warnings: []string{missing, without}},
+		{name: "create", obj: peer, warnings: []string{missing}},
 		{name: "update of something else", old: peer, obj: peer, warnings: []string{missing}},
 	})
 	run(t, &metallb.Configuration{BFDProfiles: []*metallb.BFDProfile{newProfile("fast")}}, []verdict{
-		{name: "of one that exists", obj: peer, warnings: []string{without}},
+		{name: "of one that exists", obj: peer},
 	})
 }
 

@@ -159,9 +159,6 @@ func selectorWarnings(ix *index, selectors []metav1.LabelSelector, path *field.P
 // peerWarnings says what of a peer has no effect.
 func peerWarnings(peer, old *metallb.BGPPeer, spec *field.Path) []string {
 	var warnings []string
-	if profile := peer.Spec.BFDProfile; profile != "" && (old == nil || old.Spec.BFDProfile != profile) {
-		warnings = append(warnings, fmt.Sprintf("%s: %s", spec.Child("bfdProfile"), bfdIsNotImplemented))
-	}
 	switch secret := peer.Spec.PasswordSecret; {
 	case secret.Namespace == "":
 	case secret.Name == "":

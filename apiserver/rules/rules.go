@@ -121,7 +121,7 @@ func (ix *index) judge(ch Change, on *cluster) (errs field.ErrorList, warnings [
 		if len(errs) == 0 {
 			errs = checkEchoOfProfile(ix, obj, old, on, spec)
 		}
-		return errs, bfdProfileWarnings(old)
+		return errs, nil
 	case *metallb.Community:
 		old, _ := ch.Old.(*metallb.Community)
 		errs, warnings = checkAliases(ix, obj, spec)
