@@ -41,7 +41,7 @@ const (
 	CoversNodeAddress     = "CoversNodeAddress"     // False: an address of the pool is a Node's
 	ConflictingPeers      = "ConflictingPeers"      // False: held down where an older peer is in the way
 	RefusedByNode         = "RefusedByNode"         // False: a node cannot do what the object says
-	// False: another advertisement wants another localPref for the same routes of the same nodes.
+	// False: another advertisement wants another localPref, med or asPathPrepend for the same routes of the same nodes.
 	ConflictingAdvertisements = "ConflictingAdvertisements"
 )
 

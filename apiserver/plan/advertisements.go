@@ -22,7 +22,7 @@ type bgpAdvertisement struct {
 	kind               Kind
 	object             types.NamespacedName
 	lengthV4, lengthV6 int
-	localPref          uint32
+	preference         metallb.Preference
 	standard           []uint32
 	large              []community.Large
 	// unresolved says that a community is not known. The routes then go to none of the peers.
@@ -45,11 +45,11 @@ func (ad *bgpAdvertisement) prefix(a netip.Addr) netip.Prefix {
 	return netip.PrefixFrom(a, length).Masked()
 }
 
-// conflicts reports whether two advertisements that make the same prefix want different local preferences shown to
-// the same peer (spec.md section 3.4, X3). The peers' names count, whether they exist or not, as they do for the
+// conflicts reports whether two advertisements that make the same prefix want different preferences shown to the same
+// peer (spec.md section 3.4, X3). The peers' names count, whether they exist or not, as they do for the
 // rules: a peer that is added later shall not turn what was accepted into a conflict.
 func (ad *bgpAdvertisement) conflicts(o *bgpAdvertisement) bool {
-	if ad.localPref == o.localPref {
+	if ad.preference == o.preference {
 		return false
 	}
 	if len(ad.peerNames) == 0 || len(o.peerNames) == 0 {
@@ -95,8 +95,8 @@ func compileBGP(all []*metallb.BGPAdvertisement, known aliases, pools *poolIndex
 }
 
 func compileBGPAdvertisement(a *metallb.BGPAdvertisement, nodes *nodeList, peers *peerList) (ad *bgpAdvertisement, byLabel selectors, err error) {
-	ad = &bgpAdvertisement{name: a.Name, peerNames: a.Spec.Peers, peers: peers.named(a.Spec.Peers)}
-	if ad.localPref, err = number("localPref", a.Spec.LocalPref); err != nil {
+	ad = &bgpAdvertisement{name: a.Name, preference: a.Spec.Preference(), peerNames: a.Spec.Peers, peers: peers.named(a.Spec.Peers)}
+	if err := checkPreference(ad.preference); err != nil {
 		return nil, nil, err
 	}
 	if ad.lengthV4, err = aggregationLength("aggregationLength", a.Spec.AggregationLength, 32); err != nil {
@@ -133,6 +133,20 @@ func (ad *bgpAdvertisement) read(communities []string, known aliases) (unknown [
 		}
 	}
 	return unknown
+}
+
+// checkPreference says what does not fit a message; in a stored object all does.
+func checkPreference(p metallb.Preference) error {
+	if _, err := number("localPref", p.LocalPref); err != nil {
+		return err
+	}
+	if _, err := number("med", max(p.MED, 0)); err != nil {
+		return err
+	}
+	if p.ASPathPrepend < 0 || p.ASPathPrepend > metallb.MaxASPathPrepend {
+		return fmt.Errorf("asPathPrepend %d is not within 0 to %d", p.ASPathPrepend, metallb.MaxASPathPrepend)
+	}
+	return nil
 }
 
 // number narrows a value whose type is wider than its range; in a stored object it fits.

@@ -68,7 +68,7 @@ func (t *routeTable) muted(all []contribution, node int, able bitset) bitset {
 }
 
 // advertisements groups the peers by the attributes they shall see: the union of the communities of all
-// advertisements that go to the peer, and their local preference. Both lists are sorted.
+// advertisements that go to the peer, and their preference. Both lists are sorted.
 func (t *routeTable) advertisements(ads []*bgpAdvertisement, able bitset) []*ingotv1.BgpAdvertisement {
 	var list []*ingotv1.BgpAdvertisement
 	byAds := map[string]*ingotv1.BgpAdvertisement{}
@@ -104,7 +104,12 @@ func attributes(ads []*bgpAdvertisement, in bitset) *ingotv1.BgpAdvertisement {
 	out := &ingotv1.BgpAdvertisement{}
 	standard, large := map[uint32]bool{}, map[community.Large]bool{}
 	for i := range in.members() {
-		out.LocalPref = ads[i].localPref // they agree; see settle
+		// They agree; see settle.
+		p := ads[i].preference
+		out.LocalPref, out.AsPathPrepend, out.Med = uint32(p.LocalPref), uint32(p.ASPathPrepend), nil
+		if p.MED >= 0 {
+			out.Med = new(uint32(p.MED))
+		}
 		for _, c := range ads[i].standard {
 			standard[c] = true
 		}
@@ -122,8 +127,18 @@ func attributes(ads []*bgpAdvertisement, in bitset) *ingotv1.BgpAdvertisement {
 	return out
 }
 
+// medKey is -1 without one.
+func medKey(a *ingotv1.BgpAdvertisement) int64 {
+	if a.Med == nil {
+		return -1
+	}
+	return int64(a.GetMed())
+}
+
 func attributesKey(a *ingotv1.BgpAdvertisement) string {
 	key := binary.AppendUvarint(nil, uint64(a.LocalPref))
+	key = binary.AppendUvarint(key, uint64(a.AsPathPrepend))
+	key = binary.AppendVarint(key, medKey(a))
 	key = binary.AppendUvarint(key, uint64(len(a.Communities)))
 	for _, c := range a.Communities {
 		key = binary.AppendUvarint(key, uint64(c))

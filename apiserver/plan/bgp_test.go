@@ -17,7 +17,9 @@ type ad = func(*metallb.BGPAdvertisementSpec)
 func lengths(v4, v6 int32) ad {
 	return func(s *metallb.BGPAdvertisementSpec) { s.AggregationLength, s.AggregationLengthV6 = &v4, &v6 }
 }
-func pref(p int64) ad { return func(s *metallb.BGPAdvertisementSpec) { s.LocalPref = p } }
+func pref(p int64) ad    { return func(s *metallb.BGPAdvertisementSpec) { s.LocalPref = p } }
+func med(v int64) ad     { return func(s *metallb.BGPAdvertisementSpec) { s.MED = &v } }
+func prepend(n int32) ad { return func(s *metallb.BGPAdvertisementSpec) { s.ASPathPrepend = n } }
 func communities(c ...string) ad {
 	return func(s *metallb.BGPAdvertisementSpec) { s.Communities = c }
 }
@@ -180,36 +182,66 @@ func TestRoutes(t *testing.T) {
 			f.service("a-younger", "10.20.30.1").Labels = map[string]string{"app": "two"}
 		}, want: everywhere("10.20.30.1/32 to tor1,tor2 pref 100 for z-older"), reasons: []string{"Service a-younger bgp conflictingAdvertisements"}},
 		{name: "an advertisement with a community we do not know is left out, not stripped of it", arrange: func(f *fixture) {
-			f.bgp("ad", communities("no-export"))
+			f.bgp("ad", communities("unheard-of"))
 			f.service("web", "10.20.30.1")
 		}, reasons: []string{"BGPAdvertisement ad bgp invalidCommunity", "Service web bgp invalidCommunity"}},
+		{name: "well-known names need no Community", arrange: func(f *fixture) {
+			f.bgp("ad", communities("no-export", "NO_PEER", "graceful-shutdown"))
+			f.service("web", "10.20.30.1")
+		}, want: everywhere("10.20.30.1/32 to tor1,tor2 communities 65535:0,65535:65281,65535:65284 for web")},
+		{name: "a Community's own alias goes before the well-known name, and may stand for one", arrange: func(f *fixture) {
+			f.community("isp", "blackhole", "65000:666", "guard", "no-advertise")
+			f.bgp("ad", communities("blackhole", "guard"))
+			f.service("web", "10.20.30.1")
+		}, want: everywhere("10.20.30.1/32 to tor1,tor2 communities 65000:666,65535:65282 for web")},
+		{name: "med and prepending", arrange: func(f *fixture) {
+			f.bgp("ad", med(0), prepend(3))
+			f.service("web", "10.20.30.1")
+		}, want: everywhere("10.20.30.1/32 to tor1,tor2 med 0 prepend 3 for web")},
+		{name: "each peer its own", arrange: func(f *fixture) {
+			f.bgp("one", med(5), peersNamed("tor1"))
+			f.bgp("two", prepend(2), peersNamed("tor2"))
+			f.service("web", "10.20.30.1")
+		}, want: everywhere("10.20.30.1/32 to tor1 med 5 for web", "10.20.30.1/32 to tor2 prepend 2 for web")},
+		{name: "conflicting med announces nothing", arrange: func(f *fixture) {
+			f.bgp("one", med(5), forApp("web"))
+			f.bgp("two", forApp("web"))
+			f.service("web", "10.20.30.1").Labels = map[string]string{"app": "web"}
+		}, reasons: []string{"BGPAdvertisement one bgp conflictingAdvertisements", "BGPAdvertisement two bgp conflictingAdvertisements",
+			"Service web bgp conflictingAdvertisements"}},
+		{name: "of two Services that share an address, the older one's path counts", arrange: func(f *fixture) {
+			f.bgp("one", prepend(1), forApp("one"))
+			f.bgp("two", prepend(2), forApp("two"))
+			f.service("z-older", "10.20.30.1").Labels = map[string]string{"app": "one"}
+			f.service("a-younger", "10.20.30.1").Labels = map[string]string{"app": "two"}
+		}, want: everywhere("10.20.30.1/32 to tor1,tor2 prepend 1 for z-older"), reasons: []string{"Service a-younger bgp conflictingAdvertisements"}},
 		{name: "an alias that another Community defines does not help", arrange: func(f *fixture) {
 			f.community("isp", "no-export", "65535:65281")
 			f.bgp("ad", communities("no-export", "mine"))
 			f.service("web", "10.20.30.1")
 		}, reasons: []string{"BGPAdvertisement ad bgp invalidCommunity", "Service web bgp invalidCommunity"}},
 		{name: "a route is not sent without a community of one of the advertisements that make it", arrange: func(f *fixture) {
-			f.bgp("guarded", communities("no-export"))
+			f.bgp("guarded", communities("unheard-of"))
 			f.bgp("open", communities("0:1"))
 			f.service("web", "10.20.30.1")
 		}, reasons: []string{"BGPAdvertisement guarded bgp invalidCommunity", "Service web bgp invalidCommunity"}},
 		{name: "to peers that the advertisement does not reach it is", arrange: func(f *fixture) {
-			f.bgp("guarded", communities("0:2", "no-export"), peersNamed("tor1"))
+			f.bgp("guarded", communities("0:2", "unheard-of"), peersNamed("tor1"))
 			f.bgp("open", communities("0:1"))
 			f.service("web", "10.20.30.1")
 		}, want: everywhere("10.20.30.1/32 to tor2 communities 0:1 for web"), reasons: []string{"BGPAdvertisement guarded bgp invalidCommunity"}},
 		{name: "and from nodes that it does not select", arrange: func(f *fixture) {
-			f.bgp("guarded", communities("no-export"), nodesNamed("node-a"))
+			f.bgp("guarded", communities("unheard-of"), nodesNamed("node-a"))
 			f.bgp("open")
 			f.service("web", "10.20.30.1")
 		}, want: map[string][]string{"node-b": {"10.20.30.1/32 to tor1,tor2 for web"}}, reasons: []string{"BGPAdvertisement guarded bgp invalidCommunity"}},
 		{name: "and so are other prefixes of the address", arrange: func(f *fixture) {
-			f.bgp("guarded", communities("no-export"), lengths(24, 64))
+			f.bgp("guarded", communities("unheard-of"), lengths(24, 64))
 			f.bgp("open")
 			f.service("web", "10.20.30.1")
 		}, want: everywhere("10.20.30.1/32 to tor1,tor2 for web"), reasons: []string{"BGPAdvertisement guarded bgp invalidCommunity"}},
 		{name: "a community that is not known keeps back the address for all that share it", arrange: func(f *fixture) {
-			f.bgp("guarded", communities("no-export"), forApp("one"))
+			f.bgp("guarded", communities("unheard-of"), forApp("one"))
 			f.bgp("open", forApp("two"))
 			f.service("a", "10.20.30.1").Labels = map[string]string{"app": "one"}
 			f.service("b", "10.20.30.1").Labels = map[string]string{"app": "two"}

@@ -28,7 +28,7 @@ func newAliases(all []*metallb.Community, note func(Withheld)) aliases {
 	known := aliases{}
 	for _, c := range all {
 		for _, a := range c.Spec.Communities {
-			value, err := community.Parse(a.Value)
+			value, err := community.ParseDefinition(a.Value)
 			if _, twice := known[a.Name]; twice {
 				err = errDefinedTwice
 			}
@@ -45,14 +45,16 @@ func newAliases(all []*metallb.Community, note func(Withheld)) aliases {
 	return known
 }
 
-// resolve reads what an advertisement has: a value or the name of an alias.
+// resolve reads what an advertisement has: a value, the name of an alias, or a well-known name that no alias has.
 func (known aliases) resolve(s string) (community.Value, error) {
 	if !community.IsAlias(s) {
 		return community.Parse(s)
 	}
-	value, ok := known[s]
-	if !ok {
-		return community.Value{}, errUnknownAlias
+	if value, ok := known[s]; ok {
+		return value, nil
 	}
-	return value, nil
+	if value, ok := community.WellKnown(s); ok {
+		return value, nil
+	}
+	return community.Value{}, errUnknownAlias
 }

@@ -201,7 +201,7 @@ func layer2(t testing.TB, out Output) map[string]string {
 }
 
 // routes is what each node advertises, one line a route and set of peers:
-// "10.0.0.1/32 to tor1,tor2 pref 100 communities 1:2,large:1:2:3 for default/web".
+// "10.0.0.1/32 to tor1,tor2 pref 100 med 5 prepend 2 communities 1:2,large:1:2:3 for default/web".
 func routes(out Output) map[string][]string {
 	byNode := map[string][]string{}
 	for name, n := range out.Nodes {
@@ -223,6 +223,12 @@ func routeLine(r *ingotv1.BgpRoute, ad *ingotv1.BgpAdvertisement) string {
 	line := fmt.Sprintf("%s to %s", r.Prefix, strings.Join(ad.Peers, ","))
 	if ad.LocalPref != 0 {
 		line += fmt.Sprintf(" pref %d", ad.LocalPref)
+	}
+	if ad.Med != nil {
+		line += fmt.Sprintf(" med %d", ad.GetMed())
+	}
+	if ad.AsPathPrepend != 0 {
+		line += fmt.Sprintf(" prepend %d", ad.AsPathPrepend)
 	}
 	var communities []string
 	for _, c := range ad.Communities {

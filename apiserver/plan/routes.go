@@ -101,8 +101,9 @@ func (t *routeTable) conflicting(s *service, ads []*bgpAdvertisement, note func(
 				continue
 			}
 			nodes = nodes.or(a.nodes.and(b.nodes))
-			s.withhold(note, BGP, netip.Addr{}, ReasonConflictingAdvertisements, "BGPAdvertisements %q and %q give %s the local preferences %d and %d on the same nodes",
-				b.name, a.name, a.prefix(s.addrs[same]), b.localPref, a.localPref)
+			field, ofB, ofA := b.preference.Difference(a.preference)
+			s.withhold(note, BGP, netip.Addr{}, ReasonConflictingAdvertisements, "BGPAdvertisements %q and %q give %s the %s %s and %s on the same nodes",
+				b.name, a.name, a.prefix(s.addrs[same]), field, ofB, ofA)
 			t.contradict(b, a, note)
 		}
 	}
@@ -121,10 +122,11 @@ func (t *routeTable) contradict(a, b *bgpAdvertisement, note func(Withheld)) {
 	where := t.nodes.some(a.nodes.and(b.nodes))
 	for i, ad := range pair {
 		other := pair[1-i]
+		field, mine, theirs := ad.preference.Difference(other.preference)
 		note(Withheld{
 			Kind: ad.kind, Name: ad.object, Protocol: BGP, Reason: ReasonConflictingAdvertisements,
-			Message: fmt.Sprintf("localPref %d conflicts with localPref %d of BGPAdvertisement %q: Services that both advertise with the same aggregation length to the same peers are not advertised from %s",
-				ad.localPref, other.localPref, other.name, where),
+			Message: fmt.Sprintf("%s %s conflicts with %s %s of BGPAdvertisement %q: Services that both advertise with the same aggregation length to the same peers are not advertised from %s",
+				field, mine, field, theirs, other.name, where),
 		})
 	}
 }
@@ -133,8 +135,8 @@ func (t *routeTable) contradict(a, b *bgpAdvertisement, note func(Withheld)) {
 // It can only happen where Services share an address and advertisements select among them.
 func (t *routeTable) settle(note func(Withheld)) {
 	for prefix, all := range t.routes {
-		first := all[0].ad.localPref
-		if !slices.ContainsFunc(all, func(c contribution) bool { return c.ad.localPref != first }) {
+		first := all[0].ad.preference
+		if !slices.ContainsFunc(all, func(c contribution) bool { return c.ad.preference != first }) {
 			continue
 		}
 		byAge := slices.Clone(all)
@@ -156,9 +158,10 @@ func (t *routeTable) settle(note func(Withheld)) {
 				kept = append(kept, c)
 				continue
 			}
+			field, mine, theirs := c.ad.preference.Difference(kept[rival].ad.preference)
 			c.service.withhold(note, BGP, prefix.Addr(), ReasonConflictingAdvertisements,
-				"BGPAdvertisement %q gives %s the local preference %d, but %q gives it %d for the older Service %s",
-				c.ad.name, prefix, c.ad.localPref, kept[rival].ad.name, kept[rival].ad.localPref, kept[rival].service.name)
+				"BGPAdvertisement %q gives %s the %s %s, but %q gives it %s for the older Service %s",
+				c.ad.name, prefix, field, mine, kept[rival].ad.name, theirs, kept[rival].service.name)
 		}
 		t.routes[prefix] = kept
 	}

@@ -96,14 +96,13 @@ func checkImplied(p *pool, list *field.Path) (errs field.ErrorList) {
 			made := routes{f, ad.length(f)}
 			if j, same := first[made]; !same {
 				first[made] = i
-			} else if p.implied[j].Spec.LocalPref != ad.Spec.LocalPref {
+			} else if p.implied[j].Spec.Preference() != ad.Spec.Preference() {
 				contradicts = j
 			}
 		}
 		if contradicts >= 0 {
-			errs = append(errs, field.Invalid(list.Index(i).Child("localPref"), ad.Spec.LocalPref, fmt.Sprintf(
-				"conflicts with localPref %d of %s: both advertise the addresses with the same aggregation length",
-				p.implied[contradicts].Spec.LocalPref, list.Index(contradicts))))
+			errs = append(errs, preferenceError(list.Index(i), ad.Spec.Preference(), p.implied[contradicts].Spec.Preference(),
+				fmt.Sprintf("of %s: both advertise the addresses with the same aggregation length", list.Index(contradicts))))
 		}
 	}
 	return errs

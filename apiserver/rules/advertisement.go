@@ -14,7 +14,7 @@ const (
 	hostRouteV6 = 128
 )
 
-// checkBGPAdvertisement applies A1 to A5 and the ranges of the schema.
+// checkBGPAdvertisement applies A1 to A8 and the ranges of the schema.
 func checkBGPAdvertisement(adv *metallb.BGPAdvertisement, spec *field.Path) field.ErrorList {
 	s := &adv.Spec
 	v4, v6 := int32(hostRouteV4), int32(hostRouteV6)
@@ -36,6 +36,10 @@ func checkBGPAdvertisement(adv *metallb.BGPAdvertisement, spec *field.Path) fiel
 		}
 	}
 	errs = append(errs, between(s.LocalPref, 0, math.MaxUint32, "local preference", spec.Child("localPref"))...)
+	if s.MED != nil {
+		errs = append(errs, between(*s.MED, 0, math.MaxUint32, "MED", spec.Child("med"))...)
+	}
+	errs = append(errs, between(s.ASPathPrepend, 0, metallb.MaxASPathPrepend, "AS path prepend", spec.Child("asPathPrepend"))...)
 	errs = append(errs, checkCommunities(s.Communities, spec.Child("communities"))...)
 	errs = append(errs, unique(s.IPAddressPools, "of ipAddressPools", spec.Child("ipAddressPools"))...)
 	errs = append(errs, checkSelectors(s.IPAddressPoolSelectors, spec, "ipAddressPoolSelectors")...)

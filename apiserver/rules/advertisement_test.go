@@ -43,8 +43,8 @@ func TestBGPAdvertisement(t *testing.T) {
 		{name: "empty", obj: bgpAdv(metallb.BGPAdvertisementSpec{})},
 		{name: "full", obj: bgpAdv(metallb.BGPAdvertisementSpec{
 			AggregationLength: new(int32(24)), AggregationLengthV6: new(int32(64)), LocalPref: 4294967295,
-			Communities: []string{"65535:65535", "large:4294967295:0:1", "no-advertise"}, IPAddressPools: []string{"web"}, Peers: []string{"tor"}}),
-			warnings: []string{`spec.communities[2]: no Community defines the alias "no-advertise" (yet): until then its routes are not sent`}},
+			Communities: []string{"65535:65535", "large:4294967295:0:1", "gold"}, IPAddressPools: []string{"web"}, Peers: []string{"tor"}}),
+			warnings: []string{`spec.communities[2]: no Community defines the alias "gold" (yet): until then its routes are not sent`}},
 		{name: "serviceSelectors with host routes", obj: bgpAdv(metallb.BGPAdvertisementSpec{
 			AggregationLength: new(int32(32)), AggregationLengthV6: new(int32(128)), ServiceSelectors: twice[:1]})},
 		{name: "as many communities as a message has room for", obj: bgpAdv(metallb.BGPAdvertisementSpec{Communities: numbered("65000:%d", 950)})},
@@ -67,6 +67,12 @@ func TestBGPAdvertisement(t *testing.T) {
 			want: []problem{{"spec.localPref", "Invalid value: 4294967296"}}},
 		{name: "localPref negative", obj: bgpAdv(metallb.BGPAdvertisementSpec{LocalPref: -1}),
 			want: []problem{{"spec.localPref", "Invalid value: -1"}}},
+		{name: "A7", obj: bgpAdv(metallb.BGPAdvertisementSpec{MED: new(int64(4294967296))}), want: []problem{{"spec.med", "Invalid value: 4294967296"}}},
+		{name: "A7 negative", obj: bgpAdv(metallb.BGPAdvertisementSpec{MED: new(int64(-1))}), want: []problem{{"spec.med", "Invalid value: -1"}}},
+		{name: "A7 bounds", obj: bgpAdv(metallb.BGPAdvertisementSpec{MED: new(int64(4294967295)), ASPathPrepend: 10})},
+		{name: "A8", obj: bgpAdv(metallb.BGPAdvertisementSpec{ASPathPrepend: 11}),
+			want: []problem{{"spec.asPathPrepend", "invalid AS path prepend 11: must be 0 to 10"}}},
+		{name: "A8 negative", obj: bgpAdv(metallb.BGPAdvertisementSpec{ASPathPrepend: -1}), want: []problem{{"spec.asPathPrepend", "Invalid value: -1"}}},
 		{name: "A3", obj: bgpAdv(metallb.BGPAdvertisementSpec{
 			Communities: []string{"1:1", "1:1"}, IPAddressPools: []string{"web", "web"}, Peers: []string{"tor", "tor"},
 			IPAddressPoolSelectors: twice, NodeSelectors: twice, ServiceSelectors: twice}),

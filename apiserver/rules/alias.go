@@ -31,6 +31,8 @@ func checkAliases(ix *index, definer *metallb.Community, spec *field.Path) (errs
 			errs = append(errs, err)
 		case !community.IsAlias(a.Name):
 			warnings = append(warnings, fmt.Sprintf("%s: %q contains \":\", so advertisements take it for a value and cannot use the alias", at.Child("name"), a.Name))
+		default:
+			warnings = append(warnings, hides(a, at)...)
 		}
 		here[a.Name] = true
 		if err := parseValue(a.Value); err != nil {
@@ -40,12 +42,24 @@ func checkAliases(ix *index, definer *metallb.Community, spec *field.Path) (errs
 	return errs, warnings
 }
 
-// parseValue accepts values only: an alias of an alias is none.
-func parseValue(value string) error {
-	if community.IsAlias(value) {
-		return errors.New("invalid community format: must be <uint16>:<uint16> or large:<uint32>:<uint32>:<uint32>")
+// hides warns of an alias that has a well-known name and stands for something else.
+func hides(a metallb.CommunityAlias, at *field.Path) []string {
+	known, ok := community.WellKnown(a.Name)
+	if !ok {
+		return nil
 	}
-	_, err := community.Parse(value)
+	if value, err := community.ParseDefinition(a.Value); err != nil || value == known {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s: %q is the well-known name of %s; where advertisements have it, they now mean %s", at.Child("name"), a.Name, known, a.Value)}
+}
+
+// parseValue accepts values and well-known names only: an alias of an alias is none.
+func parseValue(value string) error {
+	_, err := community.ParseDefinition(value)
+	if err != nil && community.IsAlias(value) {
+		return errors.New("invalid community format: must be <uint16>:<uint16>, large:<uint32>:<uint32>:<uint32>, or a well-known name")
+	}
 	return err
 }
 
@@ -87,9 +101,14 @@ func withdrawnAliases(ix *index, definer, old *metallb.Community) []string {
 	var warnings []string
 	warn := func(communities []string, user string) {
 		for _, used := range communities {
-			if gone[used] && len(warnings) <= maxWarnings {
-				warnings = append(warnings, fmt.Sprintf("no Community defines the alias %q any more, which %s uses: it announces nothing", used, user))
+			if !gone[used] || len(warnings) > maxWarnings {
+				continue
 			}
+			then := "it announces nothing"
+			if known, ok := community.WellKnown(used); ok {
+				then = fmt.Sprintf("there it is the well-known name of %s", known)
+			}
+			warnings = append(warnings, fmt.Sprintf("no Community defines the alias %q any more, which %s uses: %s", used, user, then))
 		}
 	}
 	for _, adv := range ix.advertisements {

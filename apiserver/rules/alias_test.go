@@ -35,7 +35,9 @@ func TestCommunity(t *testing.T) {
 			{"spec.communities[1].name", `Duplicate value: "x": duplicate definition of community "x"`}}},
 		{name: "X4 in two objects", obj: newCommunity("a", "no-export", "1:1"), want: []problem{
 			{"spec.communities[0].name", `duplicate definition of community "no-export": Community "isp" defines it as 65535:65281`}}},
-		{name: "its own names", old: c.Communities[0], obj: newCommunity("isp", "no-export", "1:1")},
+		{name: "its own names", old: c.Communities[0], obj: newCommunity("isp", "no-export", "1:1"), warnings: []string{
+			`spec.communities[0].name: "no-export" is the well-known name of 65535:65281; where advertisements have it, they now mean 1:1`}},
+		{name: "a well-known name as a value", obj: newCommunity("a", "guard", "no-export", "BLACKHOLE", "blackhole")},
 		{name: "no name", obj: newCommunity("a", "", "1:1"), want: []problem{{"spec.communities[0].name", "Required"}}},
 		{name: "a name that is a value", obj: newCommunity("a", "1:1", "1:2"), warnings: []string{
 			`spec.communities[0].name: "1:1" contains ":", so advertisements take it for a value and cannot use the alias`}},
@@ -45,9 +47,18 @@ func TestCommunity(t *testing.T) {
 }
 
 func TestAliasThatNobodyDefinesWarns(t *testing.T) {
-	adv := &metallb.BGPAdvertisement{ObjectMeta: named("web"), Spec: metallb.BGPAdvertisementSpec{Communities: []string{"no-export", "1:1"}}}
+	adv := &metallb.BGPAdvertisement{ObjectMeta: named("web"), Spec: metallb.BGPAdvertisementSpec{Communities: []string{"gold", "1:1", "no-export", "NO_ADVERTISE"}}}
 	run(t, nil, []verdict{{name: "before", obj: adv, warnings: []string{
-		`spec.communities[0]: no Community defines the alias "no-export" (yet): until then its routes are not sent`}}})
-	run(t, &metallb.Configuration{Communities: []*metallb.Community{newCommunity("isp", "no-export", "65535:65281")}}, []verdict{
+		`spec.communities[0]: no Community defines the alias "gold" (yet): until then its routes are not sent`}}})
+	run(t, &metallb.Configuration{Communities: []*metallb.Community{newCommunity("isp", "gold", "65535:65281")}}, []verdict{
 		{name: "after", obj: adv}})
+}
+
+func TestAWellKnownNameThatIsNoAliasAnyMore(t *testing.T) {
+	isp := newCommunity("isp", "blackhole", "65000:666")
+	run(t, &metallb.Configuration{
+		Communities:       []*metallb.Community{isp},
+		BGPAdvertisements: []*metallb.BGPAdvertisement{{ObjectMeta: named("web"), Spec: metallb.BGPAdvertisementSpec{Communities: []string{"blackhole"}}}},
+	}, []verdict{{name: "goes away", old: isp, obj: newCommunity("isp", "other", "1:1"), warnings: []string{
+		`no Community defines the alias "blackhole" any more, which BGPAdvertisement "web" uses: there it is the well-known name of 65535:666`}}})
 }

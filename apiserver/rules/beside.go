@@ -32,9 +32,9 @@ func checkBesidePools(ix *index, ad *advertisement, old *metallb.BGPAdvertisemen
 			continue
 		}
 		if p := ix.sameRoutesOf(ad, other); p != nil {
-			errs = append(errs, field.Invalid(spec.Child("localPref"), ad.Spec.LocalPref, fmt.Sprintf(
-				"conflicts with localPref %d of BGPAdvertisement %q: both advertise IPAddressPool %q with the same aggregation length to the same peers from the same nodes",
-				other.Spec.LocalPref, other.Name, p.Name)))
+			errs = append(errs, preferenceError(spec, ad.Spec.Preference(), other.Spec.Preference(), fmt.Sprintf(
+				"of BGPAdvertisement %q: both advertise IPAddressPool %q with the same aggregation length to the same peers from the same nodes",
+				other.Name, p.Name)))
 		}
 	}
 	return errs
@@ -156,10 +156,25 @@ func checkLength(ix *index, ad *advertisement, f family, spec *field.Path) (errs
 	return errs
 }
 
-// contradict says whether two advertisements want different local preferences seen by the same peers from the same
-// nodes (X3). Those that select Services are judged when Services are announced.
+// preferenceError reports X3 at the first field in which two preferences differ.
+func preferenceError(spec *field.Path, mine, other metallb.Preference, whose string) *field.Error {
+	name, _, theirs := mine.Difference(other)
+	var value any
+	switch {
+	case name == "localPref":
+		value = mine.LocalPref
+	case name == "asPathPrepend":
+		value = mine.ASPathPrepend
+	case mine.MED >= 0:
+		value = mine.MED
+	}
+	return field.Invalid(spec.Child(name), value, fmt.Sprintf("conflicts with %s %s %s", name, theirs, whose))
+}
+
+// contradict says whether two advertisements want different preferences seen by the same peers from the same nodes
+// (X3). Those that select Services are judged when Services are announced.
 func contradict(a, b *advertisement, on *cluster) bool {
-	if a.Spec.LocalPref == b.Spec.LocalPref || len(a.Spec.ServiceSelectors) > 0 || len(b.Spec.ServiceSelectors) > 0 {
+	if a.Spec.Preference() == b.Spec.Preference() || len(a.Spec.ServiceSelectors) > 0 || len(b.Spec.ServiceSelectors) > 0 {
 		return false
 	}
 	if len(a.peers) > 0 && len(b.peers) > 0 && !intersect(a.peers, b.peers) {
@@ -193,8 +208,9 @@ func sameRoutesBefore(a, b *advertisement, before *pool) bool {
 
 // preferencesOfPool reports X3 at what brings the pool to the two advertisements.
 func preferencesOfPool(p *pool, a, b *advertisement, before *pool, spec *field.Path) *field.Error {
-	why := fmt.Sprintf("BGPAdvertisements %q and %q would advertise this pool with the same aggregation length to the same peers from the same nodes, with conflicting localPref %d and %d",
-		a.Name, b.Name, a.Spec.LocalPref, b.Spec.LocalPref)
+	name, ofA, ofB := a.Spec.Preference().Difference(b.Spec.Preference())
+	why := fmt.Sprintf("BGPAdvertisements %q and %q would advertise this pool with the same aggregation length to the same peers from the same nodes, with conflicting %s %s and %s",
+		a.Name, b.Name, name, ofA, ofB)
 	if before != nil && a.selects(before.IPAddressPool) && b.selects(before.IPAddressPool) {
 		// It has got a family, and with it a first item of that family.
 		i := slices.IndexFunc(p.members, func(m *member) bool {

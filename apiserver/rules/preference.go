@@ -1,15 +1,19 @@
 package rules
 
-import "slices"
+import (
+	"slices"
 
-// preferences are the local preferences that advertisements want on nodes, without a contradiction so far.
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+)
+
+// preferences are what advertisements want on nodes, without a contradiction so far.
 type preferences struct {
 	all nodeSet
-	of  map[int64]nodeSet
+	of  map[metallb.Preference]nodeSet
 }
 
 // contradictedBy says whether somebody wants another preference on one of the nodes.
-func (p *preferences) contradictedBy(pref int64, on nodeSet) bool {
+func (p *preferences) contradictedBy(pref metallb.Preference, on nodeSet) bool {
 	alike := p.of[pref]
 	for i, word := range on {
 		there := p.all[i]
@@ -24,9 +28,9 @@ func (p *preferences) contradictedBy(pref int64, on nodeSet) bool {
 }
 
 // add returns whether it contradicts.
-func (p *preferences) add(pref int64, on nodeSet) bool {
+func (p *preferences) add(pref metallb.Preference, on nodeSet) bool {
 	if p.all == nil {
-		p.all, p.of = make(nodeSet, len(on)), map[int64]nodeSet{}
+		p.all, p.of = make(nodeSet, len(on)), map[metallb.Preference]nodeSet{}
 	}
 	if p.contradictedBy(pref, on) {
 		return true
@@ -72,12 +76,12 @@ func mayContradict(ads []*advertisement, p *pool, on *cluster) bool {
 
 // contradictOnNodes leaves peers aside.
 func contradictOnNodes(ads []*advertisement, on *cluster) bool {
-	if !slices.ContainsFunc(ads, func(ad *advertisement) bool { return ad.Spec.LocalPref != ads[0].Spec.LocalPref }) || !meetAnywhere(ads, on) {
+	if !slices.ContainsFunc(ads, func(ad *advertisement) bool { return ad.Spec.Preference() != ads[0].Spec.Preference() }) || !meetAnywhere(ads, on) {
 		return false
 	}
 	var all preferences
 	for _, ad := range ads {
-		if all.add(ad.Spec.LocalPref, ad.nodes.on(on)) {
+		if all.add(ad.Spec.Preference(), ad.nodes.on(on)) {
 			return true
 		}
 	}
@@ -105,14 +109,14 @@ func meetAnywhere(ads []*advertisement, on *cluster) bool {
 func contradictOfPeers(ads []*advertisement, on *cluster) bool {
 	everybody := &preferences{}
 	for _, ad := range ads {
-		if len(ad.peers) == 0 && everybody.add(ad.Spec.LocalPref, ad.nodes.on(on)) {
+		if len(ad.peers) == 0 && everybody.add(ad.Spec.Preference(), ad.nodes.on(on)) {
 			return true
 		}
 	}
 	ofPeer := map[string]*preferences{}
 	for _, ad := range ads {
 		set := ad.nodes.on(on)
-		if len(ad.peers) > 0 && everybody.all != nil && everybody.contradictedBy(ad.Spec.LocalPref, set) {
+		if len(ad.peers) > 0 && everybody.all != nil && everybody.contradictedBy(ad.Spec.Preference(), set) {
 			return true
 		}
 		for name := range ad.peers {
@@ -121,7 +125,7 @@ func contradictOfPeers(ads []*advertisement, on *cluster) bool {
 				to = &preferences{}
 				ofPeer[name] = to
 			}
-			if to.add(ad.Spec.LocalPref, set) {
+			if to.add(ad.Spec.Preference(), set) {
 				return true
 			}
 		}

@@ -146,6 +146,7 @@ func randomObject(rng *rand.Rand) (key string, obj runtime.Object) {
 		return "pool " + p.Name, p
 	case 2, 3:
 		a := advNamed(oneOf(rng, "a0", "a1", "a2"), oneOf[int32](rng, 32, 32, 30, 28), oneOf[int64](rng, 0, 100))
+		a.Spec.MED, a.Spec.ASPathPrepend = oneOf(rng, nil, nil, nil, new(int64(0)), new(int64(7))), oneOf[int32](rng, 0, 0, 0, 2)
 		a.Spec.AggregationLengthV6 = new(oneOf[int32](rng, 128, 128, 125))
 		if rng.IntN(2) == 0 {
 			a.Spec.IPAddressPools = []string{oneOf(rng, "p0", "p1", "p2")}
@@ -367,7 +368,8 @@ func together(a, b []metav1.LabelSelector, nodes []Node) bool {
 // unlike is X3 as the specification words it.
 func unlike(a, b *metallb.BGPAdvertisement, p *metallb.IPAddressPool, nodes []Node) bool {
 	s, o := a.Spec, b.Spec
-	if s.LocalPref == o.LocalPref || s.ServiceSelectors != nil || o.ServiceSelectors != nil {
+	sameMED := s.MED == nil && o.MED == nil || s.MED != nil && o.MED != nil && *s.MED == *o.MED
+	if s.LocalPref == o.LocalPref && sameMED && s.ASPathPrepend == o.ASPathPrepend || s.ServiceSelectors != nil || o.ServiceSelectors != nil {
 		return false
 	}
 	var has4, has6 bool

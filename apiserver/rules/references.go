@@ -111,7 +111,7 @@ func missingPeers(ix *index, names []string, path *field.Path) (found []Unresolv
 
 func missingAliases(ix *index, communities []string, path *field.Path) (found []Unresolved) {
 	for i, name := range communities {
-		if community.IsAlias(name) && len(ix.definitions(name)) == 0 {
+		if _, known := community.WellKnown(name); !known && community.IsAlias(name) && len(ix.definitions(name)) == 0 {
 			found = append(found, Unresolved{path.Index(i).String(), CommunityNotFound, fmt.Sprintf("no Community defines the alias %q", name), false})
 		}
 	}

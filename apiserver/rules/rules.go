@@ -102,7 +102,7 @@ func (ix *index) judge(ch Change, on *cluster) (errs field.ErrorList, warnings [
 				errs = append(errs, checkEchoOfAdvertisement(ix, ad, old, on, spec)...)
 			}
 		}
-		warnings = ix.referenceWarnings(obj, ch.Secrets)
+		warnings = append(ix.referenceWarnings(obj, ch.Secrets), prependWarnings(ix, obj, spec)...)
 		return errs, append(warnings, selectorWarnings(ix, obj.Spec.IPAddressPoolSelectors, spec.Child("ipAddressPoolSelectors"))...)
 	case *metallb.BGPPeer:
 		old, _ := ch.Old.(*metallb.BGPPeer)

@@ -72,6 +72,8 @@ var usual = map[string][]int64{
 	"aggregationLength":   {32, 32, 24, 28},
 	"aggregationLengthV6": {128, 128, 64, 124},
 	"localPref":           {0, 100, 200},
+	"med":                 {0, 50},
+	"asPathPrepend":       {0, 3},
 	"weight":              {1, 50, 100},
 	"receiveInterval":     {10, 300, 60000},
 	"transmitInterval":    {10, 300, 60000},

@@ -23,7 +23,11 @@ type BGPAdvertisementSpec struct {
 	AggregationLengthV6 *int32
 	// LocalPref is LOCAL_PREF on iBGP sessions; 0 means unset. In a stored object it fits 32 bits.
 	LocalPref int64
-	// Communities are "u16:u16", "large:u32:u32:u32", or names of aliases.
+	// MED is MULTI_EXIT_DISC; nil means none is sent. In a stored object it fits 32 bits. Ours.
+	MED *int64
+	// ASPathPrepend is how many times the AS number is repeated on eBGP sessions: 0 to MaxASPathPrepend. Ours.
+	ASPathPrepend int32
+	// Communities are "u16:u16", "large:u32:u32:u32", names of aliases, or well-known names.
 	Communities            []string
 	IPAddressPools         []string
 	IPAddressPoolSelectors []metav1.LabelSelector

@@ -1316,6 +1316,24 @@ func schema_apiserver_apis_metallb_v1beta1_BGPAdvertisementSpec(ref common.Refer
 							Format:      "int64",
 						},
 					},
+					"med": {
+						SchemaProps: spec.SchemaProps{
+							Description: "med is the MULTI_EXIT_DISC attribute of the routes (RFC 4271 section 5.1.4): of several routes from one neighbouring AS the lowest wins, 0 to 4294967295. Unset, the routes have none, which most routers take for 0. Ingot's own field.",
+							Minimum:     ptr.To[float64](0),
+							Maximum:     ptr.To[float64](4.294967295e+09),
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"asPathPrepend": {
+						SchemaProps: spec.SchemaProps{
+							Description: "asPathPrepend is how many times our AS number is repeated in the AS path, beyond the once that BGP demands, so that other paths are preferred: 0 to 10. Without effect on sessions within our own AS, whose routes have an empty AS path. Ingot's own field.",
+							Minimum:     ptr.To[float64](0),
+							Maximum:     ptr.To[float64](10),
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
 					"communities": {
 						VendorExtensible: spec.VendorExtensible{
 							Extensions: spec.Extensions{
@@ -1323,7 +1341,7 @@ func schema_apiserver_apis_metallb_v1beta1_BGPAdvertisementSpec(ref common.Refer
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "communities are attached to the routes: \"64512:100\" (RFC 1997), \"large:64512:1:2\" (RFC 8092), or the name of an alias of a Community object.",
+							Description: "communities are attached to the routes: \"64512:100\" (RFC 1997), \"large:64512:1:2\" (RFC 8092), the name of an alias of a Community object, or a well-known name such as \"no-export\", unless an alias has that name.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

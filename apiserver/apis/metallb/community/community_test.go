@@ -81,3 +81,29 @@ func below(limit int64, texts []string) ([]uint32, bool) {
 	}
 	return numbers, true
 }
+
+func TestWellKnown(t *testing.T) {
+	for name, want := range map[string]string{
+		"no-export": "65535:65281", "NO_EXPORT": "65535:65281", "no-advertise": "65535:65282", "no-export-subconfed": "65535:65283", "local-AS": "65535:65283",
+		"no-peer": "65535:65284", "NOPEER": "65535:65284", "graceful-shutdown": "65535:0", "GRACEFUL_SHUTDOWN": "65535:0", "accept-own": "65535:1",
+		"llgr-stale": "65535:6", "no-llgr": "65535:7", "blackhole": "65535:666",
+	} {
+		if got, ok := WellKnown(name); !ok || got.String() != want {
+			t.Errorf("WellKnown(%q) = %s, %v; want %s", name, got, ok, want)
+		}
+		if got, err := ParseDefinition(name); err != nil || got.String() != want {
+			t.Errorf("ParseDefinition(%q) = %s, %v; want %s", name, got, err, want)
+		}
+	}
+	for _, name := range []string{"", "gold", "no export", "65535:65281", "internet"} {
+		if got, ok := WellKnown(name); ok {
+			t.Errorf("WellKnown(%q) = %s", name, got)
+		}
+	}
+	if got, err := ParseDefinition("large:1:2:3"); err != nil || got.String() != "large:1:2:3" {
+		t.Errorf("a value: %s, %v", got, err)
+	}
+	if _, err := ParseDefinition("gold"); err == nil {
+		t.Error("the name of an alias is taken for a value")
+	}
+}

@@ -47,8 +47,24 @@ type BGPAdvertisementSpec struct {
 	// +k8s:validation:maximum=4294967295
 	LocalPref int64 `json:"localPref,omitempty"`
 
-	// communities are attached to the routes: "64512:100" (RFC 1997), "large:64512:1:2" (RFC 8092), or the name of
-	// an alias of a Community object.
+	// med is the MULTI_EXIT_DISC attribute of the routes (RFC 4271 section 5.1.4): of several routes from one
+	// neighbouring AS the lowest wins, 0 to 4294967295. Unset, the routes have none, which most routers take for 0.
+	// Ingot's own field.
+	// +optional
+	// +k8s:validation:minimum=0
+	// +k8s:validation:maximum=4294967295
+	MED *int64 `json:"med,omitempty"`
+
+	// asPathPrepend is how many times our AS number is repeated in the AS path, beyond the once that BGP demands, so
+	// that other paths are preferred: 0 to 10. Without effect on sessions within our own AS, whose routes have an
+	// empty AS path. Ingot's own field.
+	// +optional
+	// +k8s:validation:minimum=0
+	// +k8s:validation:maximum=10
+	ASPathPrepend int32 `json:"asPathPrepend,omitempty"`
+
+	// communities are attached to the routes: "64512:100" (RFC 1997), "large:64512:1:2" (RFC 8092), the name of an
+	// alias of a Community object, or a well-known name such as "no-export", unless an alias has that name.
 	// +optional
 	// +listType=atomic
 	Communities []string `json:"communities,omitempty"`

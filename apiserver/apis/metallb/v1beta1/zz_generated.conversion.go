@@ -928,6 +928,8 @@ func autoConvert_v1beta1_BGPAdvertisementSpec_To_metallb_BGPAdvertisementSpec(in
 	out.AggregationLength = (*int32)(unsafe.Pointer(in.AggregationLength))
 	out.AggregationLengthV6 = (*int32)(unsafe.Pointer(in.AggregationLengthV6))
 	out.LocalPref = in.LocalPref
+	out.MED = (*int64)(unsafe.Pointer(in.MED))
+	out.ASPathPrepend = in.ASPathPrepend
 	out.Communities = *(*[]string)(unsafe.Pointer(&in.Communities))
 	out.IPAddressPools = *(*[]string)(unsafe.Pointer(&in.IPAddressPools))
 	out.IPAddressPoolSelectors = *(*[]v1.LabelSelector)(unsafe.Pointer(&in.IPAddressPoolSelectors))
@@ -946,6 +948,8 @@ func autoConvert_metallb_BGPAdvertisementSpec_To_v1beta1_BGPAdvertisementSpec(in
 	out.AggregationLength = (*int32)(unsafe.Pointer(in.AggregationLength))
 	out.AggregationLengthV6 = (*int32)(unsafe.Pointer(in.AggregationLengthV6))
 	out.LocalPref = in.LocalPref
+	out.MED = (*int64)(unsafe.Pointer(in.MED))
+	out.ASPathPrepend = in.ASPathPrepend
 	out.Communities = *(*[]string)(unsafe.Pointer(&in.Communities))
 	out.IPAddressPools = *(*[]string)(unsafe.Pointer(&in.IPAddressPools))
 	out.IPAddressPoolSelectors = *(*[]v1.LabelSelector)(unsafe.Pointer(&in.IPAddressPoolSelectors))

@@ -374,6 +374,11 @@ func (in *BGPAdvertisementSpec) DeepCopyInto(out *BGPAdvertisementSpec) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.MED != nil {
+		in, out := &in.MED, &out.MED
+		*out = new(int64)
+		**out = **in
+	}
 	if in.Communities != nil {
 		in, out := &in.Communities, &out.Communities
 		*out = make([]string, len(*in))
