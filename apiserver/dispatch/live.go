@@ -33,9 +33,12 @@ type NodeState struct {
 	Unacked time.Time
 	// Observed is when it last reported. What follows is as of then.
 	Observed time.Time
+	// Reported says that it has done so on this stream.
+	Reported bool
 	Sessions []*ingotv1.SessionReport
 	Layer2   []*ingotv1.Layer2Report
 	Links    []*ingotv1.LinkReport
+	BFD      []*ingotv1.BfdReport
 }
 
 // Refusal is why a speaker does not obey.
@@ -85,6 +88,7 @@ func (x *node) copy() NodeState {
 	s.Sessions = sortedValues(x.sessions)
 	s.Layer2 = sortedValues(x.layer2)
 	s.Links = sortedValues(x.links)
+	s.BFD = sortedValues(x.bfd)
 	return s
 }
 
@@ -100,6 +104,7 @@ func sortedValues[V any](m map[string]V) []V {
 func (n *nodes) observe(s *stream, r *ingotv1.Report, now time.Time) {
 	n.current(s, func(x *node) {
 		x.state.Observed = now
+		x.state.Reported = x.state.Reported || r.GetFull()
 		if standing := r.GetStanding(); standing != nil {
 			x.state.Standing = standing
 		}
@@ -107,10 +112,15 @@ func (n *nodes) observe(s *stream, r *ingotv1.Report, now time.Time) {
 			clear(x.sessions)
 			clear(x.layer2)
 			clear(x.links)
+			clear(x.bfd)
 		}
 		for _, v := range r.GetSessions() {
 			x.sessions[v.GetPeer()+"\x00"+v.GetAddress()+"\x00"+v.GetVrf()] = v
 		}
+		for _, v := range r.GetBfd() {
+			x.bfd[v.GetPeer()+"\x00"+v.GetAddress()+"\x00"+v.GetVrf()] = v
+		}
+		x.bgp.sessions(x.sessions)
 		for _, v := range r.GetLayer2() {
 			x.layer2[v.GetAddress()] = v
 		}

@@ -28,6 +28,8 @@ type nodes struct {
 	reunited time.Time
 	// followers hear which nodes have changed.
 	followers map[*Follower]struct{}
+	// plans are those last made, also by a replica that does not lead.
+	plans map[string]*plan.NodePlan
 }
 
 // node is what is known of one node. nodes.mu guards all but name, which never changes.
@@ -40,6 +42,7 @@ type node struct {
 	// waits are those of holds that it does not answer for yet.
 	waits     map[netip.Addr]bool
 	announced announced
+	bgp       bgpAnnounced
 	failed    failed
 	// rejected is why items cannot be done, as the speaker said.
 	rejected map[string]string
@@ -48,6 +51,7 @@ type node struct {
 	sessions map[string]*ingotv1.SessionReport
 	layer2   map[string]*ingotv1.Layer2Report
 	links    map[string]*ingotv1.LinkReport
+	bfd      map[string]*ingotv1.BfdReport
 }
 
 func newNodes(changed func(), now func() time.Time) *nodes {
@@ -65,7 +69,8 @@ func (n *nodes) attach(s *stream, hello *ingotv1.Hello) {
 	name := hello.GetNode()
 	x := n.byName[name]
 	if x == nil {
-		x = &node{name: name, sessions: map[string]*ingotv1.SessionReport{}, layer2: map[string]*ingotv1.Layer2Report{}, links: map[string]*ingotv1.LinkReport{}}
+		x = &node{name: name, sessions: map[string]*ingotv1.SessionReport{}, layer2: map[string]*ingotv1.Layer2Report{}, links: map[string]*ingotv1.LinkReport{},
+			bfd: map[string]*ingotv1.BfdReport{}}
 		n.byName[name] = x
 	}
 	if x.stream != nil {
@@ -75,6 +80,7 @@ func (n *nodes) attach(s *stream, hello *ingotv1.Hello) {
 	s.node, s.hello, x.stream, x.since = x, n.hellos, s, n.now()
 	x.holds, x.waits = held(hello.GetHeld())
 	x.announced.restart(hello.GetHeld())
+	x.bgp.restart(hello.GetHeld(), n.find(name))
 	x.failed.restart(hello.GetHeld())
 	x.rejected = rejectedOf(hello.GetHeld())
 	x.unacked = map[ingotv1.Lane]time.Time{}
@@ -135,6 +141,7 @@ func (n *nodes) settle(s *stream, outcomes []outcome) (begun []announcement, fai
 			begun = append(begun, x.announced.settle(o)...)
 			before := x.rejected[o.id]
 			x.settleRejected(o)
+			x.bgp.settle(o, n.find(x.name))
 			if _, ok := plan.SessionPeer(o.id); ok && before != x.rejected[o.id] {
 				moved = true // the conditions of the peer tell
 			}

@@ -82,6 +82,7 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 			e.opened(in)
 		}
 	}
+	e.hub.nodes.planned(out.Nodes)
 	e.publish(in, &out, layer2)
 	return next
 }
@@ -112,6 +113,7 @@ var errNotLeading = errors.New("this replica does not lead")
 func (e *engine) follow(in *inputs) {
 	facts, _ := e.hub.nodes.facts(in.nodes, time.Now()) // absences are the leader's to judge
 	out := e.plan(in, facts)
+	e.hub.nodes.planned(out.Nodes)
 	e.explain(&out, routingLane)
 	e.explain(&out, layer2Lane)
 	e.removed.forget(out.Nodes)

@@ -163,7 +163,7 @@ func (r *REST) selection(ctx context.Context, options *metainternalversion.ListO
 		byLabel = options.LabelSelector
 	}
 	if options.FieldSelector != nil {
-		byField = options.FieldSelector
+		byField = metallb.Any(options.FieldSelector)
 	}
 	return func(o Object) bool {
 		if namespace != "" && namespace != o.GetNamespace() || !byLabel.Matches(labels.Set(o.GetLabels())) {

@@ -16,14 +16,19 @@ import (
 
 const sessionPrefix = "bgp-session/"
 
-// sessionID is the id of the session with a BGPPeer.
-func sessionID(peer string) string { return sessionPrefix + peer }
+// SessionID is the id of the session with a BGPPeer.
+func SessionID(peer string) string { return sessionPrefix + peer }
 
 // SessionPeer is the BGPPeer whose session an item is, by the item's id; other items have none.
 func SessionPeer(id string) (peer string, ok bool) { return strings.CutPrefix(id, sessionPrefix) }
 
+const routePrefix = "bgp-route/"
+
 // routeID is the id of the route to a prefix.
-func routeID(prefix netip.Prefix) string { return "bgp-route/" + prefix.String() }
+func routeID(prefix netip.Prefix) string { return routePrefix + prefix.String() }
+
+// IsRoute says whether an item is a route, by its id.
+func IsRoute(id string) bool { return strings.HasPrefix(id, routePrefix) }
 
 const layer2Prefix = "layer2/"
 

@@ -53,7 +53,7 @@ func newPeerList(all []*metallb.BGPPeer, known profiles, secrets map[string]*cor
 			continue
 		}
 		session.Bfd = known.of(&p.Spec)
-		l.items[i] = seal.seal(&ingotv1.Item{Id: sessionID(p.Name), Content: &ingotv1.Item_BgpSession{BgpSession: session}})
+		l.items[i] = seal.seal(&ingotv1.Item{Id: SessionID(p.Name), Content: &ingotv1.Item_BgpSession{BgpSession: session}})
 		for n := range nodes.matching(selected).members() {
 			l.ofNode[n].add(i)
 		}

@@ -25,6 +25,8 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&IPAllocationClaim{},
 		&MetalLB{}, &MetalLBList{},
 		&ConfigurationState{}, &ConfigurationStateList{},
+		&BGPSessionState{}, &BGPSessionStateList{},
+		&ServiceBGPStatus{}, &ServiceBGPStatusList{},
 		&AddressPool{}, &AddressPoolList{},
 	)
 	return nil

@@ -119,6 +119,29 @@ func (s anyOf) Transform(fn fields.TransformFunc) (fields.Selector, error) {
 // DeepCopySelector implements fields.Selector.
 func (s anyOf) DeepCopySelector() fields.Selector { return anyOf{s.Selector.DeepCopySelector()} }
 
+// SelectableFields implements Selectable.
+func (s *BGPSessionState) SelectableFields() fields.Set {
+	return fields.Set{
+		"status.node":      s.Status.Node,
+		"status.peer":      s.Status.Peer,
+		"status.vrf":       s.Status.VRF,
+		"status.bgpPeer":   s.Status.BGPPeer,
+		"status.bgpStatus": s.Status.BGPStatus,
+		"status.bfdStatus": s.Status.BFDStatus,
+	}
+}
+
+// SelectableFields implements Selectable. A status of several peers is selected by each of them (Any).
+func (s *ServiceBGPStatus) SelectableFields() fields.Set {
+	return fields.Set{
+		"status.node":             s.Status.Node,
+		"status.serviceName":      s.Status.ServiceName,
+		"status.serviceNamespace": s.Status.ServiceNamespace,
+		"status.state":            s.Status.State,
+		"status.peers":            strings.Join(s.Status.Peers, "\n"),
+	}
+}
+
 func flag(b *bool) string {
 	if b == nil {
 		return ""

@@ -38,6 +38,7 @@ func models(t *testing.T) map[string]*spec.Schema {
 		v1beta1.IPReservation{}.OpenAPIModelName(),
 		v1beta1.IPAllocation{}.OpenAPIModelName(), v1beta1.IPAllocationClaim{}.OpenAPIModelName(),
 		v1beta1.MetalLB{}.OpenAPIModelName(), v1beta1.ConfigurationState{}.OpenAPIModelName(),
+		v1beta1.BGPSessionState{}.OpenAPIModelName(), v1beta1.ServiceBGPStatus{}.OpenAPIModelName(),
 		v1beta1.AddressPool{}.OpenAPIModelName(), v1alpha1.AddressPool{}.OpenAPIModelName())
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func models(t *testing.T) map[string]*spec.Schema {
 var goisms = regexp.MustCompile(`\b(nil|struct|slice|uint\d*|int\d+|pointer|omitempty|TODO|FIXME|XXX)\b|\[\]string|\+optional|\+k8s:`)
 
 // counters are numbers that no user writes.
-var counters = regexp.MustCompile(`Status\.|\.observedGeneration$`)
+var counters = regexp.MustCompile(`Status\.|\.observedGeneration$|\.BGPPrefixes\.|Counters\.|\.BGPSessionError\.`)
 
 // TestEveryFieldIsExplained: kubectl explain has something to say of each, in words that do not come from Go, and what it
 // says agrees with the default and the range of the schema, for explain does not show those.

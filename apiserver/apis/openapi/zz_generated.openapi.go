@@ -41,10 +41,17 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.BGPAdvertisementList{}.OpenAPIModelName():          schema_apiserver_apis_metallb_v1beta1_BGPAdvertisementList(ref),
 		v1beta1.BGPAdvertisementSpec{}.OpenAPIModelName():          schema_apiserver_apis_metallb_v1beta1_BGPAdvertisementSpec(ref),
 		v1beta1.BGPAdvertisementStatus{}.OpenAPIModelName():        schema_apiserver_apis_metallb_v1beta1_BGPAdvertisementStatus(ref),
+		v1beta1.BGPMessageCounters{}.OpenAPIModelName():            schema_apiserver_apis_metallb_v1beta1_BGPMessageCounters(ref),
 		v1beta1.BGPPeer{}.OpenAPIModelName():                       schema_apiserver_apis_metallb_v1beta1_BGPPeer(ref),
 		v1beta1.BGPPeerList{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta1_BGPPeerList(ref),
 		v1beta1.BGPPeerSpec{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta1_BGPPeerSpec(ref),
 		v1beta1.BGPPeerStatus{}.OpenAPIModelName():                 schema_apiserver_apis_metallb_v1beta1_BGPPeerStatus(ref),
+		v1beta1.BGPPrefixes{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta1_BGPPrefixes(ref),
+		v1beta1.BGPSessionCounters{}.OpenAPIModelName():            schema_apiserver_apis_metallb_v1beta1_BGPSessionCounters(ref),
+		v1beta1.BGPSessionError{}.OpenAPIModelName():               schema_apiserver_apis_metallb_v1beta1_BGPSessionError(ref),
+		v1beta1.BGPSessionState{}.OpenAPIModelName():               schema_apiserver_apis_metallb_v1beta1_BGPSessionState(ref),
+		v1beta1.BGPSessionStateList{}.OpenAPIModelName():           schema_apiserver_apis_metallb_v1beta1_BGPSessionStateList(ref),
+		v1beta1.BGPSessionStateStatus{}.OpenAPIModelName():         schema_apiserver_apis_metallb_v1beta1_BGPSessionStateStatus(ref),
 		v1beta1.Community{}.OpenAPIModelName():                     schema_apiserver_apis_metallb_v1beta1_Community(ref),
 		v1beta1.CommunityAlias{}.OpenAPIModelName():                schema_apiserver_apis_metallb_v1beta1_CommunityAlias(ref),
 		v1beta1.CommunityList{}.OpenAPIModelName():                 schema_apiserver_apis_metallb_v1beta1_CommunityList(ref),
@@ -83,6 +90,10 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.PreferredNodeSelector{}.OpenAPIModelName():         schema_apiserver_apis_metallb_v1beta1_PreferredNodeSelector(ref),
 		v1beta1.Quota{}.OpenAPIModelName():                         schema_apiserver_apis_metallb_v1beta1_Quota(ref),
 		v1beta1.ServiceAllocation{}.OpenAPIModelName():             schema_apiserver_apis_metallb_v1beta1_ServiceAllocation(ref),
+		v1beta1.ServiceBGPStatus{}.OpenAPIModelName():              schema_apiserver_apis_metallb_v1beta1_ServiceBGPStatus(ref),
+		v1beta1.ServiceBGPStatusList{}.OpenAPIModelName():          schema_apiserver_apis_metallb_v1beta1_ServiceBGPStatusList(ref),
+		v1beta1.ServiceBGPStatusSpec{}.OpenAPIModelName():          schema_apiserver_apis_metallb_v1beta1_ServiceBGPStatusSpec(ref),
+		v1beta1.ServiceBGPStatusStatus{}.OpenAPIModelName():        schema_apiserver_apis_metallb_v1beta1_ServiceBGPStatusStatus(ref),
 		v1beta1.ServiceClaim{}.OpenAPIModelName():                  schema_apiserver_apis_metallb_v1beta1_ServiceClaim(ref),
 		v1beta1.ServiceClaimResult{}.OpenAPIModelName():            schema_apiserver_apis_metallb_v1beta1_ServiceClaimResult(ref),
 		v1beta2.BGPPeer{}.OpenAPIModelName():                       schema_apiserver_apis_metallb_v1beta2_BGPPeer(ref),
@@ -1498,6 +1509,68 @@ func schema_apiserver_apis_metallb_v1beta1_BGPAdvertisementStatus(ref common.Ref
 	}
 }
 
+func schema_apiserver_apis_metallb_v1beta1_BGPMessageCounters(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BGPMessageCounters counts messages in one direction, by their type.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"opens": {
+						SchemaProps: spec.SchemaProps{
+							Description: "opens counts OPEN messages.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"updates": {
+						SchemaProps: spec.SchemaProps{
+							Description: "updates counts UPDATE messages.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"keepalives": {
+						SchemaProps: spec.SchemaProps{
+							Description: "keepalives counts KEEPALIVE messages.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"notifications": {
+						SchemaProps: spec.SchemaProps{
+							Description: "notifications counts NOTIFICATION messages.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"routeRefreshes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "routeRefreshes counts ROUTE-REFRESH messages; those received are not counted one by one.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"total": {
+						SchemaProps: spec.SchemaProps{
+							Description: "total counts all messages.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"opens", "updates", "keepalives", "notifications", "routeRefreshes", "total"},
+			},
+		},
+	}
+}
+
 func schema_apiserver_apis_metallb_v1beta1_BGPPeer(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -1756,6 +1829,426 @@ func schema_apiserver_apis_metallb_v1beta1_BGPPeerStatus(ref common.ReferenceCal
 		},
 		Dependencies: []string{
 			metav1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BGPPrefixes(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BGPPrefixes counts prefixes by family.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"ipv4": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ipv4 is the number of IPv4 prefixes.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"ipv6": {
+						SchemaProps: spec.SchemaProps{
+							Description: "ipv6 is the number of IPv6 prefixes.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"ipv4", "ipv6"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BGPSessionCounters(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BGPSessionCounters counts messages and changes of a session.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"sent": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sent counts the messages to the neighbour.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.BGPMessageCounters{}.OpenAPIModelName()),
+						},
+					},
+					"received": {
+						SchemaProps: spec.SchemaProps{
+							Description: "received counts the messages from the neighbour.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.BGPMessageCounters{}.OpenAPIModelName()),
+						},
+					},
+					"established": {
+						SchemaProps: spec.SchemaProps{
+							Description: "established is how often the session came to be established.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"lost": {
+						SchemaProps: spec.SchemaProps{
+							Description: "lost is how often it ceased to be established.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"prefixesRefused": {
+						SchemaProps: spec.SchemaProps{
+							Description: "prefixesRefused is how many prefixes the neighbour advertises, all of which are refused.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"sent", "received", "established", "lost", "prefixesRefused"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.BGPMessageCounters{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BGPSessionError(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BGPSessionError is what went wrong with a session.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message is what went wrong, in words.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"code": {
+						SchemaProps: spec.SchemaProps{
+							Description: "code is the error code of the NOTIFICATION (RFC 4271 section 4.5); absent when there was none.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"subcode": {
+						SchemaProps: spec.SchemaProps{
+							Description: "subcode is the subcode of the NOTIFICATION.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"sentBy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "sentBy is who sent the NOTIFICATION: \"Speaker\" or \"Peer\"; absent when there was none.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"time": {
+						SchemaProps: spec.SchemaProps{
+							Description: "time is when that was.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"message"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BGPSessionState(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BGPSessionState is how one BGP session of one node fares. There is one for each node and each BGPPeer that the node keeps a session with. They are read-only and live in the memory of the apiserver: nothing of them is stored, and each replica hears the speakers itself.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object's metadata. The labels metallb.io/node, metallb.io/bgp-peer and metallb.io/vrf name the node, the BGPPeer and the VRF; frrk8s.metallb.io/node, frrk8s.metallb.io/peer and frrk8s.metallb.io/vrf say what status.node, status.peer and status.vrf do.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is how the session fares.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.BGPSessionStateStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.BGPSessionStateStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BGPSessionStateList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BGPSessionStateList is a list of BGPSessionStates.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the states.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.BGPSessionState{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.BGPSessionState{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BGPSessionStateStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BGPSessionStateStatus is how a session fares.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"bgpStatus": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bgpStatus is the state of RFC 4271 section 8.2.2, \"Idle\", \"Connect\", \"Active\", \"OpenSent\", \"OpenConfirm\" or \"Established\", or \"Unknown\" while the speaker of the node is not connected to the apiserver. Then the rest is as it was heard last.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"bfdStatus": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bfdStatus is the state of the BFD session that watches the neighbour, \"up\", \"down\", \"init\" or \"shutdown\"; \"N/A\" where there is none, and \"Unknown\" while the speaker of the node is not connected.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"node": {
+						SchemaProps: spec.SchemaProps{
+							Description: "node is the name of the node.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"peer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "peer is the neighbour: its IPv4 address, its IPv6 address in full with dashes for colons, or the interface of an unnumbered one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"vrf": {
+						SchemaProps: spec.SchemaProps{
+							Description: "vrf is the VRF of the session; empty for the default one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"bgpPeer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bgpPeer is the name of the BGPPeer.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "since is when bgpStatus became what it is.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"lastError": {
+						SchemaProps: spec.SchemaProps{
+							Description: "lastError is what last went wrong; it stays when the session is well again.",
+							Ref:         ref(v1beta1.BGPSessionError{}.OpenAPIModelName()),
+						},
+					},
+					"peerAddress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "peerAddress is the address of the neighbour; of an unnumbered one, the link-local address once it is known.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"interface": {
+						SchemaProps: spec.SchemaProps{
+							Description: "interface is the interface of an unnumbered neighbour.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"peerPort": {
+						SchemaProps: spec.SchemaProps{
+							Description: "peerPort is the TCP port of the neighbour.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"peerASN": {
+						SchemaProps: spec.SchemaProps{
+							Description: "peerASN is the AS number of the neighbour: as configured or, once known, as it said.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"peerRouterID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "peerRouterID is the BGP identifier of the neighbour, as it said.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"localAddress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "localAddress is the node's own address in the session.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"localASN": {
+						SchemaProps: spec.SchemaProps{
+							Description: "localASN is the AS number that the neighbour sees.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"routerID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "routerID is the BGP identifier of the node in this session.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"holdTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "holdTime is the negotiated hold time, while the session is established.",
+							Ref:         ref(metav1.Duration{}.OpenAPIModelName()),
+						},
+					},
+					"keepaliveTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "keepaliveTime is the time between keepalives, while the session is established.",
+							Ref:         ref(metav1.Duration{}.OpenAPIModelName()),
+						},
+					},
+					"families": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "families are the address families that both sides carry, \"ipv4-unicast\" and \"ipv6-unicast\", while the session is established.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"prefixesSent": {
+						SchemaProps: spec.SchemaProps{
+							Description: "prefixesSent is how many prefixes are advertised to the neighbour.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.BGPPrefixes{}.OpenAPIModelName()),
+						},
+					},
+					"counters": {
+						SchemaProps: spec.SchemaProps{
+							Description: "counters count since the session was configured. They are some seconds old.",
+							Ref:         ref(v1beta1.BGPSessionCounters{}.OpenAPIModelName()),
+						},
+					},
+					"notices": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "notices say where the session is not quite as configured.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"prefixesSent"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.BGPPrefixes{}.OpenAPIModelName(), v1beta1.BGPSessionCounters{}.OpenAPIModelName(), v1beta1.BGPSessionError{}.OpenAPIModelName(), metav1.Duration{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -3868,6 +4361,179 @@ func schema_apiserver_apis_metallb_v1beta1_ServiceAllocation(ref common.Referenc
 		},
 		Dependencies: []string{
 			metav1.LabelSelector{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_ServiceBGPStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServiceBGPStatus is to which BGP peers one node announces one Service. There is one for each Service and each node that does so. They are read-only and live in the memory of the apiserver: nothing of them is stored, and each replica hears the speakers itself.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object's metadata. The labels metallb.io/node, metallb.io/service-name and metallb.io/service-namespace say what the status does.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is empty.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.ServiceBGPStatusSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is who announces what to whom.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.ServiceBGPStatusStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.ServiceBGPStatusSpec{}.OpenAPIModelName(), v1beta1.ServiceBGPStatusStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_ServiceBGPStatusList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServiceBGPStatusList is a list of ServiceBGPStatuses.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the statuses.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.ServiceBGPStatus{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.ServiceBGPStatus{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_ServiceBGPStatusSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServiceBGPStatusSpec is empty.",
+				Type:        []string{"object"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_ServiceBGPStatusStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServiceBGPStatusStatus is who announces what to whom.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"node": {
+						SchemaProps: spec.SchemaProps{
+							Description: "node is the node that announces the Service.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"serviceName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "serviceName is the name of the Service.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"serviceNamespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "serviceNamespace is the namespace of the Service.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"peers": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "peers are the names of the BGPPeers that the Service is announced to: their sessions are established, and the speaker has acknowledged the route. While the state is Unknown they are as they were last.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"state": {
+						SchemaProps: spec.SchemaProps{
+							Description: "state is \"Announced\", or \"Unknown\" while the speaker of the node is not connected to the apiserver.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
 	}
 }
 

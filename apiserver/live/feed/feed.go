@@ -5,6 +5,7 @@ package feed
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/columns"
 	"github.com/ingot-lb/ingot/apiserver/dispatch"
 	"github.com/ingot-lb/ingot/apiserver/live"
+	"github.com/ingot-lb/ingot/apiserver/plan"
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
@@ -35,6 +38,8 @@ type Hub interface {
 	HostNodeNames() []string
 	HasHostNode(name string) bool
 	Lineage() string
+	PlannedSessions(node string) []*ingotv1.BgpSession
+	TakeAnnounced(node string) (changed []dispatch.Announcement, all bool)
 }
 
 var _ Hub = (*dispatch.Hub)(nil)
@@ -48,6 +53,9 @@ type Feed struct {
 	leases   *leases
 	leased   chan struct{}
 	states   *live.Set
+	// perNode are the kinds of which each node has a few objects.
+	perNode  []*perNode
+	services *services
 	// waiting are the nodes whose state changes with time alone.
 	waiting map[string]struct{}
 }
@@ -74,6 +82,8 @@ func New(hub Hub, client kubernetes.Interface, namespace string) (*Feed, error) 
 	f := &Feed{
 		hub: hub, now: time.Now, started: time.Now(), leased: make(chan struct{}, 1),
 		states: live.NewSet(configurationStates, namespace, clock), waiting: map[string]struct{}{},
+		perNode:  []*perNode{newPerNode(live.NewSet(bgpSessionStates, namespace, clock), bgpSessions)},
+		services: newServices(live.NewSet(serviceBGPStatuses, namespace, clock)),
 	}
 	var err error
 	if f.leases, err = newLeases(client, namespace, f.now, f.wake); err != nil {
@@ -83,7 +93,13 @@ func New(hub Hub, client kubernetes.Interface, namespace string) (*Feed, error) 
 }
 
 // Sets are those that the feed keeps. They are empty until Fill.
-func (f *Feed) Sets() []*live.Set { return []*live.Set{f.states} }
+func (f *Feed) Sets() []*live.Set {
+	sets := []*live.Set{f.states, f.services.set}
+	for _, k := range f.perNode {
+		sets = append(sets, k.set)
+	}
+	return sets
+}
 
 func (f *Feed) wake() {
 	select {
@@ -152,8 +168,13 @@ func (f *Feed) speakers(nodes []string) {
 		if !s.Connected && !f.hub.HasHostNode(node) {
 			gone = append(gone, name)
 			delete(f.waiting, node)
+			for _, k := range f.perNode {
+				k.forget(node)
+			}
+			f.services.forget(node)
 			continue
 		}
+		f.observe(view{node: node, heard: heard, state: s, started: f.started}, now)
 		if s.Unacked.IsZero() {
 			delete(f.waiting, node)
 		} else {
@@ -164,6 +185,24 @@ func (f *Feed) speakers(nodes []string) {
 		put = append(put, stateOf(name, labels, speakerCondition, v, f.before(name), now))
 	}
 	f.states.Update(put, gone...)
+}
+
+// observe brings all that is about one node up to date, but for its configuration.
+func (f *Feed) observe(v view, now time.Time) {
+	if !v.current() || len(v.state.Rejected) > 0 {
+		v.planned = f.hub.PlannedSessions(v.node)
+	}
+	if v.current() { // it says itself which sessions it keeps
+		v.planned = slices.DeleteFunc(v.planned, func(p *ingotv1.BgpSession) bool {
+			_, rejected := v.state.Rejected[plan.SessionID(p.GetPeer())]
+			return !rejected
+		})
+	}
+	for _, k := range f.perNode {
+		k.update(v)
+	}
+	changed, all := f.hub.TakeAnnounced(v.node)
+	f.services.update(v, changed, all, now)
 }
 
 func (f *Feed) controller() {

@@ -36,6 +36,8 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&IPAllocationClaim{},
 		&MetalLB{}, &MetalLBList{},
 		&ConfigurationState{}, &ConfigurationStateList{},
+		&BGPSessionState{}, &BGPSessionStateList{},
+		&ServiceBGPStatus{}, &ServiceBGPStatusList{},
 		&AddressPool{}, &AddressPoolList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)

@@ -163,6 +163,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*BGPMessageCounters)(nil), (*metallb.BGPMessageCounters)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BGPMessageCounters_To_metallb_BGPMessageCounters(a.(*BGPMessageCounters), b.(*metallb.BGPMessageCounters), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.BGPMessageCounters)(nil), (*BGPMessageCounters)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BGPMessageCounters_To_v1beta1_BGPMessageCounters(a.(*metallb.BGPMessageCounters), b.(*BGPMessageCounters), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*BGPPeerList)(nil), (*metallb.BGPPeerList)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1beta1_BGPPeerList_To_metallb_BGPPeerList(a.(*BGPPeerList), b.(*metallb.BGPPeerList), scope)
 	}); err != nil {
@@ -180,6 +190,66 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*metallb.BGPPeerStatus)(nil), (*BGPPeerStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_metallb_BGPPeerStatus_To_v1beta1_BGPPeerStatus(a.(*metallb.BGPPeerStatus), b.(*BGPPeerStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BGPPrefixes)(nil), (*metallb.BGPPrefixes)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BGPPrefixes_To_metallb_BGPPrefixes(a.(*BGPPrefixes), b.(*metallb.BGPPrefixes), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.BGPPrefixes)(nil), (*BGPPrefixes)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BGPPrefixes_To_v1beta1_BGPPrefixes(a.(*metallb.BGPPrefixes), b.(*BGPPrefixes), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BGPSessionCounters)(nil), (*metallb.BGPSessionCounters)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BGPSessionCounters_To_metallb_BGPSessionCounters(a.(*BGPSessionCounters), b.(*metallb.BGPSessionCounters), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.BGPSessionCounters)(nil), (*BGPSessionCounters)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BGPSessionCounters_To_v1beta1_BGPSessionCounters(a.(*metallb.BGPSessionCounters), b.(*BGPSessionCounters), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BGPSessionError)(nil), (*metallb.BGPSessionError)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BGPSessionError_To_metallb_BGPSessionError(a.(*BGPSessionError), b.(*metallb.BGPSessionError), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.BGPSessionError)(nil), (*BGPSessionError)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BGPSessionError_To_v1beta1_BGPSessionError(a.(*metallb.BGPSessionError), b.(*BGPSessionError), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BGPSessionState)(nil), (*metallb.BGPSessionState)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BGPSessionState_To_metallb_BGPSessionState(a.(*BGPSessionState), b.(*metallb.BGPSessionState), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.BGPSessionState)(nil), (*BGPSessionState)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BGPSessionState_To_v1beta1_BGPSessionState(a.(*metallb.BGPSessionState), b.(*BGPSessionState), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BGPSessionStateList)(nil), (*metallb.BGPSessionStateList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BGPSessionStateList_To_metallb_BGPSessionStateList(a.(*BGPSessionStateList), b.(*metallb.BGPSessionStateList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.BGPSessionStateList)(nil), (*BGPSessionStateList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BGPSessionStateList_To_v1beta1_BGPSessionStateList(a.(*metallb.BGPSessionStateList), b.(*BGPSessionStateList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*BGPSessionStateStatus)(nil), (*metallb.BGPSessionStateStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_BGPSessionStateStatus_To_metallb_BGPSessionStateStatus(a.(*BGPSessionStateStatus), b.(*metallb.BGPSessionStateStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.BGPSessionStateStatus)(nil), (*BGPSessionStateStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_BGPSessionStateStatus_To_v1beta1_BGPSessionStateStatus(a.(*metallb.BGPSessionStateStatus), b.(*BGPSessionStateStatus), scope)
 	}); err != nil {
 		return err
 	}
@@ -560,6 +630,46 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*metallb.ServiceAllocation)(nil), (*ServiceAllocation)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_metallb_ServiceAllocation_To_v1beta1_ServiceAllocation(a.(*metallb.ServiceAllocation), b.(*ServiceAllocation), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ServiceBGPStatus)(nil), (*metallb.ServiceBGPStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ServiceBGPStatus_To_metallb_ServiceBGPStatus(a.(*ServiceBGPStatus), b.(*metallb.ServiceBGPStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.ServiceBGPStatus)(nil), (*ServiceBGPStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_ServiceBGPStatus_To_v1beta1_ServiceBGPStatus(a.(*metallb.ServiceBGPStatus), b.(*ServiceBGPStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ServiceBGPStatusList)(nil), (*metallb.ServiceBGPStatusList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ServiceBGPStatusList_To_metallb_ServiceBGPStatusList(a.(*ServiceBGPStatusList), b.(*metallb.ServiceBGPStatusList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.ServiceBGPStatusList)(nil), (*ServiceBGPStatusList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_ServiceBGPStatusList_To_v1beta1_ServiceBGPStatusList(a.(*metallb.ServiceBGPStatusList), b.(*ServiceBGPStatusList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ServiceBGPStatusSpec)(nil), (*metallb.ServiceBGPStatusSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ServiceBGPStatusSpec_To_metallb_ServiceBGPStatusSpec(a.(*ServiceBGPStatusSpec), b.(*metallb.ServiceBGPStatusSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.ServiceBGPStatusSpec)(nil), (*ServiceBGPStatusSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_ServiceBGPStatusSpec_To_v1beta1_ServiceBGPStatusSpec(a.(*metallb.ServiceBGPStatusSpec), b.(*ServiceBGPStatusSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ServiceBGPStatusStatus)(nil), (*metallb.ServiceBGPStatusStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ServiceBGPStatusStatus_To_metallb_ServiceBGPStatusStatus(a.(*ServiceBGPStatusStatus), b.(*metallb.ServiceBGPStatusStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.ServiceBGPStatusStatus)(nil), (*ServiceBGPStatusStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_ServiceBGPStatusStatus_To_v1beta1_ServiceBGPStatusStatus(a.(*metallb.ServiceBGPStatusStatus), b.(*ServiceBGPStatusStatus), scope)
 	}); err != nil {
 		return err
 	}
@@ -984,6 +1094,36 @@ func Convert_metallb_BGPAdvertisementStatus_To_v1beta1_BGPAdvertisementStatus(in
 	return autoConvert_metallb_BGPAdvertisementStatus_To_v1beta1_BGPAdvertisementStatus(in, out, s)
 }
 
+func autoConvert_v1beta1_BGPMessageCounters_To_metallb_BGPMessageCounters(in *BGPMessageCounters, out *metallb.BGPMessageCounters, s conversion.Scope) error {
+	out.Opens = in.Opens
+	out.Updates = in.Updates
+	out.Keepalives = in.Keepalives
+	out.Notifications = in.Notifications
+	out.RouteRefreshes = in.RouteRefreshes
+	out.Total = in.Total
+	return nil
+}
+
+// Convert_v1beta1_BGPMessageCounters_To_metallb_BGPMessageCounters is an autogenerated conversion function.
+func Convert_v1beta1_BGPMessageCounters_To_metallb_BGPMessageCounters(in *BGPMessageCounters, out *metallb.BGPMessageCounters, s conversion.Scope) error {
+	return autoConvert_v1beta1_BGPMessageCounters_To_metallb_BGPMessageCounters(in, out, s)
+}
+
+func autoConvert_metallb_BGPMessageCounters_To_v1beta1_BGPMessageCounters(in *metallb.BGPMessageCounters, out *BGPMessageCounters, s conversion.Scope) error {
+	out.Opens = in.Opens
+	out.Updates = in.Updates
+	out.Keepalives = in.Keepalives
+	out.Notifications = in.Notifications
+	out.RouteRefreshes = in.RouteRefreshes
+	out.Total = in.Total
+	return nil
+}
+
+// Convert_metallb_BGPMessageCounters_To_v1beta1_BGPMessageCounters is an autogenerated conversion function.
+func Convert_metallb_BGPMessageCounters_To_v1beta1_BGPMessageCounters(in *metallb.BGPMessageCounters, out *BGPMessageCounters, s conversion.Scope) error {
+	return autoConvert_metallb_BGPMessageCounters_To_v1beta1_BGPMessageCounters(in, out, s)
+}
+
 func autoConvert_v1beta1_BGPPeer_To_metallb_BGPPeer(in *BGPPeer, out *metallb.BGPPeer, s conversion.Scope) error {
 	out.ObjectMeta = in.ObjectMeta
 	if err := Convert_v1beta1_BGPPeerSpec_To_metallb_BGPPeerSpec(&in.Spec, &out.Spec, s); err != nil {
@@ -1115,6 +1255,206 @@ func autoConvert_metallb_BGPPeerStatus_To_v1beta1_BGPPeerStatus(in *metallb.BGPP
 // Convert_metallb_BGPPeerStatus_To_v1beta1_BGPPeerStatus is an autogenerated conversion function.
 func Convert_metallb_BGPPeerStatus_To_v1beta1_BGPPeerStatus(in *metallb.BGPPeerStatus, out *BGPPeerStatus, s conversion.Scope) error {
 	return autoConvert_metallb_BGPPeerStatus_To_v1beta1_BGPPeerStatus(in, out, s)
+}
+
+func autoConvert_v1beta1_BGPPrefixes_To_metallb_BGPPrefixes(in *BGPPrefixes, out *metallb.BGPPrefixes, s conversion.Scope) error {
+	out.IPv4 = in.IPv4
+	out.IPv6 = in.IPv6
+	return nil
+}
+
+// Convert_v1beta1_BGPPrefixes_To_metallb_BGPPrefixes is an autogenerated conversion function.
+func Convert_v1beta1_BGPPrefixes_To_metallb_BGPPrefixes(in *BGPPrefixes, out *metallb.BGPPrefixes, s conversion.Scope) error {
+	return autoConvert_v1beta1_BGPPrefixes_To_metallb_BGPPrefixes(in, out, s)
+}
+
+func autoConvert_metallb_BGPPrefixes_To_v1beta1_BGPPrefixes(in *metallb.BGPPrefixes, out *BGPPrefixes, s conversion.Scope) error {
+	out.IPv4 = in.IPv4
+	out.IPv6 = in.IPv6
+	return nil
+}
+
+// Convert_metallb_BGPPrefixes_To_v1beta1_BGPPrefixes is an autogenerated conversion function.
+func Convert_metallb_BGPPrefixes_To_v1beta1_BGPPrefixes(in *metallb.BGPPrefixes, out *BGPPrefixes, s conversion.Scope) error {
+	return autoConvert_metallb_BGPPrefixes_To_v1beta1_BGPPrefixes(in, out, s)
+}
+
+func autoConvert_v1beta1_BGPSessionCounters_To_metallb_BGPSessionCounters(in *BGPSessionCounters, out *metallb.BGPSessionCounters, s conversion.Scope) error {
+	if err := Convert_v1beta1_BGPMessageCounters_To_metallb_BGPMessageCounters(&in.Sent, &out.Sent, s); err != nil {
+		return err
+	}
+	if err := Convert_v1beta1_BGPMessageCounters_To_metallb_BGPMessageCounters(&in.Received, &out.Received, s); err != nil {
+		return err
+	}
+	out.Established = in.Established
+	out.Lost = in.Lost
+	out.PrefixesRefused = in.PrefixesRefused
+	return nil
+}
+
+// Convert_v1beta1_BGPSessionCounters_To_metallb_BGPSessionCounters is an autogenerated conversion function.
+func Convert_v1beta1_BGPSessionCounters_To_metallb_BGPSessionCounters(in *BGPSessionCounters, out *metallb.BGPSessionCounters, s conversion.Scope) error {
+	return autoConvert_v1beta1_BGPSessionCounters_To_metallb_BGPSessionCounters(in, out, s)
+}
+
+func autoConvert_metallb_BGPSessionCounters_To_v1beta1_BGPSessionCounters(in *metallb.BGPSessionCounters, out *BGPSessionCounters, s conversion.Scope) error {
+	if err := Convert_metallb_BGPMessageCounters_To_v1beta1_BGPMessageCounters(&in.Sent, &out.Sent, s); err != nil {
+		return err
+	}
+	if err := Convert_metallb_BGPMessageCounters_To_v1beta1_BGPMessageCounters(&in.Received, &out.Received, s); err != nil {
+		return err
+	}
+	out.Established = in.Established
+	out.Lost = in.Lost
+	out.PrefixesRefused = in.PrefixesRefused
+	return nil
+}
+
+// Convert_metallb_BGPSessionCounters_To_v1beta1_BGPSessionCounters is an autogenerated conversion function.
+func Convert_metallb_BGPSessionCounters_To_v1beta1_BGPSessionCounters(in *metallb.BGPSessionCounters, out *BGPSessionCounters, s conversion.Scope) error {
+	return autoConvert_metallb_BGPSessionCounters_To_v1beta1_BGPSessionCounters(in, out, s)
+}
+
+func autoConvert_v1beta1_BGPSessionError_To_metallb_BGPSessionError(in *BGPSessionError, out *metallb.BGPSessionError, s conversion.Scope) error {
+	out.Message = in.Message
+	out.Code = in.Code
+	out.Subcode = in.Subcode
+	out.SentBy = in.SentBy
+	out.Time = (*v1.Time)(unsafe.Pointer(in.Time))
+	return nil
+}
+
+// Convert_v1beta1_BGPSessionError_To_metallb_BGPSessionError is an autogenerated conversion function.
+func Convert_v1beta1_BGPSessionError_To_metallb_BGPSessionError(in *BGPSessionError, out *metallb.BGPSessionError, s conversion.Scope) error {
+	return autoConvert_v1beta1_BGPSessionError_To_metallb_BGPSessionError(in, out, s)
+}
+
+func autoConvert_metallb_BGPSessionError_To_v1beta1_BGPSessionError(in *metallb.BGPSessionError, out *BGPSessionError, s conversion.Scope) error {
+	out.Message = in.Message
+	out.Code = in.Code
+	out.Subcode = in.Subcode
+	out.SentBy = in.SentBy
+	out.Time = (*v1.Time)(unsafe.Pointer(in.Time))
+	return nil
+}
+
+// Convert_metallb_BGPSessionError_To_v1beta1_BGPSessionError is an autogenerated conversion function.
+func Convert_metallb_BGPSessionError_To_v1beta1_BGPSessionError(in *metallb.BGPSessionError, out *BGPSessionError, s conversion.Scope) error {
+	return autoConvert_metallb_BGPSessionError_To_v1beta1_BGPSessionError(in, out, s)
+}
+
+func autoConvert_v1beta1_BGPSessionState_To_metallb_BGPSessionState(in *BGPSessionState, out *metallb.BGPSessionState, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1beta1_BGPSessionStateStatus_To_metallb_BGPSessionStateStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1beta1_BGPSessionState_To_metallb_BGPSessionState is an autogenerated conversion function.
+func Convert_v1beta1_BGPSessionState_To_metallb_BGPSessionState(in *BGPSessionState, out *metallb.BGPSessionState, s conversion.Scope) error {
+	return autoConvert_v1beta1_BGPSessionState_To_metallb_BGPSessionState(in, out, s)
+}
+
+func autoConvert_metallb_BGPSessionState_To_v1beta1_BGPSessionState(in *metallb.BGPSessionState, out *BGPSessionState, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_metallb_BGPSessionStateStatus_To_v1beta1_BGPSessionStateStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_metallb_BGPSessionState_To_v1beta1_BGPSessionState is an autogenerated conversion function.
+func Convert_metallb_BGPSessionState_To_v1beta1_BGPSessionState(in *metallb.BGPSessionState, out *BGPSessionState, s conversion.Scope) error {
+	return autoConvert_metallb_BGPSessionState_To_v1beta1_BGPSessionState(in, out, s)
+}
+
+func autoConvert_v1beta1_BGPSessionStateList_To_metallb_BGPSessionStateList(in *BGPSessionStateList, out *metallb.BGPSessionStateList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]metallb.BGPSessionState)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_v1beta1_BGPSessionStateList_To_metallb_BGPSessionStateList is an autogenerated conversion function.
+func Convert_v1beta1_BGPSessionStateList_To_metallb_BGPSessionStateList(in *BGPSessionStateList, out *metallb.BGPSessionStateList, s conversion.Scope) error {
+	return autoConvert_v1beta1_BGPSessionStateList_To_metallb_BGPSessionStateList(in, out, s)
+}
+
+func autoConvert_metallb_BGPSessionStateList_To_v1beta1_BGPSessionStateList(in *metallb.BGPSessionStateList, out *BGPSessionStateList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]BGPSessionState)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_metallb_BGPSessionStateList_To_v1beta1_BGPSessionStateList is an autogenerated conversion function.
+func Convert_metallb_BGPSessionStateList_To_v1beta1_BGPSessionStateList(in *metallb.BGPSessionStateList, out *BGPSessionStateList, s conversion.Scope) error {
+	return autoConvert_metallb_BGPSessionStateList_To_v1beta1_BGPSessionStateList(in, out, s)
+}
+
+func autoConvert_v1beta1_BGPSessionStateStatus_To_metallb_BGPSessionStateStatus(in *BGPSessionStateStatus, out *metallb.BGPSessionStateStatus, s conversion.Scope) error {
+	out.BGPStatus = in.BGPStatus
+	out.BFDStatus = in.BFDStatus
+	out.Node = in.Node
+	out.Peer = in.Peer
+	out.VRF = in.VRF
+	out.BGPPeer = in.BGPPeer
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	out.LastError = (*metallb.BGPSessionError)(unsafe.Pointer(in.LastError))
+	out.PeerAddress = in.PeerAddress
+	out.Interface = in.Interface
+	out.PeerPort = in.PeerPort
+	out.PeerASN = in.PeerASN
+	out.PeerRouterID = in.PeerRouterID
+	out.LocalAddress = in.LocalAddress
+	out.LocalASN = in.LocalASN
+	out.RouterID = in.RouterID
+	out.HoldTime = (*v1.Duration)(unsafe.Pointer(in.HoldTime))
+	out.KeepaliveTime = (*v1.Duration)(unsafe.Pointer(in.KeepaliveTime))
+	out.Families = *(*[]string)(unsafe.Pointer(&in.Families))
+	if err := Convert_v1beta1_BGPPrefixes_To_metallb_BGPPrefixes(&in.PrefixesSent, &out.PrefixesSent, s); err != nil {
+		return err
+	}
+	out.Counters = (*metallb.BGPSessionCounters)(unsafe.Pointer(in.Counters))
+	out.Notices = *(*[]string)(unsafe.Pointer(&in.Notices))
+	return nil
+}
+
+// Convert_v1beta1_BGPSessionStateStatus_To_metallb_BGPSessionStateStatus is an autogenerated conversion function.
+func Convert_v1beta1_BGPSessionStateStatus_To_metallb_BGPSessionStateStatus(in *BGPSessionStateStatus, out *metallb.BGPSessionStateStatus, s conversion.Scope) error {
+	return autoConvert_v1beta1_BGPSessionStateStatus_To_metallb_BGPSessionStateStatus(in, out, s)
+}
+
+func autoConvert_metallb_BGPSessionStateStatus_To_v1beta1_BGPSessionStateStatus(in *metallb.BGPSessionStateStatus, out *BGPSessionStateStatus, s conversion.Scope) error {
+	out.BGPStatus = in.BGPStatus
+	out.BFDStatus = in.BFDStatus
+	out.Node = in.Node
+	out.Peer = in.Peer
+	out.VRF = in.VRF
+	out.BGPPeer = in.BGPPeer
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	out.LastError = (*BGPSessionError)(unsafe.Pointer(in.LastError))
+	out.PeerAddress = in.PeerAddress
+	out.Interface = in.Interface
+	out.PeerPort = in.PeerPort
+	out.PeerASN = in.PeerASN
+	out.PeerRouterID = in.PeerRouterID
+	out.LocalAddress = in.LocalAddress
+	out.LocalASN = in.LocalASN
+	out.RouterID = in.RouterID
+	out.HoldTime = (*v1.Duration)(unsafe.Pointer(in.HoldTime))
+	out.KeepaliveTime = (*v1.Duration)(unsafe.Pointer(in.KeepaliveTime))
+	out.Families = *(*[]string)(unsafe.Pointer(&in.Families))
+	if err := Convert_metallb_BGPPrefixes_To_v1beta1_BGPPrefixes(&in.PrefixesSent, &out.PrefixesSent, s); err != nil {
+		return err
+	}
+	out.Counters = (*BGPSessionCounters)(unsafe.Pointer(in.Counters))
+	out.Notices = *(*[]string)(unsafe.Pointer(&in.Notices))
+	return nil
+}
+
+// Convert_metallb_BGPSessionStateStatus_To_v1beta1_BGPSessionStateStatus is an autogenerated conversion function.
+func Convert_metallb_BGPSessionStateStatus_To_v1beta1_BGPSessionStateStatus(in *metallb.BGPSessionStateStatus, out *BGPSessionStateStatus, s conversion.Scope) error {
+	return autoConvert_metallb_BGPSessionStateStatus_To_v1beta1_BGPSessionStateStatus(in, out, s)
 }
 
 func autoConvert_v1beta1_Community_To_metallb_Community(in *Community, out *metallb.Community, s conversion.Scope) error {
@@ -2097,6 +2437,106 @@ func autoConvert_metallb_ServiceAllocation_To_v1beta1_ServiceAllocation(in *meta
 // Convert_metallb_ServiceAllocation_To_v1beta1_ServiceAllocation is an autogenerated conversion function.
 func Convert_metallb_ServiceAllocation_To_v1beta1_ServiceAllocation(in *metallb.ServiceAllocation, out *ServiceAllocation, s conversion.Scope) error {
 	return autoConvert_metallb_ServiceAllocation_To_v1beta1_ServiceAllocation(in, out, s)
+}
+
+func autoConvert_v1beta1_ServiceBGPStatus_To_metallb_ServiceBGPStatus(in *ServiceBGPStatus, out *metallb.ServiceBGPStatus, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1beta1_ServiceBGPStatusSpec_To_metallb_ServiceBGPStatusSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_v1beta1_ServiceBGPStatusStatus_To_metallb_ServiceBGPStatusStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1beta1_ServiceBGPStatus_To_metallb_ServiceBGPStatus is an autogenerated conversion function.
+func Convert_v1beta1_ServiceBGPStatus_To_metallb_ServiceBGPStatus(in *ServiceBGPStatus, out *metallb.ServiceBGPStatus, s conversion.Scope) error {
+	return autoConvert_v1beta1_ServiceBGPStatus_To_metallb_ServiceBGPStatus(in, out, s)
+}
+
+func autoConvert_metallb_ServiceBGPStatus_To_v1beta1_ServiceBGPStatus(in *metallb.ServiceBGPStatus, out *ServiceBGPStatus, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_metallb_ServiceBGPStatusSpec_To_v1beta1_ServiceBGPStatusSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_metallb_ServiceBGPStatusStatus_To_v1beta1_ServiceBGPStatusStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_metallb_ServiceBGPStatus_To_v1beta1_ServiceBGPStatus is an autogenerated conversion function.
+func Convert_metallb_ServiceBGPStatus_To_v1beta1_ServiceBGPStatus(in *metallb.ServiceBGPStatus, out *ServiceBGPStatus, s conversion.Scope) error {
+	return autoConvert_metallb_ServiceBGPStatus_To_v1beta1_ServiceBGPStatus(in, out, s)
+}
+
+func autoConvert_v1beta1_ServiceBGPStatusList_To_metallb_ServiceBGPStatusList(in *ServiceBGPStatusList, out *metallb.ServiceBGPStatusList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]metallb.ServiceBGPStatus)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_v1beta1_ServiceBGPStatusList_To_metallb_ServiceBGPStatusList is an autogenerated conversion function.
+func Convert_v1beta1_ServiceBGPStatusList_To_metallb_ServiceBGPStatusList(in *ServiceBGPStatusList, out *metallb.ServiceBGPStatusList, s conversion.Scope) error {
+	return autoConvert_v1beta1_ServiceBGPStatusList_To_metallb_ServiceBGPStatusList(in, out, s)
+}
+
+func autoConvert_metallb_ServiceBGPStatusList_To_v1beta1_ServiceBGPStatusList(in *metallb.ServiceBGPStatusList, out *ServiceBGPStatusList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]ServiceBGPStatus)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_metallb_ServiceBGPStatusList_To_v1beta1_ServiceBGPStatusList is an autogenerated conversion function.
+func Convert_metallb_ServiceBGPStatusList_To_v1beta1_ServiceBGPStatusList(in *metallb.ServiceBGPStatusList, out *ServiceBGPStatusList, s conversion.Scope) error {
+	return autoConvert_metallb_ServiceBGPStatusList_To_v1beta1_ServiceBGPStatusList(in, out, s)
+}
+
+func autoConvert_v1beta1_ServiceBGPStatusSpec_To_metallb_ServiceBGPStatusSpec(in *ServiceBGPStatusSpec, out *metallb.ServiceBGPStatusSpec, s conversion.Scope) error {
+	return nil
+}
+
+// Convert_v1beta1_ServiceBGPStatusSpec_To_metallb_ServiceBGPStatusSpec is an autogenerated conversion function.
+func Convert_v1beta1_ServiceBGPStatusSpec_To_metallb_ServiceBGPStatusSpec(in *ServiceBGPStatusSpec, out *metallb.ServiceBGPStatusSpec, s conversion.Scope) error {
+	return autoConvert_v1beta1_ServiceBGPStatusSpec_To_metallb_ServiceBGPStatusSpec(in, out, s)
+}
+
+func autoConvert_metallb_ServiceBGPStatusSpec_To_v1beta1_ServiceBGPStatusSpec(in *metallb.ServiceBGPStatusSpec, out *ServiceBGPStatusSpec, s conversion.Scope) error {
+	return nil
+}
+
+// Convert_metallb_ServiceBGPStatusSpec_To_v1beta1_ServiceBGPStatusSpec is an autogenerated conversion function.
+func Convert_metallb_ServiceBGPStatusSpec_To_v1beta1_ServiceBGPStatusSpec(in *metallb.ServiceBGPStatusSpec, out *ServiceBGPStatusSpec, s conversion.Scope) error {
+	return autoConvert_metallb_ServiceBGPStatusSpec_To_v1beta1_ServiceBGPStatusSpec(in, out, s)
+}
+
+func autoConvert_v1beta1_ServiceBGPStatusStatus_To_metallb_ServiceBGPStatusStatus(in *ServiceBGPStatusStatus, out *metallb.ServiceBGPStatusStatus, s conversion.Scope) error {
+	out.Node = in.Node
+	out.ServiceName = in.ServiceName
+	out.ServiceNamespace = in.ServiceNamespace
+	out.Peers = *(*[]string)(unsafe.Pointer(&in.Peers))
+	out.State = in.State
+	return nil
+}
+
+// Convert_v1beta1_ServiceBGPStatusStatus_To_metallb_ServiceBGPStatusStatus is an autogenerated conversion function.
+func Convert_v1beta1_ServiceBGPStatusStatus_To_metallb_ServiceBGPStatusStatus(in *ServiceBGPStatusStatus, out *metallb.ServiceBGPStatusStatus, s conversion.Scope) error {
+	return autoConvert_v1beta1_ServiceBGPStatusStatus_To_metallb_ServiceBGPStatusStatus(in, out, s)
+}
+
+func autoConvert_metallb_ServiceBGPStatusStatus_To_v1beta1_ServiceBGPStatusStatus(in *metallb.ServiceBGPStatusStatus, out *ServiceBGPStatusStatus, s conversion.Scope) error {
+	out.Node = in.Node
+	out.ServiceName = in.ServiceName
+	out.ServiceNamespace = in.ServiceNamespace
+	out.Peers = *(*[]string)(unsafe.Pointer(&in.Peers))
+	out.State = in.State
+	return nil
+}
+
+// Convert_metallb_ServiceBGPStatusStatus_To_v1beta1_ServiceBGPStatusStatus is an autogenerated conversion function.
+func Convert_metallb_ServiceBGPStatusStatus_To_v1beta1_ServiceBGPStatusStatus(in *metallb.ServiceBGPStatusStatus, out *ServiceBGPStatusStatus, s conversion.Scope) error {
+	return autoConvert_metallb_ServiceBGPStatusStatus_To_v1beta1_ServiceBGPStatusStatus(in, out, s)
 }
 
 func autoConvert_v1beta1_ServiceClaim_To_metallb_ServiceClaim(in *ServiceClaim, out *metallb.ServiceClaim, s conversion.Scope) error {

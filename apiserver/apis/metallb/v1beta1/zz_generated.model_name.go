@@ -76,6 +76,11 @@ func (in BGPAdvertisementStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BGPMessageCounters) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BGPMessageCounters"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in BGPPeer) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.BGPPeer"
 }
@@ -93,6 +98,36 @@ func (in BGPPeerSpec) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in BGPPeerStatus) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.BGPPeerStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BGPPrefixes) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BGPPrefixes"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BGPSessionCounters) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BGPSessionCounters"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BGPSessionError) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BGPSessionError"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BGPSessionState) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BGPSessionState"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BGPSessionStateList) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BGPSessionStateList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BGPSessionStateStatus) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BGPSessionStateStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -283,6 +318,26 @@ func (in Quota) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ServiceAllocation) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.ServiceAllocation"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ServiceBGPStatus) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.ServiceBGPStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ServiceBGPStatusList) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.ServiceBGPStatusList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ServiceBGPStatusSpec) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.ServiceBGPStatusSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ServiceBGPStatusStatus) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.ServiceBGPStatusStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
