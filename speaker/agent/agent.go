@@ -54,6 +54,8 @@ type timing struct {
 	silence time.Duration
 	// coalesce is how long changes of observations are gathered; fullReport how often all are repeated.
 	coalesce, fullReport time.Duration
+	// counters that went on are reported after once to twice this time.
+	counters time.Duration
 	// resolveEvery is how often names are resolved again; resolveSoon the least time between two attempts.
 	resolveEvery, resolveSoon time.Duration
 }
@@ -69,6 +71,7 @@ func (t *timing) setDefaults() {
 		{&t.silence, 10 * time.Second},
 		{&t.coalesce, 250 * time.Millisecond},
 		{&t.fullReport, time.Minute},
+		{&t.counters, 5 * time.Second},
 		{&t.resolveEvery, 30 * time.Second},
 		{&t.resolveSoon, time.Second},
 	} {

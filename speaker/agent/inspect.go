@@ -40,13 +40,13 @@ func kindOf(item *ingotv1.Item) string {
 	return "unknown"
 }
 
-// Observations returns what the announcers see now: sessions, layer-2 addresses and links.
-func (a *Agent) Observations() *ingotv1.Report { return a.core.observe() }
+// Observations returns what the announcers see now: BGP and BFD sessions, layer-2 addresses and links.
+func (a *Agent) Observations() *ingotv1.Report { return a.core.observe(withoutCounters) }
 
 // Announcements returns the prefixes and addresses that the node shall announce, and what became of each.
 func (a *Agent) Announcements() []*ingotv1.Announcement {
 	answering := map[string]*ingotv1.Layer2Report{}
-	for _, r := range a.core.observe().GetLayer2() {
+	for _, r := range a.core.observe(withoutCounters).GetLayer2() {
 		answering[r.GetAddress()] = r
 	}
 	c := a.core

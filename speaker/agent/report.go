@@ -19,6 +19,7 @@ type observations struct {
 	sessions map[string]*ingotv1.SessionReport
 	layer2   map[string]*ingotv1.Layer2Report
 	links    map[string]*ingotv1.LinkReport
+	bfd      map[string]*ingotv1.BfdReport
 }
 
 // reportChanges reports to every replica what changes, gathered over the coalescing time, and now and then all.
@@ -26,6 +27,10 @@ func (a *Agent) reportChanges(ctx context.Context) {
 	t := a.opts.timing
 	all := time.NewTicker(t.fullReport - rand.N(t.fullReport/10))
 	defer all.Stop()
+	// Each node in its own time, so that they do not all come at once.
+	counted := func() time.Duration { return t.counters + rand.N(t.counters) }
+	counters := time.NewTimer(counted())
+	defer counters.Stop()
 	routing, layer2 := a.changed(ingotv1.Lane_LANE_ROUTING), a.changed(ingotv1.Lane_LANE_LAYER2)
 	var due <-chan time.Time
 	var last time.Time
@@ -36,8 +41,12 @@ func (a *Agent) reportChanges(ctx context.Context) {
 		case <-routing:
 		case <-layer2:
 		case <-due:
-			a.core.observe()
+			a.core.observe(withoutCounters)
 			due, last = nil, time.Now()
+			continue
+		case <-counters.C:
+			a.core.observe(withCounters)
+			counters.Reset(counted())
 			continue
 		case <-all.C:
 			a.core.reportAll()
@@ -58,7 +67,7 @@ func (a *Agent) changed(lane ingotv1.Lane) <-chan struct{} {
 
 // reportAll sends everything to every replica.
 func (c *core) reportAll() {
-	full := c.observe()
+	full := c.observe(withCounters)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for s := range c.streams {
@@ -68,8 +77,14 @@ func (c *core) reportAll() {
 	}
 }
 
+// Whether counters that went on are news.
+const (
+	withoutCounters = false
+	withCounters    = true
+)
+
 // observe asks the announcers what they see, reports what is new to every replica, and returns all of it.
-func (c *core) observe() *ingotv1.Report {
+func (c *core) observe(counters bool) *ingotv1.Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	full := &ingotv1.Report{Full: true}
@@ -79,7 +94,7 @@ func (c *core) observe() *ingotv1.Report {
 		}
 	}
 	delta := &ingotv1.Report{Results: c.recordLate(full.GetResults())}
-	vanished := c.observed.replace(full, delta)
+	vanished := c.observed.replace(full, delta, counters)
 
 	full.Results = nil
 	for _, lane := range desired.Lanes {
@@ -92,7 +107,7 @@ func (c *core) observe() *ingotv1.Report {
 	if vanished {
 		// Only a full report can say that something is no more.
 		results := delta.Results
-		delta = &ingotv1.Report{Full: true, Sessions: full.Sessions, Layer2: full.Layer2, Links: full.Links,
+		delta = &ingotv1.Report{Full: true, Sessions: full.Sessions, Layer2: full.Layer2, Links: full.Links, Bfd: full.Bfd,
 			Results: mergeResults(full.Results, results)}
 	}
 	if vanished || proto.Size(delta) > 0 {
@@ -148,14 +163,24 @@ func (c *core) tell(from *stream, lane ingotv1.Lane, recorded []string, ack *ing
 	}
 }
 
-// replace takes in what full says, adds to delta what of it is new, and says whether something is no more.
-func (o *observations) replace(full, delta *ingotv1.Report) (vanished bool) {
+// replace takes in what full says, adds to delta what of it is new, and says whether something is no more. What it holds
+// of sessions is what was told: counters that went on since are news when counters says so.
+func (o *observations) replace(full, delta *ingotv1.Report, counters bool) (vanished bool) {
 	sessions := map[string]*ingotv1.SessionReport{}
 	for _, r := range full.GetSessions() {
 		key := r.GetVrf() + "/" + r.GetPeer() + "/" + r.GetAddress()
-		sessions[key] = r
-		if !proto.Equal(r, o.sessions[key]) {
+		sessions[key] = o.sessions[key]
+		if news(o.sessions[key], r, counters) {
+			sessions[key] = r
 			delta.Sessions = append(delta.Sessions, r)
+		}
+	}
+	bfd := map[string]*ingotv1.BfdReport{}
+	for _, r := range full.GetBfd() {
+		bfd[r.GetPeer()] = o.bfd[r.GetPeer()]
+		if news(o.bfd[r.GetPeer()], r, counters) {
+			bfd[r.GetPeer()] = r
+			delta.Bfd = append(delta.Bfd, r)
 		}
 	}
 	layer2 := map[string]*ingotv1.Layer2Report{}
@@ -173,9 +198,30 @@ func (o *observations) replace(full, delta *ingotv1.Report) (vanished bool) {
 	if changed {
 		delta.Links = full.GetLinks()
 	}
-	vanished = lost(o.sessions, sessions) || lost(o.layer2, layer2) || lost(o.links, links)
-	o.sessions, o.layer2, o.links = sessions, layer2, links
+	vanished = lost(o.sessions, sessions) || lost(o.layer2, layer2) || lost(o.links, links) || lost(o.bfd, bfd)
+	o.sessions, o.layer2, o.links, o.bfd = sessions, layer2, links, bfd
 	return vanished
+}
+
+// news says whether now says what before does not, which may be nil. Counters alone are news only when asked for.
+func news[M proto.Message](before, now M, counters bool) bool {
+	if !before.ProtoReflect().IsValid() {
+		return true
+	}
+	if counters || proto.Equal(before, now) {
+		return !proto.Equal(before, now)
+	}
+	return !proto.Equal(uncounted(before), uncounted(now))
+}
+
+// uncounted is a copy of a report without its counters.
+func uncounted(m proto.Message) proto.Message {
+	bare := proto.Clone(m)
+	r := bare.ProtoReflect()
+	if field := r.Descriptor().Fields().ByName("counters"); field != nil {
+		r.Clear(field)
+	}
+	return bare
 }
 
 // lost says whether something in before is not in now.

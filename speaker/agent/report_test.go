@@ -101,9 +101,9 @@ func TestWhatVanishesIsToldByAFullReport(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var o observations
-			o.replace(before, &ingotv1.Report{})
+			o.replace(before, &ingotv1.Report{}, withCounters)
 			delta := &ingotv1.Report{}
-			if got := o.replace(tt.now, delta); got != tt.vanished {
+			if got := o.replace(tt.now, delta, withoutCounters); got != tt.vanished {
 				t.Errorf("vanished %v, want %v", got, tt.vanished)
 			}
 			if diff := cmp.Diff(tt.delta, delta, protocmp.Transform()); diff != "" {
@@ -113,12 +113,47 @@ func TestWhatVanishesIsToldByAFullReport(t *testing.T) {
 	}
 }
 
+// TestCountersAloneAreNewsNowAndThen, and never keep a state from being told.
+func TestCountersAloneAreNewsNowAndThen(t *testing.T) {
+	report := func(state string, count uint64) *ingotv1.Report {
+		return &ingotv1.Report{
+			Sessions: []*ingotv1.SessionReport{{Peer: "tor", State: state, Counters: &ingotv1.SessionCounters{TotalSent: count}}},
+			Bfd:      []*ingotv1.BfdReport{{Peer: "tor", State: state, Counters: &ingotv1.BfdCounters{ControlSent: count}}},
+		}
+	}
+	nothing := &ingotv1.Report{}
+	var o observations
+	for i, step := range []struct {
+		now, want *ingotv1.Report
+		counters  bool
+	}{
+		{report("Down", 1), report("Down", 1), withoutCounters},
+		{report("Down", 2), nothing, withoutCounters},
+		{report("Down", 2), report("Down", 2), withCounters}, // although they were seen before
+		{report("Down", 2), nothing, withCounters},
+		{report("Up", 3), report("Up", 3), withoutCounters},
+		{report("Up", 4), nothing, withoutCounters},
+		{report("Down", 4), report("Down", 4), withoutCounters},
+	} {
+		delta := &ingotv1.Report{}
+		if o.replace(step.now, delta, step.counters) {
+			t.Errorf("step %d: something vanished", i)
+		}
+		if diff := cmp.Diff(step.want, delta, protocmp.Transform()); diff != "" {
+			t.Errorf("step %d (-want +got):\n%s", i, diff)
+		}
+	}
+	if !o.replace(nothing, &ingotv1.Report{}, withoutCounters) {
+		t.Error("sessions vanished unnoticed")
+	}
+}
+
 func TestOutboxMergesWhatWaits(t *testing.T) {
 	o := newOutbox()
 	result := func(id string, s ingotv1.ItemResult_Status) *ingotv1.ItemResult {
 		return &ingotv1.ItemResult{Id: id, Status: s}
 	}
-	full := &ingotv1.Report{Full: true, Sessions: []*ingotv1.SessionReport{{Peer: "a"}, {Peer: "b"}}}
+	full := &ingotv1.Report{Full: true, Sessions: []*ingotv1.SessionReport{{Peer: "a"}, {Peer: "b"}}, Bfd: []*ingotv1.BfdReport{{Peer: "a"}}}
 	o.report(&ingotv1.Report{Sessions: full.Sessions[:1], Results: []*ingotv1.ItemResult{result("x", 3)}}, full)
 	o.report(&ingotv1.Report{Sessions: full.Sessions[1:], Results: []*ingotv1.ItemResult{result("y", 1)}}, full)
 	o.add(&ingotv1.Report{Results: []*ingotv1.ItemResult{result("x", 1)}})
@@ -134,7 +169,7 @@ func TestOutboxMergesWhatWaits(t *testing.T) {
 		{Message: &ingotv1.ConnectRequest_Heartbeat{Heartbeat: &ingotv1.Heartbeat{Echo: 2}}},
 		{Message: &ingotv1.ConnectRequest_Ack{Ack: &ingotv1.Ack{Nonce: 1}}},
 		{Message: &ingotv1.ConnectRequest_Report{Report: &ingotv1.Report{
-			Full: true, Sessions: full.Sessions, Results: []*ingotv1.ItemResult{result("x", 1), result("y", 1)},
+			Full: true, Sessions: full.Sessions, Bfd: full.Bfd, Results: []*ingotv1.ItemResult{result("x", 1), result("y", 1)},
 		}}},
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform(), cmpopts.EquateEmpty()); diff != "" {

@@ -35,6 +35,7 @@ type source struct{ connected, ready atomic.Bool }
 var (
 	state    = &ingotv1.GetStateResponse{Node: "node1", Lineage: "L", Epoch: 5}
 	session  = &ingotv1.SessionReport{Peer: "tor1", State: "Established"}
+	watched  = &ingotv1.BfdReport{Peer: "tor1", State: "Up"}
 	link     = &ingotv1.LinkReport{Name: "eth1", Up: true}
 	announce = &ingotv1.Announcement{Protocol: "bgp", Target: "192.0.2.1/32"}
 	neighbor = &ingotv1.Neighbor{Interface: "eth1", Address: "192.0.2.7"}
@@ -42,7 +43,7 @@ var (
 
 func (s *source) State() *ingotv1.GetStateResponse { return state }
 func (s *source) Observations() *ingotv1.Report {
-	return &ingotv1.Report{Sessions: []*ingotv1.SessionReport{session}, Links: []*ingotv1.LinkReport{link}}
+	return &ingotv1.Report{Sessions: []*ingotv1.SessionReport{session}, Bfd: []*ingotv1.BfdReport{watched}, Links: []*ingotv1.LinkReport{link}}
 }
 func (s *source) Announcements() []*ingotv1.Announcement { return []*ingotv1.Announcement{announce} }
 func (s *source) Neighbors() []*ingotv1.Neighbor         { return []*ingotv1.Neighbor{neighbor} }
@@ -131,15 +132,18 @@ func TestBothListenersShowTheSpeaker(t *testing.T) {
 			check(t, err)
 			sessions, err := c.ListSessions(t.Context(), &ingotv1.ListSessionsRequest{})
 			check(t, err)
+			bfd, err := c.ListBfdSessions(t.Context(), &ingotv1.ListBfdSessionsRequest{})
+			check(t, err)
 			announcements, err := c.ListAnnouncements(t.Context(), &ingotv1.ListAnnouncementsRequest{})
 			check(t, err)
 			neighbors, err := c.ListNeighbors(t.Context(), &ingotv1.ListNeighborsRequest{})
 			check(t, err)
 
-			got := []any{st, sessions, announcements, neighbors}
+			got := []any{st, sessions, bfd, announcements, neighbors}
 			want := []any{
 				state,
 				&ingotv1.ListSessionsResponse{Sessions: []*ingotv1.SessionReport{session}},
+				&ingotv1.ListBfdSessionsResponse{Sessions: []*ingotv1.BfdReport{watched}},
 				&ingotv1.ListAnnouncementsResponse{Announcements: []*ingotv1.Announcement{announce}},
 				&ingotv1.ListNeighborsResponse{Links: []*ingotv1.LinkReport{link}, Neighbors: []*ingotv1.Neighbor{neighbor}},
 			}

@@ -23,7 +23,7 @@ import (
 type Source interface {
 	// State returns who the speaker is, whom it obeys and how much it holds.
 	State() *ingotv1.GetStateResponse
-	// Observations returns sessions, layer-2 addresses and links as they are now.
+	// Observations returns BGP and BFD sessions, layer-2 addresses and links as they are now.
 	Observations() *ingotv1.Report
 	// Announcements returns the prefixes and addresses that the node shall announce.
 	Announcements() []*ingotv1.Announcement

@@ -27,6 +27,10 @@ func (s *service) ListSessions(context.Context, *ingotv1.ListSessionsRequest) (*
 	return &ingotv1.ListSessionsResponse{Sessions: s.opts.Source.Observations().GetSessions()}, nil
 }
 
+func (s *service) ListBfdSessions(context.Context, *ingotv1.ListBfdSessionsRequest) (*ingotv1.ListBfdSessionsResponse, error) {
+	return &ingotv1.ListBfdSessionsResponse{Sessions: s.opts.Source.Observations().GetBfd()}, nil
+}
+
 func (s *service) ListAnnouncements(context.Context, *ingotv1.ListAnnouncementsRequest) (*ingotv1.ListAnnouncementsResponse, error) {
 	return &ingotv1.ListAnnouncementsResponse{Announcements: s.opts.Source.Announcements()}, nil
 }

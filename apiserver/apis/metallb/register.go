@@ -26,6 +26,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&MetalLB{}, &MetalLBList{},
 		&ConfigurationState{}, &ConfigurationStateList{},
 		&BGPSessionState{}, &BGPSessionStateList{},
+		&BFDSessionState{}, &BFDSessionStateList{},
 		&ServiceBGPStatus{}, &ServiceBGPStatusList{},
 		&AddressPool{}, &AddressPoolList{},
 	)

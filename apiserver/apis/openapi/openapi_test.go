@@ -38,7 +38,7 @@ func models(t *testing.T) map[string]*spec.Schema {
 		v1beta1.IPReservation{}.OpenAPIModelName(),
 		v1beta1.IPAllocation{}.OpenAPIModelName(), v1beta1.IPAllocationClaim{}.OpenAPIModelName(),
 		v1beta1.MetalLB{}.OpenAPIModelName(), v1beta1.ConfigurationState{}.OpenAPIModelName(),
-		v1beta1.BGPSessionState{}.OpenAPIModelName(), v1beta1.ServiceBGPStatus{}.OpenAPIModelName(),
+		v1beta1.BGPSessionState{}.OpenAPIModelName(), v1beta1.BFDSessionState{}.OpenAPIModelName(), v1beta1.ServiceBGPStatus{}.OpenAPIModelName(),
 		v1beta1.AddressPool{}.OpenAPIModelName(), v1alpha1.AddressPool{}.OpenAPIModelName())
 	if err != nil {
 		t.Fatal(err)

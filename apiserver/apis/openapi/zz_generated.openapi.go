@@ -37,6 +37,10 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.BFDProfileList{}.OpenAPIModelName():                schema_apiserver_apis_metallb_v1beta1_BFDProfileList(ref),
 		v1beta1.BFDProfileSpec{}.OpenAPIModelName():                schema_apiserver_apis_metallb_v1beta1_BFDProfileSpec(ref),
 		v1beta1.BFDProfileStatus{}.OpenAPIModelName():              schema_apiserver_apis_metallb_v1beta1_BFDProfileStatus(ref),
+		v1beta1.BFDSessionCounters{}.OpenAPIModelName():            schema_apiserver_apis_metallb_v1beta1_BFDSessionCounters(ref),
+		v1beta1.BFDSessionState{}.OpenAPIModelName():               schema_apiserver_apis_metallb_v1beta1_BFDSessionState(ref),
+		v1beta1.BFDSessionStateList{}.OpenAPIModelName():           schema_apiserver_apis_metallb_v1beta1_BFDSessionStateList(ref),
+		v1beta1.BFDSessionStateStatus{}.OpenAPIModelName():         schema_apiserver_apis_metallb_v1beta1_BFDSessionStateStatus(ref),
 		v1beta1.BGPAdvertisement{}.OpenAPIModelName():              schema_apiserver_apis_metallb_v1beta1_BGPAdvertisement(ref),
 		v1beta1.BGPAdvertisementList{}.OpenAPIModelName():          schema_apiserver_apis_metallb_v1beta1_BGPAdvertisementList(ref),
 		v1beta1.BGPAdvertisementSpec{}.OpenAPIModelName():          schema_apiserver_apis_metallb_v1beta1_BGPAdvertisementSpec(ref),
@@ -1187,6 +1191,357 @@ func schema_apiserver_apis_metallb_v1beta1_BFDProfileStatus(ref common.Reference
 		},
 		Dependencies: []string{
 			metav1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BFDSessionCounters(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BFDSessionCounters counts packets and changes of a BFD session.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"controlSent": {
+						SchemaProps: spec.SchemaProps{
+							Description: "controlSent counts control packets to the neighbour.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"controlReceived": {
+						SchemaProps: spec.SchemaProps{
+							Description: "controlReceived counts control packets of the neighbour.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"echoSent": {
+						SchemaProps: spec.SchemaProps{
+							Description: "echoSent counts echo packets to the neighbour.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"echoReceived": {
+						SchemaProps: spec.SchemaProps{
+							Description: "echoReceived counts echo packets that came back.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"up": {
+						SchemaProps: spec.SchemaProps{
+							Description: "up is how often the session came to be up.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"down": {
+						SchemaProps: spec.SchemaProps{
+							Description: "down is how often it ceased to be.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"controlSent", "controlReceived", "echoSent", "echoReceived", "up", "down"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BFDSessionState(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BFDSessionState is how one BFD session (RFC 5880) of one node fares. There is one for each node and each BGPPeer whose session the node watches by BFD. They are read-only and live in the memory of the apiserver: nothing of them is stored, and each replica hears the speakers itself.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object's metadata. The labels metallb.io/node, metallb.io/bgp-peer and metallb.io/vrf name the node, the BGPPeer and the VRF.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is how the session fares.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.BFDSessionStateStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.BFDSessionStateStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BFDSessionStateList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BFDSessionStateList is a list of BFDSessionStates.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the states.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.BFDSessionState{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.BFDSessionState{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_BFDSessionStateStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "BFDSessionStateStatus is how a BFD session fares.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"state": {
+						SchemaProps: spec.SchemaProps{
+							Description: "state is that of the session (RFC 5880 section 6.8.1), \"AdminDown\", \"Down\", \"Init\" or \"Up\", or \"Unknown\" while the speaker of the node is not connected to the apiserver. Then the rest is as it was heard last.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"remoteState": {
+						SchemaProps: spec.SchemaProps{
+							Description: "remoteState is the state of the neighbour's session, as it said last.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"diagnostic": {
+						SchemaProps: spec.SchemaProps{
+							Description: "diagnostic is why the session last left \"Up\" (RFC 5880 section 4.1).",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"remoteDiagnostic": {
+						SchemaProps: spec.SchemaProps{
+							Description: "remoteDiagnostic is why the neighbour's session last left \"Up\", as it said.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"node": {
+						SchemaProps: spec.SchemaProps{
+							Description: "node is the name of the node.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"peer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "peer is the neighbour, as in the BGPSessionState: its IPv4 address, its IPv6 address in full with dashes for colons, or the interface of an unnumbered one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"vrf": {
+						SchemaProps: spec.SchemaProps{
+							Description: "vrf is the VRF of the session; empty for the default one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"bgpPeer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bgpPeer is the name of the BGPPeer whose session is watched.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"bfdProfile": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bfdProfile is the name of the BFDProfile.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "since is when state became what it is.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"peerAddress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "peerAddress is the address of the neighbour; of an unnumbered one, the link-local address once it is known.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"interface": {
+						SchemaProps: spec.SchemaProps{
+							Description: "interface is the interface of an unnumbered neighbour, or of one with a link-local address.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"localAddress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "localAddress is the node's own address in the session.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"multiHop": {
+						SchemaProps: spec.SchemaProps{
+							Description: "multiHop says that the session is one of RFC 5883, between hosts that need not be neighbours, rather than of RFC 5881.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"localDiscriminator": {
+						SchemaProps: spec.SchemaProps{
+							Description: "localDiscriminator is the number of the session at the node (RFC 5880 section 6.3).",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"remoteDiscriminator": {
+						SchemaProps: spec.SchemaProps{
+							Description: "remoteDiscriminator is the number of the session at the neighbour; absent while it is not known.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"transmitInterval": {
+						SchemaProps: spec.SchemaProps{
+							Description: "transmitInterval is the time between control packets that is in use, before jitter.",
+							Ref:         ref(metav1.Duration{}.OpenAPIModelName()),
+						},
+					},
+					"detectionTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "detectionTime is how long the neighbour may be silent before the session is down.",
+							Ref:         ref(metav1.Duration{}.OpenAPIModelName()),
+						},
+					},
+					"echoTransmitInterval": {
+						SchemaProps: spec.SchemaProps{
+							Description: "echoTransmitInterval is the time between echo packets that is in use; absent while none are sent.",
+							Ref:         ref(metav1.Duration{}.OpenAPIModelName()),
+						},
+					},
+					"remoteReceiveInterval": {
+						SchemaProps: spec.SchemaProps{
+							Description: "remoteReceiveInterval is the shortest time between control packets that the neighbour can receive, as it said.",
+							Ref:         ref(metav1.Duration{}.OpenAPIModelName()),
+						},
+					},
+					"remoteTransmitInterval": {
+						SchemaProps: spec.SchemaProps{
+							Description: "remoteTransmitInterval is the shortest time between control packets that the neighbour sends, as it said.",
+							Ref:         ref(metav1.Duration{}.OpenAPIModelName()),
+						},
+					},
+					"remoteEchoInterval": {
+						SchemaProps: spec.SchemaProps{
+							Description: "remoteEchoInterval is the shortest time between echo packets that the neighbour sends back, as it said; absent where it sends none back.",
+							Ref:         ref(metav1.Duration{}.OpenAPIModelName()),
+						},
+					},
+					"remoteDetectMultiplier": {
+						SchemaProps: spec.SchemaProps{
+							Description: "remoteDetectMultiplier is how many of the neighbour's packets may be lost before the session is down, as it said.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"counters": {
+						SchemaProps: spec.SchemaProps{
+							Description: "counters count since the session was configured. They are some seconds old.",
+							Ref:         ref(v1beta1.BFDSessionCounters{}.OpenAPIModelName()),
+						},
+					},
+					"notices": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "notices say where the session is not quite as configured.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.BFDSessionCounters{}.OpenAPIModelName(), metav1.Duration{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 	}
 }
 

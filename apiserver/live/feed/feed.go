@@ -82,7 +82,10 @@ func New(hub Hub, client kubernetes.Interface, namespace string) (*Feed, error) 
 	f := &Feed{
 		hub: hub, now: time.Now, started: time.Now(), leased: make(chan struct{}, 1),
 		states: live.NewSet(configurationStates, namespace, clock), waiting: map[string]struct{}{},
-		perNode:  []*perNode{newPerNode(live.NewSet(bgpSessionStates, namespace, clock), bgpSessions)},
+		perNode: []*perNode{
+			newPerNode(live.NewSet(bgpSessionStates, namespace, clock), bgpSessions),
+			newPerNode(live.NewSet(bfdSessionStates, namespace, clock), bfdSessions),
+		},
 		services: newServices(live.NewSet(serviceBGPStatuses, namespace, clock)),
 	}
 	var err error

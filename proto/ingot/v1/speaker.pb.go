@@ -360,6 +360,86 @@ func (x *ListSessionsResponse) GetSessions() []*SessionReport {
 	return nil
 }
 
+type ListBfdSessionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBfdSessionsRequest) Reset() {
+	*x = ListBfdSessionsRequest{}
+	mi := &file_ingot_v1_speaker_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBfdSessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBfdSessionsRequest) ProtoMessage() {}
+
+func (x *ListBfdSessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_speaker_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBfdSessionsRequest.ProtoReflect.Descriptor instead.
+func (*ListBfdSessionsRequest) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{5}
+}
+
+type ListBfdSessionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sessions      []*BfdReport           `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBfdSessionsResponse) Reset() {
+	*x = ListBfdSessionsResponse{}
+	mi := &file_ingot_v1_speaker_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBfdSessionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBfdSessionsResponse) ProtoMessage() {}
+
+func (x *ListBfdSessionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_speaker_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBfdSessionsResponse.ProtoReflect.Descriptor instead.
+func (*ListBfdSessionsResponse) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListBfdSessionsResponse) GetSessions() []*BfdReport {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
 type ListAnnouncementsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -368,7 +448,7 @@ type ListAnnouncementsRequest struct {
 
 func (x *ListAnnouncementsRequest) Reset() {
 	*x = ListAnnouncementsRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[5]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -380,7 +460,7 @@ func (x *ListAnnouncementsRequest) String() string {
 func (*ListAnnouncementsRequest) ProtoMessage() {}
 
 func (x *ListAnnouncementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[5]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -393,7 +473,7 @@ func (x *ListAnnouncementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAnnouncementsRequest.ProtoReflect.Descriptor instead.
 func (*ListAnnouncementsRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{5}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{7}
 }
 
 type ListAnnouncementsResponse struct {
@@ -405,7 +485,7 @@ type ListAnnouncementsResponse struct {
 
 func (x *ListAnnouncementsResponse) Reset() {
 	*x = ListAnnouncementsResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[6]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -417,7 +497,7 @@ func (x *ListAnnouncementsResponse) String() string {
 func (*ListAnnouncementsResponse) ProtoMessage() {}
 
 func (x *ListAnnouncementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[6]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -430,7 +510,7 @@ func (x *ListAnnouncementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAnnouncementsResponse.ProtoReflect.Descriptor instead.
 func (*ListAnnouncementsResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{6}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListAnnouncementsResponse) GetAnnouncements() []*Announcement {
@@ -461,7 +541,7 @@ type Announcement struct {
 
 func (x *Announcement) Reset() {
 	*x = Announcement{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[7]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -473,7 +553,7 @@ func (x *Announcement) String() string {
 func (*Announcement) ProtoMessage() {}
 
 func (x *Announcement) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[7]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -486,7 +566,7 @@ func (x *Announcement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Announcement.ProtoReflect.Descriptor instead.
 func (*Announcement) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{7}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Announcement) GetProtocol() string {
@@ -553,7 +633,7 @@ type ListNeighborsRequest struct {
 
 func (x *ListNeighborsRequest) Reset() {
 	*x = ListNeighborsRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[8]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +645,7 @@ func (x *ListNeighborsRequest) String() string {
 func (*ListNeighborsRequest) ProtoMessage() {}
 
 func (x *ListNeighborsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[8]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +658,7 @@ func (x *ListNeighborsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNeighborsRequest.ProtoReflect.Descriptor instead.
 func (*ListNeighborsRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{8}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{10}
 }
 
 type ListNeighborsResponse struct {
@@ -591,7 +671,7 @@ type ListNeighborsResponse struct {
 
 func (x *ListNeighborsResponse) Reset() {
 	*x = ListNeighborsResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[9]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -603,7 +683,7 @@ func (x *ListNeighborsResponse) String() string {
 func (*ListNeighborsResponse) ProtoMessage() {}
 
 func (x *ListNeighborsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[9]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -616,7 +696,7 @@ func (x *ListNeighborsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNeighborsResponse.ProtoReflect.Descriptor instead.
 func (*ListNeighborsResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{9}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListNeighborsResponse) GetLinks() []*LinkReport {
@@ -646,7 +726,7 @@ type Neighbor struct {
 
 func (x *Neighbor) Reset() {
 	*x = Neighbor{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[10]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -658,7 +738,7 @@ func (x *Neighbor) String() string {
 func (*Neighbor) ProtoMessage() {}
 
 func (x *Neighbor) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[10]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -671,7 +751,7 @@ func (x *Neighbor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbor.ProtoReflect.Descriptor instead.
 func (*Neighbor) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{10}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Neighbor) GetInterface() string {
@@ -710,7 +790,7 @@ type WatchEventsRequest struct {
 
 func (x *WatchEventsRequest) Reset() {
 	*x = WatchEventsRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[11]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -722,7 +802,7 @@ func (x *WatchEventsRequest) String() string {
 func (*WatchEventsRequest) ProtoMessage() {}
 
 func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[11]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -735,7 +815,7 @@ func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsRequest.ProtoReflect.Descriptor instead.
 func (*WatchEventsRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{11}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{13}
 }
 
 type WatchEventsResponse struct {
@@ -751,7 +831,7 @@ type WatchEventsResponse struct {
 
 func (x *WatchEventsResponse) Reset() {
 	*x = WatchEventsResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[12]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +843,7 @@ func (x *WatchEventsResponse) String() string {
 func (*WatchEventsResponse) ProtoMessage() {}
 
 func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[12]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +856,7 @@ func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsResponse.ProtoReflect.Descriptor instead.
 func (*WatchEventsResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{12}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchEventsResponse) GetTime() *timestamppb.Timestamp {
@@ -819,7 +899,7 @@ type SetLogLevelRequest struct {
 
 func (x *SetLogLevelRequest) Reset() {
 	*x = SetLogLevelRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[13]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -831,7 +911,7 @@ func (x *SetLogLevelRequest) String() string {
 func (*SetLogLevelRequest) ProtoMessage() {}
 
 func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[13]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -844,7 +924,7 @@ func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelRequest.ProtoReflect.Descriptor instead.
 func (*SetLogLevelRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{13}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SetLogLevelRequest) GetLevel() string {
@@ -872,7 +952,7 @@ type SetLogLevelResponse struct {
 
 func (x *SetLogLevelResponse) Reset() {
 	*x = SetLogLevelResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[14]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -884,7 +964,7 @@ func (x *SetLogLevelResponse) String() string {
 func (*SetLogLevelResponse) ProtoMessage() {}
 
 func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[14]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -897,7 +977,7 @@ func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelResponse.ProtoReflect.Descriptor instead.
 func (*SetLogLevelResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{14}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SetLogLevelResponse) GetPrevious() string {
@@ -948,7 +1028,10 @@ const file_ingot_v1_speaker_proto_rawDesc = "" +
 	"\alineage\x18\a \x01(\tR\alineage\"\x15\n" +
 	"\x13ListSessionsRequest\"K\n" +
 	"\x14ListSessionsResponse\x123\n" +
-	"\bsessions\x18\x01 \x03(\v2\x17.ingot.v1.SessionReportR\bsessions\"\x1a\n" +
+	"\bsessions\x18\x01 \x03(\v2\x17.ingot.v1.SessionReportR\bsessions\"\x18\n" +
+	"\x16ListBfdSessionsRequest\"J\n" +
+	"\x17ListBfdSessionsResponse\x12/\n" +
+	"\bsessions\x18\x01 \x03(\v2\x13.ingot.v1.BfdReportR\bsessions\"\x1a\n" +
 	"\x18ListAnnouncementsRequest\"Y\n" +
 	"\x19ListAnnouncementsResponse\x12<\n" +
 	"\rannouncements\x18\x01 \x03(\v2\x16.ingot.v1.AnnouncementR\rannouncements\"\x8b\x02\n" +
@@ -988,10 +1071,11 @@ const file_ingot_v1_speaker_proto_rawDesc = "" +
 	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\"c\n" +
 	"\x13SetLogLevelResponse\x12\x1a\n" +
 	"\bprevious\x18\x01 \x01(\tR\bprevious\x120\n" +
-	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until2\xec\x03\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until2\xc4\x04\n" +
 	"\x0eSpeakerService\x12A\n" +
 	"\bGetState\x12\x19.ingot.v1.GetStateRequest\x1a\x1a.ingot.v1.GetStateResponse\x12M\n" +
-	"\fListSessions\x12\x1d.ingot.v1.ListSessionsRequest\x1a\x1e.ingot.v1.ListSessionsResponse\x12\\\n" +
+	"\fListSessions\x12\x1d.ingot.v1.ListSessionsRequest\x1a\x1e.ingot.v1.ListSessionsResponse\x12V\n" +
+	"\x0fListBfdSessions\x12 .ingot.v1.ListBfdSessionsRequest\x1a!.ingot.v1.ListBfdSessionsResponse\x12\\\n" +
 	"\x11ListAnnouncements\x12\".ingot.v1.ListAnnouncementsRequest\x1a#.ingot.v1.ListAnnouncementsResponse\x12P\n" +
 	"\rListNeighbors\x12\x1e.ingot.v1.ListNeighborsRequest\x1a\x1f.ingot.v1.ListNeighborsResponse\x12L\n" +
 	"\vWatchEvents\x12\x1c.ingot.v1.WatchEventsRequest\x1a\x1d.ingot.v1.WatchEventsResponse0\x01\x12J\n" +
@@ -1009,65 +1093,71 @@ func file_ingot_v1_speaker_proto_rawDescGZIP() []byte {
 	return file_ingot_v1_speaker_proto_rawDescData
 }
 
-var file_ingot_v1_speaker_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_ingot_v1_speaker_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_ingot_v1_speaker_proto_goTypes = []any{
 	(*GetStateRequest)(nil),           // 0: ingot.v1.GetStateRequest
 	(*GetStateResponse)(nil),          // 1: ingot.v1.GetStateResponse
 	(*StreamState)(nil),               // 2: ingot.v1.StreamState
 	(*ListSessionsRequest)(nil),       // 3: ingot.v1.ListSessionsRequest
 	(*ListSessionsResponse)(nil),      // 4: ingot.v1.ListSessionsResponse
-	(*ListAnnouncementsRequest)(nil),  // 5: ingot.v1.ListAnnouncementsRequest
-	(*ListAnnouncementsResponse)(nil), // 6: ingot.v1.ListAnnouncementsResponse
-	(*Announcement)(nil),              // 7: ingot.v1.Announcement
-	(*ListNeighborsRequest)(nil),      // 8: ingot.v1.ListNeighborsRequest
-	(*ListNeighborsResponse)(nil),     // 9: ingot.v1.ListNeighborsResponse
-	(*Neighbor)(nil),                  // 10: ingot.v1.Neighbor
-	(*WatchEventsRequest)(nil),        // 11: ingot.v1.WatchEventsRequest
-	(*WatchEventsResponse)(nil),       // 12: ingot.v1.WatchEventsResponse
-	(*SetLogLevelRequest)(nil),        // 13: ingot.v1.SetLogLevelRequest
-	(*SetLogLevelResponse)(nil),       // 14: ingot.v1.SetLogLevelResponse
-	nil,                               // 15: ingot.v1.GetStateResponse.ItemsEntry
-	nil,                               // 16: ingot.v1.WatchEventsResponse.AttributesEntry
-	(*timestamppb.Timestamp)(nil),     // 17: google.protobuf.Timestamp
-	(*SessionReport)(nil),             // 18: ingot.v1.SessionReport
-	(*ServiceRef)(nil),                // 19: ingot.v1.ServiceRef
-	(ItemResult_Status)(0),            // 20: ingot.v1.ItemResult.Status
-	(*LinkReport)(nil),                // 21: ingot.v1.LinkReport
-	(*durationpb.Duration)(nil),       // 22: google.protobuf.Duration
+	(*ListBfdSessionsRequest)(nil),    // 5: ingot.v1.ListBfdSessionsRequest
+	(*ListBfdSessionsResponse)(nil),   // 6: ingot.v1.ListBfdSessionsResponse
+	(*ListAnnouncementsRequest)(nil),  // 7: ingot.v1.ListAnnouncementsRequest
+	(*ListAnnouncementsResponse)(nil), // 8: ingot.v1.ListAnnouncementsResponse
+	(*Announcement)(nil),              // 9: ingot.v1.Announcement
+	(*ListNeighborsRequest)(nil),      // 10: ingot.v1.ListNeighborsRequest
+	(*ListNeighborsResponse)(nil),     // 11: ingot.v1.ListNeighborsResponse
+	(*Neighbor)(nil),                  // 12: ingot.v1.Neighbor
+	(*WatchEventsRequest)(nil),        // 13: ingot.v1.WatchEventsRequest
+	(*WatchEventsResponse)(nil),       // 14: ingot.v1.WatchEventsResponse
+	(*SetLogLevelRequest)(nil),        // 15: ingot.v1.SetLogLevelRequest
+	(*SetLogLevelResponse)(nil),       // 16: ingot.v1.SetLogLevelResponse
+	nil,                               // 17: ingot.v1.GetStateResponse.ItemsEntry
+	nil,                               // 18: ingot.v1.WatchEventsResponse.AttributesEntry
+	(*timestamppb.Timestamp)(nil),     // 19: google.protobuf.Timestamp
+	(*SessionReport)(nil),             // 20: ingot.v1.SessionReport
+	(*BfdReport)(nil),                 // 21: ingot.v1.BfdReport
+	(*ServiceRef)(nil),                // 22: ingot.v1.ServiceRef
+	(ItemResult_Status)(0),            // 23: ingot.v1.ItemResult.Status
+	(*LinkReport)(nil),                // 24: ingot.v1.LinkReport
+	(*durationpb.Duration)(nil),       // 25: google.protobuf.Duration
 }
 var file_ingot_v1_speaker_proto_depIdxs = []int32{
-	17, // 0: ingot.v1.GetStateResponse.started:type_name -> google.protobuf.Timestamp
+	19, // 0: ingot.v1.GetStateResponse.started:type_name -> google.protobuf.Timestamp
 	2,  // 1: ingot.v1.GetStateResponse.streams:type_name -> ingot.v1.StreamState
-	15, // 2: ingot.v1.GetStateResponse.items:type_name -> ingot.v1.GetStateResponse.ItemsEntry
-	17, // 3: ingot.v1.StreamState.since:type_name -> google.protobuf.Timestamp
-	18, // 4: ingot.v1.ListSessionsResponse.sessions:type_name -> ingot.v1.SessionReport
-	7,  // 5: ingot.v1.ListAnnouncementsResponse.announcements:type_name -> ingot.v1.Announcement
-	19, // 6: ingot.v1.Announcement.services:type_name -> ingot.v1.ServiceRef
-	20, // 7: ingot.v1.Announcement.status:type_name -> ingot.v1.ItemResult.Status
-	21, // 8: ingot.v1.ListNeighborsResponse.links:type_name -> ingot.v1.LinkReport
-	10, // 9: ingot.v1.ListNeighborsResponse.neighbors:type_name -> ingot.v1.Neighbor
-	17, // 10: ingot.v1.Neighbor.last_seen:type_name -> google.protobuf.Timestamp
-	17, // 11: ingot.v1.WatchEventsResponse.time:type_name -> google.protobuf.Timestamp
-	16, // 12: ingot.v1.WatchEventsResponse.attributes:type_name -> ingot.v1.WatchEventsResponse.AttributesEntry
-	22, // 13: ingot.v1.SetLogLevelRequest.duration:type_name -> google.protobuf.Duration
-	17, // 14: ingot.v1.SetLogLevelResponse.until:type_name -> google.protobuf.Timestamp
-	0,  // 15: ingot.v1.SpeakerService.GetState:input_type -> ingot.v1.GetStateRequest
-	3,  // 16: ingot.v1.SpeakerService.ListSessions:input_type -> ingot.v1.ListSessionsRequest
-	5,  // 17: ingot.v1.SpeakerService.ListAnnouncements:input_type -> ingot.v1.ListAnnouncementsRequest
-	8,  // 18: ingot.v1.SpeakerService.ListNeighbors:input_type -> ingot.v1.ListNeighborsRequest
-	11, // 19: ingot.v1.SpeakerService.WatchEvents:input_type -> ingot.v1.WatchEventsRequest
-	13, // 20: ingot.v1.SpeakerService.SetLogLevel:input_type -> ingot.v1.SetLogLevelRequest
-	1,  // 21: ingot.v1.SpeakerService.GetState:output_type -> ingot.v1.GetStateResponse
-	4,  // 22: ingot.v1.SpeakerService.ListSessions:output_type -> ingot.v1.ListSessionsResponse
-	6,  // 23: ingot.v1.SpeakerService.ListAnnouncements:output_type -> ingot.v1.ListAnnouncementsResponse
-	9,  // 24: ingot.v1.SpeakerService.ListNeighbors:output_type -> ingot.v1.ListNeighborsResponse
-	12, // 25: ingot.v1.SpeakerService.WatchEvents:output_type -> ingot.v1.WatchEventsResponse
-	14, // 26: ingot.v1.SpeakerService.SetLogLevel:output_type -> ingot.v1.SetLogLevelResponse
-	21, // [21:27] is the sub-list for method output_type
-	15, // [15:21] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	17, // 2: ingot.v1.GetStateResponse.items:type_name -> ingot.v1.GetStateResponse.ItemsEntry
+	19, // 3: ingot.v1.StreamState.since:type_name -> google.protobuf.Timestamp
+	20, // 4: ingot.v1.ListSessionsResponse.sessions:type_name -> ingot.v1.SessionReport
+	21, // 5: ingot.v1.ListBfdSessionsResponse.sessions:type_name -> ingot.v1.BfdReport
+	9,  // 6: ingot.v1.ListAnnouncementsResponse.announcements:type_name -> ingot.v1.Announcement
+	22, // 7: ingot.v1.Announcement.services:type_name -> ingot.v1.ServiceRef
+	23, // 8: ingot.v1.Announcement.status:type_name -> ingot.v1.ItemResult.Status
+	24, // 9: ingot.v1.ListNeighborsResponse.links:type_name -> ingot.v1.LinkReport
+	12, // 10: ingot.v1.ListNeighborsResponse.neighbors:type_name -> ingot.v1.Neighbor
+	19, // 11: ingot.v1.Neighbor.last_seen:type_name -> google.protobuf.Timestamp
+	19, // 12: ingot.v1.WatchEventsResponse.time:type_name -> google.protobuf.Timestamp
+	18, // 13: ingot.v1.WatchEventsResponse.attributes:type_name -> ingot.v1.WatchEventsResponse.AttributesEntry
+	25, // 14: ingot.v1.SetLogLevelRequest.duration:type_name -> google.protobuf.Duration
+	19, // 15: ingot.v1.SetLogLevelResponse.until:type_name -> google.protobuf.Timestamp
+	0,  // 16: ingot.v1.SpeakerService.GetState:input_type -> ingot.v1.GetStateRequest
+	3,  // 17: ingot.v1.SpeakerService.ListSessions:input_type -> ingot.v1.ListSessionsRequest
+	5,  // 18: ingot.v1.SpeakerService.ListBfdSessions:input_type -> ingot.v1.ListBfdSessionsRequest
+	7,  // 19: ingot.v1.SpeakerService.ListAnnouncements:input_type -> ingot.v1.ListAnnouncementsRequest
+	10, // 20: ingot.v1.SpeakerService.ListNeighbors:input_type -> ingot.v1.ListNeighborsRequest
+	13, // 21: ingot.v1.SpeakerService.WatchEvents:input_type -> ingot.v1.WatchEventsRequest
+	15, // 22: ingot.v1.SpeakerService.SetLogLevel:input_type -> ingot.v1.SetLogLevelRequest
+	1,  // 23: ingot.v1.SpeakerService.GetState:output_type -> ingot.v1.GetStateResponse
+	4,  // 24: ingot.v1.SpeakerService.ListSessions:output_type -> ingot.v1.ListSessionsResponse
+	6,  // 25: ingot.v1.SpeakerService.ListBfdSessions:output_type -> ingot.v1.ListBfdSessionsResponse
+	8,  // 26: ingot.v1.SpeakerService.ListAnnouncements:output_type -> ingot.v1.ListAnnouncementsResponse
+	11, // 27: ingot.v1.SpeakerService.ListNeighbors:output_type -> ingot.v1.ListNeighborsResponse
+	14, // 28: ingot.v1.SpeakerService.WatchEvents:output_type -> ingot.v1.WatchEventsResponse
+	16, // 29: ingot.v1.SpeakerService.SetLogLevel:output_type -> ingot.v1.SetLogLevelResponse
+	23, // [23:30] is the sub-list for method output_type
+	16, // [16:23] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_ingot_v1_speaker_proto_init() }
@@ -1082,7 +1172,7 @@ func file_ingot_v1_speaker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ingot_v1_speaker_proto_rawDesc), len(file_ingot_v1_speaker_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

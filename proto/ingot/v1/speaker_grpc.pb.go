@@ -21,6 +21,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	SpeakerService_GetState_FullMethodName          = "/ingot.v1.SpeakerService/GetState"
 	SpeakerService_ListSessions_FullMethodName      = "/ingot.v1.SpeakerService/ListSessions"
+	SpeakerService_ListBfdSessions_FullMethodName   = "/ingot.v1.SpeakerService/ListBfdSessions"
 	SpeakerService_ListAnnouncements_FullMethodName = "/ingot.v1.SpeakerService/ListAnnouncements"
 	SpeakerService_ListNeighbors_FullMethodName     = "/ingot.v1.SpeakerService/ListNeighbors"
 	SpeakerService_WatchEvents_FullMethodName       = "/ingot.v1.SpeakerService/WatchEvents"
@@ -38,6 +39,8 @@ type SpeakerServiceClient interface {
 	GetState(ctx context.Context, in *GetStateRequest, opts ...grpc.CallOption) (*GetStateResponse, error)
 	// ListSessions returns the BGP sessions.
 	ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (*ListSessionsResponse, error)
+	// ListBfdSessions returns the BFD sessions.
+	ListBfdSessions(ctx context.Context, in *ListBfdSessionsRequest, opts ...grpc.CallOption) (*ListBfdSessionsResponse, error)
 	// ListAnnouncements returns what the node announces, by BGP and by layer 2.
 	ListAnnouncements(ctx context.Context, in *ListAnnouncementsRequest, opts ...grpc.CallOption) (*ListAnnouncementsResponse, error)
 	// ListNeighbors returns the node's links and who it heard ask for its addresses.
@@ -70,6 +73,16 @@ func (c *speakerServiceClient) ListSessions(ctx context.Context, in *ListSession
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListSessionsResponse)
 	err := c.cc.Invoke(ctx, SpeakerService_ListSessions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *speakerServiceClient) ListBfdSessions(ctx context.Context, in *ListBfdSessionsRequest, opts ...grpc.CallOption) (*ListBfdSessionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListBfdSessionsResponse)
+	err := c.cc.Invoke(ctx, SpeakerService_ListBfdSessions_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +149,8 @@ type SpeakerServiceServer interface {
 	GetState(context.Context, *GetStateRequest) (*GetStateResponse, error)
 	// ListSessions returns the BGP sessions.
 	ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error)
+	// ListBfdSessions returns the BFD sessions.
+	ListBfdSessions(context.Context, *ListBfdSessionsRequest) (*ListBfdSessionsResponse, error)
 	// ListAnnouncements returns what the node announces, by BGP and by layer 2.
 	ListAnnouncements(context.Context, *ListAnnouncementsRequest) (*ListAnnouncementsResponse, error)
 	// ListNeighbors returns the node's links and who it heard ask for its addresses.
@@ -159,6 +174,9 @@ func (UnimplementedSpeakerServiceServer) GetState(context.Context, *GetStateRequ
 }
 func (UnimplementedSpeakerServiceServer) ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSessions not implemented")
+}
+func (UnimplementedSpeakerServiceServer) ListBfdSessions(context.Context, *ListBfdSessionsRequest) (*ListBfdSessionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListBfdSessions not implemented")
 }
 func (UnimplementedSpeakerServiceServer) ListAnnouncements(context.Context, *ListAnnouncementsRequest) (*ListAnnouncementsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListAnnouncements not implemented")
@@ -225,6 +243,24 @@ func _SpeakerService_ListSessions_Handler(srv interface{}, ctx context.Context, 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SpeakerServiceServer).ListSessions(ctx, req.(*ListSessionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SpeakerService_ListBfdSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListBfdSessionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SpeakerServiceServer).ListBfdSessions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SpeakerService_ListBfdSessions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SpeakerServiceServer).ListBfdSessions(ctx, req.(*ListBfdSessionsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -308,6 +344,10 @@ var SpeakerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSessions",
 			Handler:    _SpeakerService_ListSessions_Handler,
+		},
+		{
+			MethodName: "ListBfdSessions",
+			Handler:    _SpeakerService_ListBfdSessions_Handler,
 		},
 		{
 			MethodName: "ListAnnouncements",

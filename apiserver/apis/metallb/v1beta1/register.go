@@ -37,6 +37,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&MetalLB{}, &MetalLBList{},
 		&ConfigurationState{}, &ConfigurationStateList{},
 		&BGPSessionState{}, &BGPSessionStateList{},
+		&BFDSessionState{}, &BFDSessionStateList{},
 		&ServiceBGPStatus{}, &ServiceBGPStatusList{},
 		&AddressPool{}, &AddressPoolList{},
 	)

@@ -56,6 +56,26 @@ func (in BFDProfileStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BFDSessionCounters) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BFDSessionCounters"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BFDSessionState) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BFDSessionState"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BFDSessionStateList) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BFDSessionStateList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in BFDSessionStateStatus) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.BFDSessionStateStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in BGPAdvertisement) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.BGPAdvertisement"
 }
