@@ -1,102 +1,326 @@
 package bfd
 
 import (
-	"fmt"
-	"net/netip"
+	"math/rand/v2"
+	"sync"
 	"time"
 )
 
-// Key is what tells a session from others before discriminators do. It is comparable.
-type Key struct {
-	// The neighbour's address, without a zone.
-	Remote netip.Addr
-	// Address that packets are sent from; the zero Addr leaves the choice to the kernel.
-	Local netip.Addr
-	// Interface of the session; needed when Remote is a link-local address, otherwise it may be empty.
-	Interface string
-	// Name of the VRF device; empty for the default VRF.
-	VRF string
-	// The neighbour is more than one hop away (RFC 5883).
-	MultiHop bool
+// maxLinger bounds how long a neighbour that does not answer is told of AdminDown.
+const maxLinger = 10 * time.Second
+
+// Session is a BFD session with one neighbour. Its methods may be called from several goroutines at the same time.
+type Session struct {
+	engine        *Engine
+	key           Key
+	discriminator uint32
+	// Known to this session's echo packets alone.
+	nonce    uint64
+	receiver *receiver
+	notifier notifier
+	// Has run look at what is due.
+	wake chan struct{}
+	// Closed when the neighbour was told of AdminDown for long enough.
+	said chan struct{}
+
+	// Used by run alone.
+	echoReceiver *receiver
+
+	mu      sync.Mutex
+	machine *machine
+	// Control and echo packets go out by these; nil while that is not possible.
+	control, echo link
+	counters      Counters
+	sequence      uint64
+	buffer        [PacketLen]byte
+	echoBuffer    [echoLen]byte
+	// Why the last packet was thrown away, 0 if none was since the session last was Up.
+	discarded Discard
+	// Whether Transport.Reflects is to be asked again.
+	askReflects bool
+	// What the owner was told last, and of what.
+	told        view
+	toldTrouble *string
+	untold      bool
+	// When run wakes next.
+	armed time.Time
+	// AdminDown is said until then, and whether that is over.
+	lingerUntil time.Time
+	lingered    bool
+	// No owner has the session any more; it ends when the neighbour knows.
+	closed bool
+	// It ends now.
+	ended bool
 }
 
-// String names the session in messages.
-func (k Key) String() string {
-	s := k.Remote.String()
-	if k.Interface != "" {
-		s += "%" + k.Interface
+func newSession(e *Engine, k Key, p Parameters, discriminator uint32, nonce uint64, changed func(Status)) *Session {
+	m := newMachine(time.Now(), p, discriminator, rand.Int64N)
+	return &Session{
+		engine:        e,
+		key:           k,
+		discriminator: discriminator,
+		nonce:         nonce,
+		notifier:      notifier{changed: changed},
+		wake:          make(chan struct{}, 1),
+		said:          make(chan struct{}),
+		machine:       m,
+		told:          m.view(),
+		askReflects:   true,
 	}
-	if k.VRF != "" {
-		s += " in VRF " + k.VRF
-	}
-	if k.MultiHop {
-		s += " (multi-hop)"
-	}
-	return s
 }
 
-// Parameters of a session. They may be changed while it lasts, by Session.Retune.
-type Parameters struct {
-	// Least time between control packets that we can receive: bfd.RequiredMinRxInterval. At least 1 ms.
-	ReceiveInterval time.Duration
-	// Time between control packets that we want to send: bfd.DesiredMinTxInterval. At least 1 ms.
-	TransmitInterval time.Duration
-	// Time between echo packets, both those that we want to send and those that we accept; at least 1 ms. Only with Echo.
-	EchoInterval time.Duration
-	// Number of our packets that the neighbour may miss until it takes the session for down: bfd.DetectMult. Not 0.
-	DetectMultiplier uint8
-	// Use the echo function (RFC 5880 section 6.4), over one hop of IPv4.
-	Echo bool
-	// Send nothing until the neighbour does (RFC 5880 section 6.1).
-	Passive bool
-	// Packets that arrive with a lower TTL are dropped (RFC 5883 section 5). Only over several hops: otherwise it is 255.
-	MinimumTTL uint8
-}
-
-func (k Key) validate() error {
-	switch {
-	case !k.Remote.IsValid() || k.Remote.IsUnspecified() || k.Remote.IsMulticast():
-		return fmt.Errorf("bfd: %q is not the address of a neighbour", k.Remote)
-	case k.Remote.Zone() != "" || k.Local.Zone() != "":
-		return fmt.Errorf("bfd: %s: the zone of an address belongs into Interface", k)
-	case k.Local.IsValid() && k.Local.Is4() != k.Remote.Is4():
-		return fmt.Errorf("bfd: %s: the local address %s is of another family", k, k.Local)
-	case k.Remote.Is6() && k.Remote.IsLinkLocalUnicast() && (k.Interface == "" || k.MultiHop):
-		return fmt.Errorf("bfd: %s: a link-local neighbour is one hop away, over a named interface", k)
-	}
-	return nil
-}
-
-func (k Key) scope() Scope {
-	return Scope{VRF: k.VRF, MultiHop: k.MultiHop, IPv6: k.Remote.Is6()}
-}
-
-// Bounds of intervals: the upper one is what 32 bits of microseconds hold.
-const (
-	minInterval = time.Millisecond
-	maxInterval = (1<<32 - 1) * time.Microsecond
-)
-
-func (p Parameters) validate() error {
-	check := func(name string, d time.Duration) error {
-		if d < minInterval || d > maxInterval {
-			return fmt.Errorf("bfd: %s is %s: it must lie between %s and %s", name, d, minInterval, maxInterval)
+// run is the session's timing: it sends what is due and judges silence.
+func (s *Session) run() {
+	defer s.engine.goroutine.Done()
+	defer s.release()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		s.dial()
+		wait, ended := s.step(s.judge())
+		if ended {
+			return
 		}
+		timer.Reset(wait)
+		select {
+		case <-timer.C:
+		case <-s.wake:
+		}
+	}
+}
+
+// judge returns the time until which silence is certain: every packet that the kernel had by then has been taken in.
+func (s *Session) judge() time.Time {
+	s.mu.Lock()
+	now := time.Now()
+	expiring := s.machine.expiring(now)
+	s.mu.Unlock()
+	if !expiring {
+		return time.Time{}
+	}
+	// If it was us who had no time, then the packets are there.
+	s.receiver.drain()
+	if s.echoReceiver != nil {
+		s.echoReceiver.drain()
+	}
+	return now
+}
+
+// step does what is due, and returns how long there is nothing more. Silence counts until the time silent.
+func (s *Session) step(silent time.Time) (wait time.Duration, ended bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.machine.expire(silent)
+	now := time.Now()
+	s.transmit(now)
+	if s.machine.sessionState == AdminDown && !s.lingered && (s.machine.adminDownKnown() || !now.Before(s.lingerUntil)) {
+		s.lingered = true
+		s.machine.hush(now)
+		close(s.said)
+	}
+	if s.ended || s.closed && s.lingered {
+		return 0, true
+	}
+	s.armed = s.due(now)
+	return s.armed.Sub(now), false
+}
+
+// due returns when run has to look again. The caller holds mu.
+func (s *Session) due(now time.Time) time.Time {
+	at, ok := s.machine.due()
+	if !ok {
+		at = now.Add(time.Hour)
+	}
+	earlier := func(t time.Time, set bool) {
+		if set && t.Before(at) {
+			at = t
+		}
+	}
+	earlier(s.control.again, s.control.sender == nil)
+	earlier(s.echo.again, s.echo.sender == nil && s.echoWanted())
+	earlier(s.lingerUntil, s.machine.sessionState == AdminDown && !s.lingered)
+	return at
+}
+
+// transmit sends what is due and tells the owner what changed. The caller holds mu.
+func (s *Session) transmit(now time.Time) {
+	for {
+		p, ok := s.machine.transmit(now)
+		if !ok {
+			break
+		}
+		if s.send(now, &s.control, p.Append(s.buffer[:0])) {
+			s.counters.ControlSent++
+		}
+	}
+	if s.machine.transmitEcho(now) {
+		s.sequence++
+		if s.send(now, &s.echo, appendEcho(s.echoBuffer[:0], s.discriminator, s.nonce, s.sequence)) {
+			s.counters.EchoSent++
+		} else {
+			s.machine.echoUnsent(now)
+		}
+	}
+	s.tell()
+}
+
+// tell has the owner told of what changed. The caller holds mu.
+func (s *Session) tell() {
+	v, trouble := s.machine.view(), s.receiver.trouble.Load()
+	if v == s.told && trouble == s.toldTrouble && !s.untold {
+		return
+	}
+	if v.state == Up && s.told.state != Up {
+		s.discarded = 0
+	}
+	if v.state != Up && s.told.state == Up {
+		s.askReflects = true
+	}
+	s.told, s.toldTrouble, s.untold = v, trouble, false
+	s.notifier.add(s.status())
+}
+
+// rouse has run look again if something is due before it would, or there is something to dial. The caller holds mu.
+func (s *Session) rouse(now time.Time) {
+	if s.due(now).Before(s.armed) || s.machine.sessionState == AdminDown {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// receive takes in a control packet.
+func (s *Session) receive(d *Datagram, a arrival, p *Packet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !s.key.MultiHop && d.TTL != 255:
+		s.discard(DiscardTTL)
+		return
+	case s.key.MultiHop && d.TTL < s.machine.wanted.MinimumTTL:
+		s.discard(DiscardMinimumTTL)
+		return
+	case p.AuthenticationPresent:
+		s.discard(DiscardAuthenticated)
+		return
+	}
+	now := time.Now()
+	s.counters.ControlReceived++
+	s.machine.receive(now, a.at, p)
+	s.transmit(now)
+	s.rouse(now)
+}
+
+// receiveEcho takes in an echo packet of ours.
+func (s *Session) receiveEcho(a arrival) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.counters.EchoReceived++
+	s.machine.receiveEcho(now, a.at)
+	s.transmit(now)
+	s.rouse(now)
+}
+
+// discard counts a packet that the session does not accept. The caller holds mu.
+func (s *Session) discard(d Discard) {
+	s.counters.Discarded++
+	if s.discarded != d && s.machine.sessionState != Up {
+		s.discarded, s.untold = d, true
+		s.tell()
+	}
+}
+
+// Retune changes the parameters. A session that is Up stays so; what needs the neighbour's consent takes effect when that
+// has answered a Poll.
+func (s *Session) Retune(p Parameters) error {
+	if err := p.validate(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.ended {
+		return ErrClosed
+	}
+	if s.machine.wanted == p {
 		return nil
 	}
-	if err := check("the receive interval", p.ReceiveInterval); err != nil {
-		return err
-	}
-	if err := check("the transmit interval", p.TransmitInterval); err != nil {
-		return err
-	}
-	if p.Echo {
-		if err := check("the echo interval", p.EchoInterval); err != nil {
-			return err
-		}
-	}
-	if p.DetectMultiplier == 0 {
-		return fmt.Errorf("bfd: the detect multiplier is 0")
-	}
+	now := time.Now()
+	s.askReflects = true
+	s.untold = true
+	s.machine.retune(now, p)
+	s.transmit(now)
+	// Not rouse: run has to ask the transport about echo packets.
+	s.armed = time.Time{}
+	s.kick()
 	return nil
+}
+
+func (s *Session) kick() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// AdminDown takes the session down on purpose (RFC 5880 section 6.8.16), as before a restart: the neighbour is told so, and
+// keeps from taking it for a failure. The channel that it returns is closed once the neighbour has shown that it knows, or
+// was told for as long as it takes it to detect a failure, 10 seconds at most. The session stays AdminDown until it is closed.
+func (s *Session) AdminDown() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.adminDown(time.Now())
+	return s.said
+}
+
+func (s *Session) adminDown(now time.Time) {
+	if s.machine.sessionState == AdminDown {
+		return
+	}
+	s.machine.adminDown(now)
+	s.lingerUntil = now.Add(min(s.machine.linger(), maxLinger))
+	s.transmit(now)
+	s.kick()
+}
+
+// Reset takes a session that is Up down, since the forwarding plane was reset (RFC 5880 section 6.8.15). It comes up again
+// by itself.
+func (s *Session) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.machine.reset(now)
+	s.transmit(now)
+	s.rouse(now)
+}
+
+// Close ends the session for good. It does not wait: the neighbour is told AdminDown in the background, as by AdminDown,
+// while another session with the same key may already be opened. No call of the owner's function begins after Close
+// has returned.
+func (s *Session) Close() {
+	s.notifier.close()
+	s.engine.unlist(s)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.adminDown(time.Now())
+	s.kick()
+}
+
+// abandon ends the session at once, with one last word to the neighbour.
+func (s *Session) abandon() {
+	s.notifier.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed, s.ended = true, true
+	s.adminDown(time.Now())
+	s.kick()
+}
+
+// Status returns what is known of the session.
+func (s *Session) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status()
 }

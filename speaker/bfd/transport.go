@@ -81,3 +81,20 @@ type Datagram struct {
 	// When the kernel received it, with a monotonic clock reading.
 	At time.Time
 }
+
+// String names the packets in messages.
+func (sc Scope) String() string {
+	s := "single-hop"
+	if sc.MultiHop {
+		s = "multi-hop"
+	}
+	if sc.IPv6 {
+		s += " IPv6"
+	} else {
+		s += " IPv4"
+	}
+	if s += " control packets"; sc.VRF != "" {
+		s += " in VRF " + sc.VRF
+	}
+	return s
+}

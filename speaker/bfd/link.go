@@ -1,0 +1,203 @@
+package bfd
+
+import "time"
+
+// link is a Sender that may be missing.
+type link struct {
+	sender Sender
+	// When to dial again, if it is missing.
+	again   time.Time
+	backoff backoff
+	// Why packets could not be sent, in words, and since when; empty when the last one could.
+	trouble string
+	since   time.Time
+	// It is to be closed and dialled anew.
+	broken bool
+}
+
+// redialAfter is how long sending has to fail until another socket may be the cure: an interface was replaced, say.
+const redialAfter = 3 * time.Second
+
+// send sends a packet and says whether that went well. The caller holds mu.
+func (s *Session) send(now time.Time, l *link, payload []byte) bool {
+	if l.sender == nil {
+		return false
+	}
+	err := l.sender.Send(payload)
+	if err == nil {
+		if l.trouble != "" {
+			l.trouble, s.untold = "", true
+		}
+		return true
+	}
+	if l.trouble == "" {
+		l.trouble, l.since, s.untold = "cannot send: "+err.Error(), now, true
+		return false
+	}
+	if s.machine.sessionState != Up && now.Sub(l.since) >= redialAfter {
+		l.broken = true
+	}
+	return false
+}
+
+// dial gets the senders that are missing. It is called by run alone, and not under mu, for it may take a while.
+func (s *Session) dial() {
+	s.mu.Lock()
+	now := time.Now()
+	control := s.discharge(&s.control)
+	if control != nil {
+		// Its address was the echo packets', too.
+		s.echo.broken = s.echo.sender != nil
+	}
+	echo := s.discharge(&s.echo)
+	if echo != nil {
+		s.machine.setEcho(now, false, s.machine.echoReflected)
+	}
+	needControl := s.control.sender == nil && !now.Before(s.control.again) && !s.ended
+	s.mu.Unlock()
+	s.close(control)
+	s.close(echo)
+	if needControl {
+		sender, err := s.engine.transport.Dial(s.key)
+		s.dialled(&s.control, sender, err)
+	}
+	s.dialEcho()
+}
+
+// dialEcho gets what the echo function needs, when that is wanted.
+func (s *Session) dialEcho() {
+	s.mu.Lock()
+	now := time.Now()
+	ask := s.askReflects && s.machine.wanted.Echo && s.echoCapable()
+	need := s.echoWanted() && s.control.sender != nil && s.echo.sender == nil && !now.Before(s.echo.again) && !s.ended
+	reflected := s.machine.echoReflected
+	s.askReflects = false
+	sender := s.control.sender
+	s.mu.Unlock()
+	if ask {
+		reflected = s.engine.transport.Reflects(s.key)
+	}
+	if need {
+		if s.echoReceiver == nil {
+			s.echoReceiver = s.engine.echoReceiver()
+		}
+		echo, err := s.engine.transport.DialEcho(s.key, sender.Local().Addr())
+		s.dialled(&s.echo, echo, err)
+	}
+	if !ask && !need {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.untold = s.untold || reflected != s.machine.echoReflected
+	s.machine.setEcho(time.Now(), s.echo.sender != nil, reflected)
+}
+
+// dialled takes in the result of dialling.
+func (s *Session) dialled(l *link, sender Sender, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if err == nil {
+		l.sender, l.broken = sender, false
+		l.backoff.reset()
+		// What was due meanwhile is not waited for.
+		s.machine.transmission.soon = s.machine.transmission.soon || l == &s.control
+		s.untold = s.untold || l.trouble != ""
+		l.trouble = ""
+		return
+	}
+	l.again = now.Add(l.backoff.next())
+	if text := "cannot send: " + err.Error(); l.trouble != text {
+		l.trouble, s.untold = text, true
+		s.engine.log.Warn("BFD cannot send", "session", s.key, "error", err)
+	}
+}
+
+// discharge returns a sender that is to be closed, if l has one. The caller holds mu.
+func (s *Session) discharge(l *link) Sender {
+	if !l.broken || l.sender == nil {
+		return nil
+	}
+	sender := l.sender
+	l.sender, l.broken = nil, false
+	return sender
+}
+
+func (s *Session) close(sender Sender) {
+	if sender == nil {
+		return
+	}
+	if err := sender.Close(); err != nil {
+		s.engine.log.Warn("BFD socket does not close", "session", s.key, "error", err)
+	}
+}
+
+// release gives back everything when run ends.
+func (s *Session) release() {
+	s.mu.Lock()
+	control, echo := s.control.sender, s.echo.sender
+	s.control.sender, s.echo.sender = nil, nil
+	s.ended = true
+	if !s.lingered {
+		s.lingered = true
+		close(s.said)
+	}
+	s.mu.Unlock()
+	s.close(control)
+	s.close(echo)
+	s.engine.remove(s)
+}
+
+// echoCapable says whether the echo function exists for a session like this (RFC 5883 section 4 rules it out over several
+// hops; over IPv6, hosts do not send back such packets).
+func (s *Session) echoCapable() bool { return !s.key.MultiHop && s.key.Remote.Is4() }
+
+// echoWanted says whether a sender of echo packets is needed. The caller holds mu.
+func (s *Session) echoWanted() bool { return s.echoCapable() && s.machine.echoAllowed() }
+
+// status is Status; the caller holds mu.
+func (s *Session) status() Status {
+	st := s.machine.status()
+	st.Key = s.key
+	if s.control.sender != nil {
+		st.Local = s.control.sender.Local()
+	}
+	up, down := st.Counters.UpEvents, st.Counters.DownEvents
+	st.Counters = s.counters
+	st.Counters.UpEvents, st.Counters.DownEvents = up, down
+	st.Notices = s.notices()
+	return st
+}
+
+// notices says where the session is not as its parameters have it. The caller holds mu.
+func (s *Session) notices() []string {
+	var all []string
+	add := func(text string, applies bool) {
+		if applies && text != "" {
+			all = append(all, text)
+		}
+	}
+	if t := s.receiver.trouble.Load(); t != nil {
+		add(*t, true)
+	}
+	add(s.control.trouble, true)
+	if s.discarded != 0 {
+		add("thrown away: a packet that "+s.discarded.Error(), true)
+	}
+	m := s.machine
+	if !m.wanted.Echo {
+		return all
+	}
+	up := m.sessionState == Up
+	add("no echo function: it works over one hop only", s.key.MultiHop)
+	add("no echo function: it works over IPv4 only", !s.key.MultiHop && !s.echoCapable())
+	if !s.echoCapable() {
+		return all
+	}
+	add("echo packets: "+s.echo.trouble, s.echo.trouble != "")
+	add("the neighbour does not accept echo packets", up && m.remoteMinEchoRx == 0)
+	add("the neighbour does not send back echo packets", m.echo.active && !m.echo.working && s.sequence > uint64(m.detectMult))
+	add("the neighbour's echo packets are not accepted: this host would not send them back (IPv4 forwarding is off)", !m.echoReflected && !s.askReflects)
+	return all
+}
