@@ -61,6 +61,7 @@ type gobgpWire struct {
 	owner *gobgp
 	*instance
 	cancel context.CancelFunc
+	ownASN uint32
 
 	mu        sync.Mutex
 	neighbour string   // address; empty while not connected
@@ -72,7 +73,7 @@ func (g *gobgp) open(cfg sessionConfig, routerID netip.Addr, observe func(transi
 	in := g.take()
 	in.logger.sink.Store(&faultSink{peer: cfg.peer, fault: fault})
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &gobgpWire{owner: g, instance: in, cancel: cancel}
+	w := &gobgpWire{owner: g, instance: in, cancel: cancel, ownASN: cfg.ownASN()}
 	if err := w.start(ctx, cfg, routerID, observe); err != nil {
 		w.close()
 		return nil, err
@@ -144,7 +145,7 @@ func stateOf(s api.PeerState_SessionState) state {
 
 func (w *gobgpWire) add(paths []path) error {
 	for _, p := range paths {
-		encoded, err := encodePath(p)
+		encoded, err := encodePath(p, w.ownASN)
 		if err != nil {
 			return err
 		}
@@ -157,7 +158,7 @@ func (w *gobgpWire) add(paths []path) error {
 
 func (w *gobgpWire) remove(paths []path) error {
 	for _, p := range paths {
-		encoded, err := encodePath(p)
+		encoded, err := encodePath(p, w.ownASN)
 		if err != nil {
 			return err
 		}

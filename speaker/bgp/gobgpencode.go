@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	api "github.com/osrg/gobgp/v3/api"
 	"google.golang.org/protobuf/proto"
@@ -61,8 +62,9 @@ func encodePeer(cfg sessionConfig, restarting bool) *api.Peer {
 	return peer
 }
 
-// encodePath gives a path in gobgp's terms. gobgp adds the AS path, and LOCAL_PREF where the session is internal.
-func encodePath(p path) (*api.Path, error) {
+// encodePath gives a path in gobgp's terms. gobgp begins the AS path with our AS number where the session is external,
+// and adds LOCAL_PREF where it is internal.
+func encodePath(p path, ownASN uint32) (*api.Path, error) {
 	family := ipv4Unicast
 	if p.prefix.Addr().Is6() {
 		family = ipv6Unicast
@@ -74,6 +76,14 @@ func encodePath(p path) (*api.Path, error) {
 	attrs := []proto.Message{
 		&api.OriginAttribute{Origin: 0}, // IGP
 		&api.NextHopAttribute{NextHop: p.nextHop.String()},
+	}
+	if p.prepend > 0 {
+		attrs = append(attrs, &api.AsPathAttribute{Segments: []*api.AsSegment{{
+			Type: api.AsSegment_AS_SEQUENCE, Numbers: slices.Repeat([]uint32{ownASN}, int(p.prepend)),
+		}}})
+	}
+	if p.hasMED {
+		attrs = append(attrs, &api.MultiExitDiscAttribute{Med: p.med})
 	}
 	if p.localPref != 0 {
 		attrs = append(attrs, &api.LocalPrefAttribute{LocalPref: p.localPref})

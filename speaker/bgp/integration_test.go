@@ -96,15 +96,15 @@ func TestEachPeerSeesItsOwnAttributes(t *testing.T) {
 		&ingotv1.BgpAdvertisement{Peers: []string{"inside"}, LocalPref: 150, Communities: []uint32{64500<<16 | 2}}),
 		routeItem("198.51.100.2/32", to("inside")))
 
-	want1 := seen{NextHops: []string{r1.node4}, Communities: "64500:1", Large: "64500:1:2", ASPath: "64500", Valid: true}
+	want1 := seen{NextHops: []string{r1.node4}, Communities: "64500:1", Large: "64500:1:2", ASPath: "64500", Valid: true, MED: -1}
 	if diff := cmp.Diff(want1, r1.eventuallyPath(t, "198.51.100.1/32", r1.node4)); diff != "" {
 		t.Errorf("over eBGP (-want +got):\n%s", diff)
 	}
-	want2 := seen{NextHops: []string{r2.node4}, Communities: "64500:2", LocalPref: 150, ASPath: "Local", Valid: true}
+	want2 := seen{NextHops: []string{r2.node4}, Communities: "64500:2", LocalPref: 150, ASPath: "Local", Valid: true, MED: -1}
 	if diff := cmp.Diff(want2, r2.eventuallyPath(t, "198.51.100.1/32", r2.node4)); diff != "" {
 		t.Errorf("over iBGP (-want +got):\n%s", diff)
 	}
-	want3 := seen{NextHops: []string{r2.node4}, LocalPref: 100, ASPath: "Local", Valid: true}
+	want3 := seen{NextHops: []string{r2.node4}, LocalPref: 100, ASPath: "Local", Valid: true, MED: -1}
 	if diff := cmp.Diff(want3, r2.eventuallyPath(t, "198.51.100.2/32", r2.node4)); diff != "" {
 		t.Errorf("without a local preference (-want +got):\n%s", diff)
 	}

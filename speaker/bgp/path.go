@@ -12,9 +12,23 @@ import (
 // attributes are what one neighbour shall see with a prefix. They are comparable: communities are kept sorted,
 // without repetitions, packed as on the wire.
 type attributes struct {
-	localPref        uint32 // 0: unset
+	localPref        uint32 // 0: unset; to internal neighbours only
+	hasMED           bool
+	med              uint32
+	prepend          uint8  // AS numbers of ours beyond the one that BGP demands; to external neighbours only
 	communities      string // 4 bytes each, RFC 1997
 	largeCommunities string // 12 bytes each, RFC 8092
+}
+
+// shown are the attributes that a neighbour of the session sees. LOCAL_PREF stays within an AS (RFC 4271 section
+// 5.1.5), and so an AS path is empty there (section 5.1.2).
+func (c sessionConfig) shown(a attributes) attributes {
+	if c.dynamicASN == "internal" || c.dynamicASN == "" && c.peerASN == c.ownASN() {
+		a.prepend = 0
+	} else {
+		a.localPref = 0
+	}
+	return a
 }
 
 // path is one entry of a session's RIB.
@@ -36,6 +50,9 @@ type route struct {
 // attributes and the prefix share. gobgp panics when the attributes alone are longer.
 const maxCommunityBytes = 3800
 
+// maxPrepend leaves the rest of a message to the communities.
+const maxPrepend = 32
+
 // parseRoute checks an item. Its errors become the reason of a refusal.
 func parseRoute(item *ingotv1.BgpRoute) (route, error) {
 	prefix, err := netip.ParsePrefix(item.GetPrefix())
@@ -49,11 +66,17 @@ func parseRoute(item *ingotv1.BgpRoute) (route, error) {
 	for _, ad := range item.GetAdvertisements() {
 		attrs := attributes{
 			localPref:        ad.GetLocalPref(),
+			hasMED:           ad.Med != nil,
+			med:              ad.GetMed(),
+			prepend:          uint8(min(ad.GetAsPathPrepend(), maxPrepend)),
 			communities:      packCommunities(ad.GetCommunities()),
 			largeCommunities: packLargeCommunities(ad.GetLargeCommunities()),
 		}
 		if size := len(attrs.communities) + len(attrs.largeCommunities); size > maxCommunityBytes {
 			return route{}, fmt.Errorf("the communities of %s take %d bytes; a message has room for %d", prefix, size, maxCommunityBytes)
+		}
+		if n := ad.GetAsPathPrepend(); n > maxPrepend {
+			return route{}, fmt.Errorf("the AS path of %s is prepended %d times; %d is the most", prefix, n, maxPrepend)
 		}
 		for _, peer := range ad.GetPeers() {
 			if _, twice := r.peers[peer]; twice {

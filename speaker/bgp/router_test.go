@@ -146,6 +146,7 @@ type seen struct {
 	Communities string
 	Large       string
 	LocalPref   int
+	MED         int // -1: none
 	ASPath      string
 	Valid       bool
 }
@@ -160,6 +161,7 @@ func (r *router) path(prefix, from string) (seen, error) {
 		Paths []struct {
 			Valid     bool
 			LocPrf    int
+			Metric    *int
 			ASPath    struct{ String string }
 			Community struct{ String string }
 			Large     struct{ String string } `json:"largeCommunity"`
@@ -174,7 +176,10 @@ func (r *router) path(prefix, from string) (seen, error) {
 		if p.Peer.PeerID != from {
 			continue
 		}
-		s := seen{Communities: p.Community.String, Large: p.Large.String, LocalPref: p.LocPrf, ASPath: p.ASPath.String, Valid: p.Valid}
+		s := seen{Communities: p.Community.String, Large: p.Large.String, LocalPref: p.LocPrf, ASPath: p.ASPath.String, Valid: p.Valid, MED: -1}
+		if p.Metric != nil {
+			s.MED = *p.Metric
+		}
 		for _, hop := range p.NextHops {
 			s.NextHops = append(s.NextHops, hop.IP)
 		}

@@ -134,7 +134,7 @@ func (s *session) program(want map[netip.Prefix]attributes) error {
 			missing[prefix] = true
 			continue
 		}
-		next[prefix] = path{prefix: prefix, nextHop: hop, attributes: attrs}
+		next[prefix] = path{prefix: prefix, nextHop: hop, attributes: s.cfg.shown(attrs)}
 	}
 	s.want = want
 	add, remove := changes(s.have, next)
