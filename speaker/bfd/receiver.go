@@ -58,7 +58,6 @@ func (r *receiver) run() {
 			again.wait(r.ctx)
 			continue
 		}
-		r.trouble.Store(nil)
 		again.reset()
 		r.serve(t)
 	}
@@ -88,6 +87,7 @@ func (r *receiver) serve(t Receiver) {
 		}
 		switch {
 		case err == nil:
+			r.trouble.Store(nil)
 			again.reset()
 		case errors.Is(err, ErrClosed):
 			return

@@ -15,8 +15,6 @@ import (
 	"github.com/ingot-lb/ingot/test/netns"
 )
 
-func TestMain(m *testing.M) { netns.Inside(m) }
-
 // Addresses of the node, which the tests run on, and of the neighbour at the other end of its cable.
 var (
 	node4, peer4 = netip.MustParseAddr("10.66.0.1"), netip.MustParseAddr("10.66.0.2")

@@ -1,0 +1,229 @@
+package wire
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ingot-lb/ingot/speaker/bfd"
+	"github.com/ingot-lb/ingot/test/await"
+	"github.com/ingot-lb/ingot/test/netns"
+)
+
+// roleEnv makes a test binary something else than tests.
+const roleEnv = "INGOT_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	switch role := os.Getenv(roleEnv); role {
+	case "":
+		netns.Inside(m)
+	case "engine":
+		if err := serve(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	default:
+		spin()
+	}
+}
+
+// spin keeps one core busy.
+func spin() {
+	runtime.LockOSThread()
+	for n := 0; ; n++ {
+		if n < 0 {
+			panic("it takes centuries to count that far")
+		}
+	}
+}
+
+// job is what an engine's process is told on standard input.
+type job struct {
+	Keys       []bfd.Key
+	Parameters bfd.Parameters
+}
+
+// tally is what has become of an engine's sessions.
+type tally struct {
+	Up, Downs, Packets int
+	CPU                time.Duration // of the whole process
+}
+
+// engine is one with many sessions.
+type engine struct {
+	*bfd.Engine
+	transport *Transport
+	sessions  []*bfd.Session
+	downs     atomic.Int64
+}
+
+func newEngine(j job) (*engine, error) {
+	w := New(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	e := &engine{Engine: bfd.New(bfd.Options{Transport: w}), transport: w}
+	for _, k := range j.Keys {
+		s, err := e.Open(k, j.Parameters, func(s bfd.Status) {
+			if s.Failed {
+				e.downs.Add(1)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		e.sessions = append(e.sessions, s)
+	}
+	return e, nil
+}
+
+func (e *engine) close() {
+	e.Close()
+	e.transport.Close()
+}
+
+func (e *engine) tally() (t tally) {
+	for _, s := range e.sessions {
+		status := s.Status()
+		if status.State == bfd.Up {
+			t.Up++
+		}
+		t.Downs += int(status.Counters.DownEvents)
+		t.Packets += int(status.Counters.ControlReceived + status.Counters.ControlSent)
+	}
+	var usage unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &usage) == nil {
+		t.CPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	}
+	return t
+}
+
+// serve runs an engine as a process: a job on standard input starts it, and each further line asks for a tally.
+func serve() error {
+	in, out := bufio.NewReader(os.Stdin), json.NewEncoder(os.Stdout)
+	line, err := in.ReadBytes('\n')
+	if err != nil {
+		return err
+	}
+	var j job
+	if err := json.Unmarshal(line, &j); err != nil {
+		return err
+	}
+	e, err := newEngine(j)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	for {
+		if _, err := in.ReadBytes('\n'); err != nil {
+			return nil // nobody wants to know any more
+		}
+		if err := out.Encode(e.tally()); err != nil {
+			return err
+		}
+	}
+}
+
+// startEngine runs an engine in a process of its own, in a namespace, and returns what asks it for a tally.
+func startEngine(t testing.TB, n netns.Namespace, j job) (ask func() tally) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := n.Command(ctx, self)
+	cmd.Env = append(os.Environ(), roleEnv+"=engine")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		_ = cmd.Wait() // it says that it was killed
+	})
+	write, read := json.NewEncoder(in), json.NewDecoder(out)
+	if err := write.Encode(j); err != nil {
+		t.Fatal(err)
+	}
+	return func() (got tally) {
+		t.Helper()
+		if err := write.Encode("tally"); err != nil {
+			t.Fatal(err)
+		}
+		if err := read.Decode(&got); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+}
+
+// busy keeps every core busy with a process of the same priority as this one, until the function that it returns is
+// called.
+func busy(t testing.TB) (stop func()) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wait []func() error
+	for range runtime.NumCPU() {
+		cmd := netns.Here(t).Command(ctx, self)
+		cmd.Env = append(os.Environ(), roleEnv+"=spin")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		wait = append(wait, cmd.Wait)
+	}
+	t.Cleanup(cancel)
+	return func() {
+		cancel()
+		for _, w := range wait {
+			_ = w() // it says that it was killed
+		}
+	}
+}
+
+// neighbours gives both ends of a cable many addresses, and returns the keys of the sessions at both ends: each has
+// addresses of its own, as FRR wants it.
+func neighbours(t testing.TB, device string, here netip.Addr, n netns.Namespace, there netip.Addr, count int) (ours, theirs []bfd.Key) {
+	t.Helper()
+	var near, far string
+	for range count {
+		near += fmt.Sprintf("ip addr add %s/16 dev %s && ", here, device)
+		far += fmt.Sprintf("ip addr add %s/16 dev eth0 && ", there)
+		ours = append(ours, bfd.Key{Local: here, Remote: there})
+		theirs = append(theirs, bfd.Key{Local: there, Remote: here})
+		here, there = here.Next(), there.Next()
+	}
+	netns.Here(t).Run(t, "sh", "-c", near+"true")
+	n.Run(t, "sh", "-c", far+"true")
+	return ours, theirs
+}
+
+// allUp waits until all sessions are.
+func allUp(t testing.TB, count int, e *engine) {
+	t.Helper()
+	await.Success(t, "all sessions are Up", func() error {
+		if up := e.tally().Up; up != count {
+			return fmt.Errorf("%d of %d are", up, count)
+		}
+		return nil
+	})
+}
