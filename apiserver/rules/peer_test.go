@@ -62,8 +62,6 @@ func TestPeer(t *testing.T) {
 		{"port 16384", func(s *spec) { s.Port = 16384 }, nil},
 		{"port 16385", func(s *spec) { s.Port = 16385 }, []problem{{"spec.peerPort", "Invalid value: 16385"}}},
 
-		{"B8 hold 0", func(s *spec) { s.HoldTime = duration("0s") }, nil},
-		{"B8 hold truncated to 0", func(s *spec) { s.HoldTime = duration("500ms") }, nil},
 		{"B8 hold 1s", func(s *spec) { s.HoldTime = duration("1s") }, []problem{{"spec.holdTime", `Invalid value: "1s": invalid hold time: must be 0 or >=3s`}}},
 		{"B8 hold truncated to 2s", func(s *spec) { s.HoldTime = duration("2999ms") }, []problem{{"spec.holdTime", "must be 0 or >=3s"}}},
 		{"B8 hold 3s", func(s *spec) { s.HoldTime = duration("3s") }, nil},
@@ -77,7 +75,6 @@ func TestPeer(t *testing.T) {
 		}, []problem{
 			{"spec.keepaliveTime", `"often"`}, {"spec.connectTime", `Invalid value: ""`}}},
 		{"B9 keepalive lower", func(s *spec) { s.HoldTime, s.KeepaliveTime = duration("9s"), duration("3s") }, nil},
-		{"B9 both off", func(s *spec) { s.HoldTime, s.KeepaliveTime = duration("0s"), duration("0s") }, nil},
 		{"B9 keepalive equal", func(s *spec) { s.HoldTime, s.KeepaliveTime = duration("9s"), duration("9s") }, []problem{
 			{"spec.keepaliveTime", `Invalid value: "9s": invalid keepalive time: must be lower than holdTime 9s`}}},
 		{"B9 keepalive higher", func(s *spec) { s.HoldTime, s.KeepaliveTime = duration("9s"), duration("10s") }, []problem{
@@ -141,6 +138,18 @@ func show(b *bool) string {
 		return "unset"
 	}
 	return fmt.Sprint(*b)
+}
+
+func TestNoHoldTimeWarns(t *testing.T) {
+	without := newPeer(func(s *metallb.BGPPeerSpec) { s.HoldTime = duration("500ms") })
+	says := []string{"spec.holdTime: a hold time of 0 cannot be sent: 65535s is, so that the peer's own hold time is in force; a peer that wants none, too, gets no session"}
+	run(t, nil, []verdict{
+		{name: "B8 hold 0", obj: newPeer(func(s *metallb.BGPPeerSpec) { s.HoldTime = duration("0s") }), warnings: says},
+		{name: "B8 hold truncated to 0", obj: without, warnings: says},
+		{name: "B9 both off", obj: newPeer(func(s *metallb.BGPPeerSpec) { s.HoldTime, s.KeepaliveTime = duration("0s"), duration("0s") }), warnings: says},
+		{name: "update of something else", old: without, obj: without},
+		{name: "another", obj: newPeer(func(s *metallb.BGPPeerSpec) { s.HoldTime = duration("3s") })},
+	})
 }
 
 func TestDisableMPWarnsAndStillChecks(t *testing.T) {

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -167,10 +168,22 @@ func peerWarnings(peer, old *metallb.BGPPeer, spec *field.Path) []string {
 		warnings = append(warnings, fmt.Sprintf("%s: %q has no effect: the Secret is that of namespace %q",
 			spec.Child("passwordSecret", "namespace"), secret.Namespace, peer.Namespace))
 	}
+	if noHoldTime(peer) && (old == nil || !noHoldTime(old)) {
+		warnings = append(warnings, spec.Child("holdTime").String()+": a hold time of 0 cannot be sent: 65535s is, so that the peer's own hold time is in force; a peer that wants none, too, gets no session")
+	}
 	if peer.Spec.DisableMP && (old == nil || !old.Spec.DisableMP) {
 		warnings = append(warnings, spec.Child("disableMP").String()+": deprecated and without effect, use dualStackAddressFamily")
 	}
 	return warnings
+}
+
+// noHoldTime says whether the peer shall have no hold timer. BGP knows whole seconds.
+func noHoldTime(peer *metallb.BGPPeer) bool {
+	if peer.Spec.HoldTime == nil {
+		return false
+	}
+	hold, err := peer.Spec.HoldTime.Parse()
+	return err == nil && hold >= 0 && hold < time.Second
 }
 
 // Advertised is the names of the IPAddressPools that some advertisement selects.

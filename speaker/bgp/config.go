@@ -17,6 +17,8 @@ const (
 	defaultConnectRetry = 3 * time.Second
 	// minHold is the smallest hold time other than zero (RFC 4271 section 4.2).
 	minHold = 3 * time.Second
+	// maxHold is the largest, and stands in for none at all.
+	maxHold = 65535 * time.Second
 	// maxPassword is TCP_MD5SIG_MAXKEYLEN: Linux takes no longer key.
 	maxPassword = 80
 	// maxInterfaceName is IFNAMSIZ less the final NUL.
@@ -29,12 +31,14 @@ type sessionConfig struct {
 	peer         string
 	myASN        uint32
 	localASN     uint32
-	peerASN      uint32 // 0 when dynamicASN is set
-	dynamicASN   string // "internal", "external" or empty
-	address      netip.Addr
+	peerASN      uint32     // 0 when dynamicASN is set
+	dynamicASN   string     // "internal", "external" or empty
+	address      netip.Addr // invalid when unnumbered is set
+	unnumbered   string     // the interface whose other end is the neighbour
 	port         uint16
 	source       netip.Addr // invalid when the kernel chooses
 	hold         time.Duration
+	noHold       bool // no hold time was asked for; hold is the longest there is
 	keepalive    time.Duration
 	connectRetry time.Duration
 	routerID     netip.Addr // invalid when derived
@@ -52,6 +56,24 @@ func (c sessionConfig) ownASN() uint32 {
 		return c.localASN
 	}
 	return c.myASN
+}
+
+// external says whether the session is eBGP, as far as the configuration tells.
+func (c sessionConfig) external() bool {
+	return c.dynamicASN == "external" || c.dynamicASN == "" && c.peerASN != c.ownASN()
+}
+
+// linkLocal says whether the session runs between link-local addresses.
+func (c sessionConfig) linkLocal() bool {
+	return c.unnumbered != "" || c.address.IsLinkLocalUnicast() && c.address.Is6()
+}
+
+// neighbour names the other end for logs.
+func (c sessionConfig) neighbour() string {
+	if c.unnumbered != "" {
+		return c.unnumbered
+	}
+	return c.address.String()
 }
 
 // carries says whether the session exchanges prefixes of p's family.
@@ -85,9 +107,6 @@ func parseSession(item *ingotv1.BgpSession) (sessionConfig, error) {
 	if c.peer == "" {
 		return c, fmt.Errorf("the session has no peer name")
 	}
-	if item.GetInterface() != "" {
-		return c, fmt.Errorf("unnumbered peering over interface %q is not supported by this speaker; give the peer an address", item.GetInterface())
-	}
 	if c.myASN == 0 {
 		return c, fmt.Errorf("my AS number is 0")
 	}
@@ -120,22 +139,33 @@ func parseSession(item *ingotv1.BgpSession) (sessionConfig, error) {
 }
 
 func (c *sessionConfig) parseAddresses(item *ingotv1.BgpSession) error {
-	addr, err := netip.ParseAddr(item.GetAddress())
-	if err != nil {
-		return fmt.Errorf("peer address %q: %w", item.GetAddress(), err)
+	c.unnumbered = item.GetInterface()
+	if len(c.unnumbered) > maxInterfaceName {
+		return fmt.Errorf("interface %q: an interface name has at most %d characters", c.unnumbered, maxInterfaceName)
 	}
-	c.address = addr.Unmap()
-	if c.address.IsLinkLocalUnicast() || c.address.Zone() != "" {
-		return fmt.Errorf("peer address %s: peering with a link-local address is not supported by this speaker", addr)
+	if c.unnumbered == "" {
+		addr, err := netip.ParseAddr(item.GetAddress())
+		if err != nil {
+			return fmt.Errorf("peer address %q: %w", item.GetAddress(), err)
+		}
+		c.address = addr.Unmap()
+		if c.address.Zone() != "" {
+			return fmt.Errorf("peer address %s: a zone has no place in it; name the interface instead", addr)
+		}
+	} else if item.GetAddress() != "" {
+		return fmt.Errorf("the peer has both an address and an interface")
 	}
 	if s := item.GetSourceAddress(); s != "" {
 		source, err := netip.ParseAddr(s)
-		if err != nil {
-			return fmt.Errorf("source address %q: %w", s, err)
+		if err != nil || source.Zone() != "" {
+			return fmt.Errorf("source address %q is not an IP address", s)
 		}
 		c.source = source.Unmap()
-		if c.source.Is4() != c.address.Is4() {
+		if c.address.IsValid() && c.source.Is4() != c.address.Is4() {
 			return fmt.Errorf("source address %s and peer address %s are of different families", c.source, c.address)
+		}
+		if c.unnumbered != "" && !c.source.IsLinkLocalUnicast() {
+			return fmt.Errorf("source address %s: an unnumbered session runs between link-local addresses", c.source)
 		}
 	}
 	if s := item.GetRouterId(); s != "" {
@@ -154,15 +184,16 @@ func (c *sessionConfig) parseTimers(item *ingotv1.BgpSession) error {
 	if item.HoldTimeMs != nil {
 		c.hold = wholeSeconds(item.GetHoldTimeMs())
 	}
+	if c.hold == 0 {
+		// gobgp v3 takes a hold time of zero for its default, and cannot write to a session that negotiated one.
+		c.hold, c.noHold = maxHold, true
+	}
 	switch {
-	case c.hold == 0:
-		// gobgp v3 neither sends a hold time of zero nor writes to a session that negotiated one.
-		return fmt.Errorf("a hold time of 0 (no keepalives) is not supported by this speaker; use 3s or more")
-	case c.hold < minHold || c.hold > 65535*time.Second:
+	case c.hold < minHold || c.hold > maxHold:
 		return fmt.Errorf("hold time %s is outside 3s to 65535s", c.hold)
 	}
 	c.keepalive = c.hold / 3
-	if item.KeepaliveTimeMs != nil {
+	if item.KeepaliveTimeMs != nil && (!c.noHold || item.GetKeepaliveTimeMs() != 0) {
 		c.keepalive = wholeSeconds(item.GetKeepaliveTimeMs())
 		if c.keepalive == 0 || c.keepalive > c.hold {
 			return fmt.Errorf("keepalive time %s is outside 1s to the hold time %s", c.keepalive, c.hold)
@@ -190,7 +221,9 @@ func (c *sessionConfig) parseFamilies(families []ingotv1.Family) error {
 			return fmt.Errorf("address family %s is not known", f)
 		}
 	}
-	if !c.ipv4 && !c.ipv6 {
+	if !c.ipv4 && !c.ipv6 && c.unnumbered != "" {
+		c.ipv4, c.ipv6 = true, true
+	} else if !c.ipv4 && !c.ipv6 {
 		c.ipv4, c.ipv6 = c.address.Is4(), c.address.Is6()
 	}
 	return nil

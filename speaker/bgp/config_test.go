@@ -48,24 +48,41 @@ func TestParseSessionTakesTheKeepaliveFromTheHoldTime(t *testing.T) {
 	}
 }
 
+func TestNoHoldTimeIsTheLongestThereIs(t *testing.T) {
+	for name, tt := range map[string]struct {
+		keepalive *uint32
+		want      time.Duration
+	}{
+		"nothing said of keepalives": {nil, 21845 * time.Second},
+		"none":                       {proto.Uint32(0), 21845 * time.Second},
+		"some":                       {proto.Uint32(5000), 5 * time.Second},
+	} {
+		got, err := parseSession(plain(func(s *ingotv1.BgpSession) { s.HoldTimeMs, s.KeepaliveTimeMs = proto.Uint32(0), tt.keepalive }))
+		if err != nil || !got.noHold || got.hold != 65535*time.Second || got.keepalive != tt.want {
+			t.Errorf("%s: %+v, %v; want keepalives every %s", name, got, err, tt.want)
+		}
+	}
+}
+
 func TestParseSessionRefuses(t *testing.T) {
 	tests := map[string]struct {
 		with func(*ingotv1.BgpSession)
 		want string
 	}{
 		"no peer name":       {func(s *ingotv1.BgpSession) { s.Peer = "" }, "no peer name"},
-		"unnumbered":         {func(s *ingotv1.BgpSession) { s.Address, s.Interface = "", "eth1" }, `interface "eth1" is not supported`},
+		"interface name":     {func(s *ingotv1.BgpSession) { s.Address, s.Interface = "", "sixteen-letters-" }, "at most 15 characters"},
+		"both":               {func(s *ingotv1.BgpSession) { s.Interface = "eth1" }, "both an address and an interface"},
+		"unnumbered source":  {func(s *ingotv1.BgpSession) { s.Address, s.Interface, s.SourceAddress = "", "eth1", "192.0.2.1" }, "between link-local addresses"},
 		"my ASN":             {func(s *ingotv1.BgpSession) { s.MyAsn = 0 }, "my AS number is 0"},
 		"peer ASN":           {func(s *ingotv1.BgpSession) { s.PeerAsn = 0 }, "peer's AS number is 0"},
 		"dynamic ASN":        {func(s *ingotv1.BgpSession) { s.DynamicAsn = "both" }, `"both" is neither internal nor external`},
 		"address":            {func(s *ingotv1.BgpSession) { s.Address = "192.0.2" }, `peer address "192.0.2"`},
-		"link-local":         {func(s *ingotv1.BgpSession) { s.Address = "fe80::1%eth0" }, "link-local"},
+		"zone":               {func(s *ingotv1.BgpSession) { s.Address = "fe80::1%eth0" }, "a zone has no place in it"},
 		"source":             {func(s *ingotv1.BgpSession) { s.SourceAddress = "x" }, `source address "x"`},
 		"source family":      {func(s *ingotv1.BgpSession) { s.SourceAddress = "2001:db8::1" }, "different families"},
 		"router ID":          {func(s *ingotv1.BgpSession) { s.RouterId = "2001:db8::1" }, `router ID "2001:db8::1"`},
 		"router ID zero":     {func(s *ingotv1.BgpSession) { s.RouterId = "0.0.0.0" }, `router ID "0.0.0.0"`},
 		"port":               {func(s *ingotv1.BgpSession) { s.Port = 65536 }, "port 65536"},
-		"hold time 0":        {func(s *ingotv1.BgpSession) { s.HoldTimeMs = proto.Uint32(0) }, "hold time of 0"},
 		"hold time 2 s":      {func(s *ingotv1.BgpSession) { s.HoldTimeMs = proto.Uint32(2000) }, "hold time 2s"},
 		"keepalive too long": {func(s *ingotv1.BgpSession) { s.KeepaliveTimeMs = proto.Uint32(91_000) }, "keepalive time 1m31s"},
 		"family":             {func(s *ingotv1.BgpSession) { s.Families = []ingotv1.Family{7} }, "address family 7"},

@@ -83,7 +83,7 @@ func (g *gobgp) open(cfg sessionConfig, routerID netip.Addr, observe func(transi
 
 func (w *gobgpWire) start(ctx context.Context, cfg sessionConfig, routerID netip.Addr, observe func(transition)) error {
 	err := w.server.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{
-		Asn:        cfg.myASN,
+		Asn:        cfg.ownASN(),
 		RouterId:   routerID.String(),
 		ListenPort: -1,
 		Families:   []uint32{0, 1}, // gobgp's numbers for IPv4 and IPv6 unicast
@@ -169,13 +169,13 @@ func (w *gobgpWire) remove(paths []path) error {
 	return nil
 }
 
-func (w *gobgpWire) connect(cfg sessionConfig, restarting bool) error {
+func (w *gobgpWire) connect(cfg sessionConfig, to target, restarting bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.server.AddPeer(context.Background(), &api.AddPeerRequest{Peer: encodePeer(cfg, restarting)}); err != nil {
+	if err := w.server.AddPeer(context.Background(), &api.AddPeerRequest{Peer: encodePeer(cfg, to, restarting)}); err != nil {
 		return fmt.Errorf("add peer: %w", err)
 	}
-	w.neighbour = cfg.address.String()
+	w.neighbour = to.address.String()
 	return nil
 }
 

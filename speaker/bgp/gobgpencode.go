@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	api "github.com/osrg/gobgp/v3/api"
 	"google.golang.org/protobuf/proto"
@@ -17,20 +18,21 @@ var (
 	ipv6Unicast = &api.Family{Afi: api.Family_AFI_IP6, Safi: api.Family_SAFI_UNICAST}
 )
 
-// encodePeer gives a session's configuration in gobgp's terms.
-func encodePeer(cfg sessionConfig, restarting bool) *api.Peer {
+// encodePeer gives a session's configuration in gobgp's terms. A link-local neighbour has no zone there: gobgp could not
+// set a password for it, nor recognize next hops. The connection is bound to the link instead.
+func encodePeer(cfg sessionConfig, to target, restarting bool) *api.Peer {
 	peer := &api.Peer{
 		Conf: &api.PeerConf{
-			NeighborAddress: cfg.address.String(),
-			PeerAsn:         cfg.peerASN,
+			NeighborAddress: to.address.String(),
+			PeerAsn:         to.peerASN,
 			LocalAsn:        cfg.ownASN(),
 			AuthPassword:    cfg.password.Value(),
 		},
-		Transport: &api.Transport{RemotePort: uint32(cfg.port), BindInterface: cfg.vrf},
+		Transport: &api.Transport{RemotePort: uint32(cfg.port), BindInterface: to.device},
 		Timers: &api.Timers{Config: &api.TimersConfig{
 			HoldTime:               uint64(cfg.hold.Seconds()),
 			KeepaliveInterval:      uint64(cfg.keepalive.Seconds()),
-			ConnectRetry:           uint64(cfg.connectRetry.Seconds()),
+			ConnectRetry:           uint64(to.connectRetry.Seconds()),
 			IdleHoldTimeAfterReset: 1,
 		}},
 		// gobgp's TTL for external peers is 1 otherwise.
@@ -131,28 +133,40 @@ func (w *gobgpWire) lookup() (*api.Peer, error) {
 	return peer, nil
 }
 
-func (w *gobgpWire) negotiated() (ipv4, ipv6 bool, err error) {
+func (w *gobgpWire) negotiated() (agreement, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	peer, err := w.lookup()
 	if err != nil {
-		return false, false, err
+		return agreement{}, err
+	}
+	timers := peer.GetTimers().GetState()
+	a := agreement{
+		hold:      time.Duration(timers.GetNegotiatedHoldTime()) * time.Second,
+		keepalive: max(time.Duration(timers.GetKeepaliveInterval()), 1) * time.Second,
 	}
 	multiprotocol := false
 	for _, wrapped := range peer.GetState().GetRemoteCap() {
-		var capability api.MultiProtocolCapability
-		if !wrapped.MessageIs(&capability) {
-			continue
+		capability, err := wrapped.UnmarshalNew()
+		if err != nil {
+			return agreement{}, fmt.Errorf("decode capability: %w", err)
 		}
-		if err := wrapped.UnmarshalTo(&capability); err != nil {
-			return false, false, fmt.Errorf("decode capability: %w", err)
+		switch c := capability.(type) {
+		case *api.MultiProtocolCapability:
+			multiprotocol = true
+			a.ipv4 = a.ipv4 || proto.Equal(c.GetFamily(), ipv4Unicast)
+			a.ipv6 = a.ipv6 || proto.Equal(c.GetFamily(), ipv6Unicast)
+		case *api.ExtendedNexthopCapability:
+			for _, t := range c.GetTuples() {
+				if proto.Equal(t.GetNlriFamily(), ipv4Unicast) && t.GetNexthopFamily().GetAfi() == api.Family_AFI_IP6 {
+					a.extendedNextHop = true
+				}
+			}
 		}
-		multiprotocol = true
-		ipv4 = ipv4 || proto.Equal(capability.GetFamily(), ipv4Unicast)
-		ipv6 = ipv6 || proto.Equal(capability.GetFamily(), ipv6Unicast)
 	}
 	// A neighbour without the capability speaks IPv4 unicast (RFC 4760 section 8).
-	return ipv4 || !multiprotocol, ipv6, nil
+	a.ipv4 = a.ipv4 || !multiprotocol
+	return a, nil
 }
 
 func (w *gobgpWire) counters() (counters, error) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // session is one neighbour: what it shall see, what its RIB holds, and how the session fares.
@@ -20,11 +21,17 @@ type session struct {
 	applying     sync.Mutex
 	cfg          sessionConfig // never changes
 	connectRetry time.Duration // instead of cfg's
+	routerID     netip.Addr
 	wire         wire
+	release      func() // what the node does for the session
 	egress       egress
+	way          way  // that the wire connects by; its address is invalid while the wire does not
+	restarting   bool // the neighbour may still hold our routes when we connect next
 	want         map[netip.Prefix]attributes
 	have         map[netip.Prefix]path
-	retry        *time.Timer // while held down
+	pace         backoff.Backoff // between sessions that do not last
+	retry        *time.Timer     // while the next attempt waits
+	again        *time.Timer     // while the node is looked at again, for it knows no way
 	closed       bool
 
 	// mu guards what observers read; it is never held while the wire is called, since faults take it.
@@ -32,8 +39,12 @@ type session struct {
 	state       state
 	since       time.Time
 	lastError   string
-	ipv4, ipv6  bool // families of the session that is up
+	agreed      agreement // by the session that is up
+	ipv4, ipv6  bool      // families of the session that is up
+	demand      uint32    // AS number that a dynamic neighbour must say at the next attempt; 0 for any
 	unreachable string
+	beyondLink  netip.Addr // gateway to an external neighbour that must be one hop away; invalid when it is on the link
+	connected   netip.Addr // address in use
 	paths4      int
 	paths6      int
 	wanted      int
@@ -44,37 +55,65 @@ type session struct {
 // gets them all at once.
 func openSession(cfg sessionConfig, want map[netip.Prefix]attributes, opener opener, n node, nodeName string, restored bool, log *slog.Logger, changed func()) (*session, error) {
 	s := &session{
-		log:          log.With("peer", cfg.peer, "address", cfg.address.String(), "localASN", cfg.ownASN(), "peerASN", cfg.peerASN),
+		log:          log.With("peer", cfg.peer, "address", cfg.neighbour(), "localASN", cfg.ownASN(), "peerASN", cfg.peerASN),
 		node:         n,
 		changed:      changed,
 		cfg:          cfg,
 		connectRetry: cfg.connectRetry,
 		have:         make(map[netip.Prefix]path),
+		pace:         backoff.Backoff{First: firstPause, Most: longestPause},
+		restarting:   restored && cfg.gracefulRestart,
 		state:        stateIdle,
 		since:        time.Now(),
 	}
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	s.look()
-	routerID := cfg.routerID
-	if !routerID.IsValid() {
-		routerID = deriveRouterID(s.egress, n.firstIPv4(), nodeName)
-	}
-	w, err := opener.open(cfg, routerID, s.observe, s.fault)
-	if err != nil {
+	s.release = n.hold(cfg)
+	if err := s.open(want, opener, nodeName); err != nil {
+		s.end()
 		return nil, err
+	}
+	s.log.Info("peer configured, starting BGP session", "event", "peerAdded", "routerID", s.routerID.String())
+	return s, nil
+}
+
+func (s *session) open(want map[netip.Prefix]attributes, opener opener, nodeName string) error {
+	s.look()
+	s.routerID = s.cfg.routerID
+	if !s.routerID.IsValid() {
+		s.routerID = deriveRouterID(s.egress, s.node.firstIPv4(), nodeName)
+	}
+	w, err := opener.open(s.cfg, s.routerID, s.observe, s.fault)
+	if err != nil {
+		return err
 	}
 	s.wire = w
 	if err := s.program(want); err != nil {
-		w.close()
-		return nil, err
+		return err
 	}
-	if err := w.connect(cfg, restored && cfg.gracefulRestart); err != nil {
-		w.close()
-		return nil, err
+	return s.follow()
+}
+
+// end frees what the session has. s.applying is held.
+func (s *session) end() {
+	s.closed = true
+	for _, timer := range []*time.Timer{s.retry, s.again} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
-	s.log.Info("peer configured, starting BGP session", "event", "peerAdded", "routerID", routerID.String())
-	return s, nil
+	if s.wire != nil {
+		s.wire.close()
+	}
+	s.release()
+}
+
+// needsReset says whether n takes a new session. To write out the router ID that is in use does not.
+func (s *session) needsReset(n sessionConfig) bool {
+	if n.routerID == s.routerID {
+		n.routerID = s.cfg.routerID
+	}
+	return s.cfg.needsReset(n)
 }
 
 // apply takes a new set of paths, and the time between attempts to connect, which needs no reset.
@@ -91,10 +130,10 @@ func (s *session) apply(connectRetry time.Duration, want map[netip.Prefix]attrib
 	s.mu.Lock()
 	trying := s.retry == nil && (s.state == stateIdle || s.state == stateConnect || s.state == stateActive)
 	s.mu.Unlock()
-	if !trying {
+	if !trying || !s.way.address.IsValid() {
 		return nil // for the next attempt
 	}
-	return s.reconnect(false)
+	return s.reconnect()
 }
 
 // refresh looks at the node again: addresses may have come or gone.
@@ -105,31 +144,68 @@ func (s *session) refresh() error {
 		return nil
 	}
 	s.look()
-	return s.program(s.want)
+	if err := s.program(s.want); err != nil {
+		return err
+	}
+	return s.follow()
 }
 
-// look asks the kernel for the way to the neighbour. While there is none, the last known one stands: the session
-// itself shows whether the neighbour is reachable.
+// lookAgain is how long after the node knew no way to a neighbour it is asked again. It says by itself when links and
+// addresses change, but not when routes do.
+const lookAgain = 5 * time.Second
+
+// look asks the node for the way to the neighbour. While there is none to a neighbour whose address is configured, the last
+// known one stands: the session itself shows whether it is reachable.
 func (s *session) look() {
 	e, err := s.node.egress(s.cfg)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	why := ""
 	if err != nil {
-		s.unreachable = err.Error()
-		return
+		why = err.Error()
 	}
-	s.egress, s.unreachable = e, ""
+	s.mu.Lock()
+	before, established := s.unreachable, s.state == stateEstablished
+	s.unreachable = why
+	s.mu.Unlock()
+	switch {
+	case err == nil:
+		s.egress = e
+		s.mu.Lock()
+		s.beyondLink = netip.Addr{}
+		if s.cfg.external() && !s.cfg.multiHop {
+			s.beyondLink = e.gateway
+		}
+		s.mu.Unlock()
+		return
+	case s.cfg.linkLocal():
+		s.egress = egress{}
+	}
+	if why != before && !established {
+		s.log.Warn("no way to the peer now", "op", "connect", "error", why)
+	}
+	if s.again != nil {
+		s.again.Stop()
+	}
+	s.again = time.AfterFunc(lookAgain, func() {
+		if err := s.refresh(); err != nil {
+			s.log.Error("cannot follow the way to the peer", "op", "connect", "error", err)
+		}
+		s.changed()
+	})
 }
 
 // program brings the RIB to want: what is new or changed first, then what is gone. Equal sets touch nothing.
 func (s *session) program(want map[netip.Prefix]attributes) error {
 	next := make(map[netip.Prefix]path, len(want))
 	missing := make(map[netip.Prefix]bool)
+	s.mu.Lock()
+	// An unnumbered neighbour is taken to understand IPv6 next hops until it says otherwise.
+	extended := s.agreed.extendedNextHop || s.cfg.linkLocal() && s.state != stateEstablished
+	s.mu.Unlock()
 	for prefix, attrs := range want {
 		if !s.cfg.carries(prefix) {
 			continue
 		}
-		hop := nextHop(s.cfg, s.egress, prefix)
+		hop := nextHop(s.cfg, s.egress, extended, prefix)
 		if !hop.IsValid() {
 			missing[prefix] = true
 			continue
@@ -164,6 +240,7 @@ func (s *session) program(want map[netip.Prefix]attributes) error {
 // fault notes what went wrong. It is called with gobgp's locks held.
 func (s *session) fault(words string) {
 	s.mu.Lock()
+	words = s.badPeerASN(words)
 	news := s.lastError != words
 	s.lastError = words
 	s.mu.Unlock()
@@ -180,11 +257,7 @@ func (s *session) fault(words string) {
 func (s *session) close(reason string) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	s.closed = true
-	if s.retry != nil {
-		s.retry.Stop()
-	}
-	s.wire.close()
+	s.end()
 	s.log.Info("peer deconfigured, closing BGP session", "event", "peerRemoved", "reason", reason)
 }
 
@@ -194,13 +267,26 @@ func (s *session) report() *ingotv1.SessionReport {
 	defer s.mu.Unlock()
 	return &ingotv1.SessionReport{
 		Peer:       s.cfg.peer,
-		Address:    s.cfg.address.String(),
+		Address:    s.address(),
+		Interface:  s.cfg.unnumbered,
 		Vrf:        s.cfg.vrf,
 		State:      string(s.state),
 		SinceMs:    s.since.UnixMilli(),
 		Advertised: uint32(s.advertised()),
-		LastError:  s.lastError,
+		LastError:  s.trouble(),
+		Notices:    s.notices(),
 	}
+}
+
+// address is the neighbour's, as configured or as found. s.mu is held.
+func (s *session) address() string {
+	if s.cfg.address.IsValid() {
+		return s.cfg.address.String()
+	}
+	if s.connected.IsValid() {
+		return s.connected.String()
+	}
+	return ""
 }
 
 // advertised counts the paths that the neighbour sees. s.mu is held.

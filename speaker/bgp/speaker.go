@@ -49,7 +49,7 @@ func New(o Options) *Speaker {
 	s := &Speaker{
 		nodeName: o.Node,
 		log:      o.Log,
-		node:     kernel{log: o.Log},
+		node:     newKernel(o.Log),
 		opener:   &gobgp{log: o.Log},
 		changed:  make(chan struct{}, 1),
 		configs:  make(map[string]sessionConfig),
@@ -209,7 +209,7 @@ func (s *Speaker) converge(cfg sessionConfig, want map[netip.Prefix]attributes, 
 	s.mu.Lock()
 	old := s.sessions[cfg.peer]
 	s.mu.Unlock()
-	if old != nil && !old.cfg.needsReset(cfg) {
+	if old != nil && !old.needsReset(cfg) {
 		return old.apply(cfg.connectRetry, want)
 	}
 	if old != nil {

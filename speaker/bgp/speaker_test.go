@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
@@ -58,6 +59,9 @@ type fakeWire struct {
 	peer    string
 	observe func(transition)
 	fault   func(string)
+
+	mu sync.Mutex
+	to target // of the last attempt
 }
 
 func (w *fakeWire) add(paths []path) error {
@@ -74,7 +78,10 @@ func (w *fakeWire) remove(paths []path) error {
 	return nil
 }
 
-func (w *fakeWire) connect(_ sessionConfig, restarting bool) error {
+func (w *fakeWire) connect(_ sessionConfig, to target, restarting bool) error {
+	w.mu.Lock()
+	w.to = to
+	w.mu.Unlock()
 	w.script.note(w.peer, "connect restarting=%t", restarting)
 	return nil
 }
@@ -84,9 +91,11 @@ func (w *fakeWire) disconnect() error {
 	return nil
 }
 
-func (w *fakeWire) close()                                 { w.script.note(w.peer, "close") }
-func (w *fakeWire) negotiated() (ipv4, ipv6 bool, _ error) { return true, true, nil }
-func (w *fakeWire) counters() (counters, error)            { return counters{}, nil }
+func (w *fakeWire) close() { w.script.note(w.peer, "close") }
+func (w *fakeWire) negotiated() (agreement, error) {
+	return agreement{ipv4: true, ipv6: true, hold: 9 * time.Second, keepalive: 3 * time.Second}, nil
+}
+func (w *fakeWire) counters() (counters, error) { return counters{}, nil }
 
 // fakeNode is a node with an IPv4 address, and whatever else a test gives it.
 type fakeNode struct {
@@ -100,6 +109,8 @@ func (n *fakeNode) egress(sessionConfig) (egress, error) {
 	defer n.mu.Unlock()
 	return n.way, n.fail
 }
+
+func (n *fakeNode) hold(sessionConfig) (release func()) { return func() {} }
 
 func (n *fakeNode) firstIPv4() netip.Addr { return netip.Addr{} }
 
@@ -238,7 +249,7 @@ func TestARefusedChangeLeavesWhatWasThere(t *testing.T) {
 		t.Errorf("wire (-want +got):\n%s", diff)
 	}
 	want := []*ingotv1.ItemResult{
-		{Id: session.Id, Digest: "d", Status: ingotv1.ItemResult_STATUS_REJECTED, Reason: `unnumbered peering over interface "eth1" is not supported by this speaker; give the peer an address`},
+		{Id: session.Id, Digest: "d", Status: ingotv1.ItemResult_STATUS_REJECTED, Reason: "the peer has both an address and an interface"},
 		{Id: route.Id, Digest: "d", Status: ingotv1.ItemResult_STATUS_REJECTED, Reason: "peer tor1 appears in two advertisements of 198.51.100.1/32"},
 	}
 	if diff := cmp.Diff(want, results, protocmp.Transform()); diff != "" {

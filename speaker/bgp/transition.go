@@ -3,24 +3,31 @@ package bgp
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 )
 
 const (
 	// stableAfter is how long a session must have been up for its loss to be followed by a new attempt at once.
-	// Otherwise gobgp's idle time of 5 s passes first.
 	stableAfter = 5 * time.Second
+	// firstPause and longestPause bound the waits before a neighbour that ends sessions early, or refuses them, is tried
+	// again. gobgp adds 1 to 2 s to each.
+	firstPause, longestPause = time.Second, 30 * time.Second
 	// holdDownASN and holdDownPrefixes are waits before a session that we refused is tried again.
 	holdDownASN      = 30 * time.Second
 	holdDownPrefixes = 5 * time.Minute
+	// holdDownTimers is for a neighbour that wants no keepalives.
+	holdDownTimers = 30 * time.Second
+	// noASN is an AS number that no neighbour can have (RFC 7300): to demand it refuses whoever there is.
+	noASN = 4294967295
 )
 
 // observe follows the wire's transitions.
 func (s *session) observe(t transition) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	if s.closed {
-		return
+	if s.closed || !s.way.address.IsValid() {
+		return // news of a session that was given up
 	}
 	s.mu.Lock()
 	before, lived := s.state, time.Since(s.since)
@@ -29,30 +36,52 @@ func (s *session) observe(t transition) {
 	}
 	s.mu.Unlock()
 	switch {
+	case t.prefixLimit:
+		if before == stateEstablished && t.state != stateEstablished {
+			s.log.Warn("BGP session down", "event", "sessionDown", "error", "too many prefixes")
+		}
+		s.holdDown(fmt.Sprintf("the peer sent more than %d prefixes of one family", prefixLimit), holdDownPrefixes)
 	case t.state == stateEstablished && before != stateEstablished:
 		s.up(t)
 	case before == stateEstablished && t.state != stateEstablished:
-		s.down(lived >= stableAfter && !t.prefixLimit)
-	}
-	if t.prefixLimit {
-		s.holdDown(fmt.Sprintf("the peer sent more than %d prefixes of one family", prefixLimit), holdDownPrefixes)
+		s.down(lived >= stableAfter)
+	case t.state == stateIdle && (before == stateOpenSent || before == stateOpenConfirm):
+		s.pause(s.pace.Next())
 	}
 	s.changed()
 }
 
 func (s *session) up(t transition) {
-	if kind := asnKind(s.cfg.ownASN(), t.peerASN); s.cfg.dynamicASN != "" && kind != s.cfg.dynamicASN {
-		s.holdDown(fmt.Sprintf("the peer's AS number %d makes the session %s, but dynamicASN is %s", t.peerASN, kind, s.cfg.dynamicASN), holdDownASN)
+	kind := asnKind(s.cfg.ownASN(), t.peerASN)
+	if s.cfg.dynamicASN != "" && kind != s.cfg.dynamicASN {
+		// From now on gobgp refuses it, with Bad Peer AS, until it says another number.
+		s.demandASN(noASN)
+		s.holdDown(s.wrongKind(t.peerASN), s.pace.Next())
 		return
 	}
-	ipv4, ipv6, err := s.wire.negotiated()
+	agreed, err := s.wire.negotiated()
 	if err != nil {
 		s.log.Error("cannot read what the peer negotiated", "op", "readPeer", "error", err)
-		ipv4, ipv6 = s.cfg.ipv4, s.cfg.ipv6
+		agreed = agreement{ipv4: s.cfg.ipv4, ipv6: s.cfg.ipv6, hold: s.cfg.hold, keepalive: s.cfg.keepalive}
+	}
+	if agreed.hold == 0 {
+		// gobgp v3 would give every message a deadline that has passed.
+		s.holdDown("the peer wants no hold time (it sent 0), which this speaker cannot do; configure one of 3s or more there", holdDownTimers)
+		return
 	}
 	s.mu.Lock()
-	s.ipv4, s.ipv6 = ipv4 && s.cfg.ipv4, ipv6 && s.cfg.ipv6
+	beyond := s.beyondLink.IsValid() && s.cfg.dynamicASN != "" && s.demand == 0
+	s.agreed, s.ipv4, s.ipv6 = agreed, agreed.ipv4 && s.cfg.ipv4, agreed.ipv6 && s.cfg.ipv6
 	s.mu.Unlock()
+	if beyond {
+		// gobgp sends with a TTL of 1, as single-hop sessions must, only to neighbours of which it knows the AS number.
+		s.demandASN(t.peerASN)
+		if err := s.reconnect(); err != nil {
+			s.log.Error("cannot restart the session", "op", "connect", "error", err)
+		}
+		return
+	}
+	s.restarting = s.cfg.gracefulRestart
 	s.log.Info("BGP session established", "event", "sessionUp", "remoteASN", t.peerASN)
 	// There was perhaps no way to the neighbour when the session was opened.
 	s.look()
@@ -61,50 +90,128 @@ func (s *session) up(t transition) {
 	}
 }
 
-func (s *session) down(again bool) {
+// down follows the loss of a session. One that lasted is tried again at once: a new neighbour skips the 5 s that gobgp stays
+// idle after a loss.
+func (s *session) down(lasted bool) {
 	s.mu.Lock()
 	lastError := s.lastError
+	s.agreed = agreement{}
 	s.mu.Unlock()
 	s.log.Warn("BGP session down", "event", "sessionDown", "error", lastError)
-	if !again {
+	if !lasted {
+		s.pause(s.pace.Next())
 		return
 	}
-	// A new neighbour skips the 5 s that gobgp stays idle after a loss.
-	if err := s.reconnect(s.cfg.gracefulRestart); err != nil {
+	s.pace.Reset()
+	if err := s.reconnect(); err != nil {
 		s.log.Error("cannot restart the session", "op", "connect", "error", err)
 	}
 }
 
-func (s *session) reconnect(restarting bool) error {
+// follow connects by the way that the node shows, and gives up one that it does not show any more. s.applying is held.
+func (s *session) follow() error {
+	switch to := s.present(); {
+	case to == s.way, s.retry != nil && to.address.IsValid():
+		return nil
+	case !to.address.IsValid():
+		s.mu.Lock()
+		why := s.unreachable
+		s.mu.Unlock()
+		s.log.Warn("BGP session given up", "event", "sessionDown", "error", why)
+		return s.disconnect(why)
+	case !s.way.address.IsValid():
+		return s.connect()
+	}
+	return s.reconnect()
+}
+
+// present is the way to the neighbour as things stand; its address is invalid where there is none.
+func (s *session) present() way {
+	if s.cfg.linkLocal() {
+		return s.egress.way
+	}
+	return way{address: s.cfg.address, device: s.cfg.vrf}
+}
+
+// reconnect starts anew, by the present way.
+func (s *session) reconnect() error {
 	if err := s.wire.disconnect(); err != nil {
 		return err
 	}
-	cfg := s.cfg
-	cfg.connectRetry = s.connectRetry
-	return s.wire.connect(cfg, restarting)
+	return s.connect()
+}
+
+// connect starts a session by the present way, if there is one.
+func (s *session) connect() error {
+	s.way = s.present()
+	s.mu.Lock()
+	s.connected, s.agreed = s.way.address, agreement{}
+	to := target{way: s.way, peerASN: s.cfg.peerASN, connectRetry: s.connectRetry}
+	switch {
+	case s.demand != 0:
+		to.peerASN = s.demand
+	case s.cfg.dynamicASN == "internal":
+		to.peerASN = s.cfg.ownASN()
+	}
+	s.mu.Unlock()
+	if !to.address.IsValid() {
+		return nil
+	}
+	return s.wire.connect(s.cfg, to, s.restarting)
+}
+
+// disconnect ends the session, if there is one, until it is connected again. An empty reason leaves the last error.
+func (s *session) disconnect(why string) error {
+	if err := s.wire.disconnect(); err != nil {
+		return err
+	}
+	s.way = way{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != stateIdle {
+		s.state, s.since = stateIdle, time.Now()
+	}
+	s.connected, s.agreed = s.way.address, agreement{}
+	if why != "" {
+		s.lastError = why
+	}
+	return nil
 }
 
 // holdDown shuts the session for about wait, and says why.
 func (s *session) holdDown(why string, wait time.Duration) {
-	if err := s.wire.disconnect(); err != nil {
+	s.mu.Lock()
+	s.lastError = why
+	s.mu.Unlock()
+	s.restarting = false
+	wait += rand.N(wait/4 + 1)
+	s.log.Warn("BGP session shut", "event", "sessionDown", "error", why, "retryIn", wait.String())
+	s.pause(wait)
+}
+
+// pause lets the neighbour be for wait. gobgp would try again after 5 s, always.
+func (s *session) pause(wait time.Duration) {
+	if err := s.disconnect(""); err != nil {
 		s.log.Error("cannot shut the session", "op", "disconnect", "error", err)
 		return
 	}
-	s.mu.Lock()
-	s.state, s.since, s.lastError = stateIdle, time.Now(), why
-	s.mu.Unlock()
-	s.log.Warn("BGP session shut", "event", "sessionDown", "error", why, "retryIn", wait.String())
-	s.retry = time.AfterFunc(wait+rand.N(wait/4), func() {
+	s.retry = time.AfterFunc(wait, func() {
 		s.applying.Lock()
 		defer s.applying.Unlock()
+		s.retry = nil
 		if s.closed {
 			return
 		}
-		s.retry = nil
-		if err := s.reconnect(false); err != nil {
+		if err := s.connect(); err != nil {
 			s.log.Error("cannot restart the session", "op", "connect", "error", err)
 		}
 	})
+}
+
+func (s *session) demandASN(asn uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.demand = asn
 }
 
 func asnKind(own, peer uint32) string {
@@ -112,4 +219,25 @@ func asnKind(own, peer uint32) string {
 		return "internal"
 	}
 	return "external"
+}
+
+func (s *session) wrongKind(asn uint32) string {
+	return fmt.Sprintf("the peer's AS number %d makes the session %s, but dynamicASN is %s", asn, asnKind(s.cfg.ownASN(), asn), s.cfg.dynamicASN)
+}
+
+// badPeerASN puts what gobgp says of an AS number that it refused in terms of the configuration. s.mu is held.
+func (s *session) badPeerASN(words string) string {
+	_, numbers, found := strings.Cut(words, "as number mismatch expected ")
+	var demanded, said uint32
+	if !found || s.cfg.dynamicASN == "" {
+		return words
+	}
+	if _, err := fmt.Sscanf(numbers, "%d, received %d", &demanded, &said); err != nil {
+		return words
+	}
+	if asnKind(s.cfg.ownASN(), said) == s.cfg.dynamicASN {
+		s.demand = 0 // it has another number now, which will do
+		return words
+	}
+	return s.wrongKind(said) + ": " + notificationWords(2, 2)
 }

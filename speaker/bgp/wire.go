@@ -1,6 +1,9 @@
 package bgp
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // wire is one BGP instance with one neighbour. It is the seam between this package's decisions and gobgp, whose
 // types go no further than gobgp.go.
@@ -11,11 +14,11 @@ type wire interface {
 	remove(paths []path) error
 	// connect starts the session. restarting says that the neighbour may still hold our routes under graceful
 	// restart (RFC 4724 section 4.1).
-	connect(cfg sessionConfig, restarting bool) error
+	connect(cfg sessionConfig, to target, restarting bool) error
 	// disconnect ends the session with CEASE, Peer De-configured, if it is up; paths stay in the RIB.
 	disconnect() error
-	// negotiated says which families the neighbour agreed to. It is valid while the session is established.
-	negotiated() (ipv4, ipv6 bool, err error)
+	// negotiated says what both sides agreed to. It is valid while the session is established.
+	negotiated() (agreement, error)
 	// counters returns the messages exchanged since the instance was opened.
 	counters() (counters, error)
 	// close ends the session as disconnect does and frees the instance, in the background.
@@ -26,6 +29,35 @@ type wire interface {
 // went wrong, from any goroutine, and must not call the wire.
 type opener interface {
 	open(cfg sessionConfig, routerID netip.Addr, observe func(transition), fault func(string)) (wire, error)
+}
+
+// way is where a neighbour is.
+type way struct {
+	// address is the neighbour's, without a zone: a link-local one is found through device.
+	address netip.Addr
+	// device is what the connection is bound to, a VRF or an interface; empty for none.
+	device string
+	// index of the device and own address on it, for a link-local neighbour: when they change, so does the session.
+	index int
+	local netip.Addr
+}
+
+// target is where and how a session connects: what is configured, with what the node found out filled in.
+type target struct {
+	way
+	// peerASN is what the neighbour must say in its OPEN; 0 for any.
+	peerASN      uint32
+	connectRetry time.Duration
+}
+
+// agreement is what two OPEN messages come to.
+type agreement struct {
+	// ipv4 and ipv6 are the families that the neighbour understands.
+	ipv4, ipv6 bool
+	// extendedNextHop says that it takes IPv6 next hops for IPv4 prefixes (RFC 8950).
+	extendedNextHop bool
+	// hold is the hold time in force, 0 for none; keepalive is how often we send.
+	hold, keepalive time.Duration
 }
 
 // state is a state of RFC 4271 section 8.2.2, by its name there.

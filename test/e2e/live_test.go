@@ -85,8 +85,8 @@ func TestConfigurationStateFollowsTheSpeakers(t *testing.T) {
 
 // TestConfigurationStateSaysWhatANodeCannotDo, and shows no secret.
 func TestConfigurationStateSaysWhatANodeCannotDo(t *testing.T) {
-	apply(t, object("v1beta2", "BGPPeer", "unnumbered", `{myASN: 64500, peerASN: 64501, interface: nothing0, password: s3cr3t}`))
-	summary := configurationState(t, "speaker-node2", "Invalid", "configuration error: BGPPeer unnumbered: ")
+	apply(t, object("v1beta2", "BGPPeer", "unnumbered", `{myASN: 64500, peerASN: 64501, interface: nothing0, sourceAddress: 192.0.2.1, password: s3cr3t}`))
+	summary := configurationState(t, "speaker-node2", "Invalid", "configuration error: BGPPeer unnumbered: source address 192.0.2.1: ")
 	if strings.Contains(summary, "s3cr3t") {
 		t.Errorf("it shows the password: %s", summary)
 	}
