@@ -13,6 +13,9 @@ const (
 	// addressesPerTxn is of how many addresses the claims of one transaction may be. Each takes one comparison and two
 	// operations.
 	addressesPerTxn = maxOpsPerTxn / 2
+	// bytesPerTxn is how much the claims of one transaction may write: etcd takes 1.5 MiB. The ports and keys of Services
+	// are as long as their authors like, and must not keep others from their addresses.
+	bytesPerTxn = 1 << 20
 )
 
 // Claim answers a valid request to the ledger, whose IPAllocations are in namespace: it fills in the status. An error

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -164,7 +166,7 @@ func TestTermsEnd(t *testing.T) {
 		t.Errorf("%d allocations, want that of a", got)
 	}
 	renewed := two.ask(metallb.IPAllocationClaimSpec{Renew: true}).Term
-	if renewed != two.term+1 {
+	if renewed <= two.term {
 		t.Errorf("renewed term %d after %d", renewed, two.term)
 	}
 }
@@ -257,4 +259,54 @@ func TestTheLedgerIsHeard(t *testing.T) {
 		t.Fatal(err)
 	}
 	heard(Ledger{Holdings: map[netip.Addr]ledger.Holding{}})
+}
+
+// TestLongKeysAndManyPorts: what is too long for one transaction is written in several, and what is too long for any is
+// refused alone.
+func TestLongKeysAndManyPorts(t *testing.T) {
+	s := withPool(t)
+	c := newTestController(t, s, "one")
+	long := func(name, addr string) metallb.ServiceClaim {
+		claim := wants(name, addr)
+		claim.SharingKey = strings.Repeat("k", 200_000)
+		return claim
+	}
+	var many []metallb.ServiceClaim
+	for i := range 40 {
+		many = append(many, long(fmt.Sprint("long-", i), fmt.Sprintf("10.0.0.%d", i)))
+	}
+	endless := wants("endless", "10.0.0.100")
+	for i := range 60_000 {
+		endless.Ports = append(endless.Ports, metallb.AllocatedPort{Protocol: "TCP", Port: int32(1 + i)})
+	}
+	many = append(many, endless, wants("short", "10.0.0.101"))
+	got := c.claim(many...)
+	for i, result := range got {
+		if want := map[bool]metallb.ClaimResult{true: metallb.ClaimRetry, false: metallb.ClaimGranted}[many[i].Name == "endless"]; result != want {
+			t.Errorf("%s: %s, want %s", many[i].Name, result, want)
+		}
+	}
+	if n := c.ask(metallb.IPAllocationClaimSpec{}).Allocations; n != 41 {
+		t.Errorf("%d allocations, want 41", n)
+	}
+}
+
+// TestTermsOfAnEmptiedStore: a controller of before has none of them.
+func TestTermsOfAnEmptiedStore(t *testing.T) {
+	s := withPool(t)
+	one := newTestController(t, s, "one")
+	if _, err := s.client.Delete(t.Context(), allocatorKey); err != nil {
+		t.Fatal(err)
+	}
+	now := time.UnixMilli(one.term + 60_000)
+	if next := termAfter(0, now); next <= one.term {
+		t.Errorf("term %d after %d and the loss of the store", next, one.term)
+	}
+	if next := termAfter(one.term, now.Add(-time.Hour)); next != one.term+1 {
+		t.Errorf("term %d after %d, with a clock that was set back", next, one.term)
+	}
+	two := newTestController(t, s, "two")
+	if two.term < one.term {
+		t.Errorf("term %d after %d", two.term, one.term)
+	}
 }

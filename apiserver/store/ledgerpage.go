@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/uuid"
@@ -37,7 +39,16 @@ func (c *claiming) chunk(ctx context.Context, claims []metallb.ServiceClaim) ([]
 		if err != nil || len(ops) == 0 || c.dryRun {
 			return results, err
 		}
+		size := sizeOf(ops)
+		if size > bytesPerTxn && len(claims) > 1 {
+			return c.halves(ctx, claims)
+		}
 		done, err := c.commit(ctx, p, ops)
+		if err != nil && len(claims) == 1 && (errors.Is(err, rpctypes.ErrRequestTooLarge) || size > sendLimit) {
+			return []metallb.ServiceClaimResult{{
+				Result: metallb.ClaimRetry, Message: fmt.Sprintf("the Service's ports and keys are too long for the ledger: %d bytes", size),
+			}}, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -50,6 +61,30 @@ func (c *claiming) chunk(ctx context.Context, claims []metallb.ServiceClaim) ([]
 		results[i] = metallb.ServiceClaimResult{Result: metallb.ClaimRetry, Message: "others wrote at the same moment"}
 	}
 	return results, nil
+}
+
+// halves answers claims in two transactions, or more.
+func (c *claiming) halves(ctx context.Context, claims []metallb.ServiceClaim) ([]metallb.ServiceClaimResult, error) {
+	half := len(claims) / 2
+	first, err := c.chunk(ctx, claims[:half])
+	if err != nil {
+		return nil, err
+	}
+	rest, err := c.chunk(ctx, claims[half:])
+	if err != nil {
+		return nil, err
+	}
+	return append(first, rest...), nil
+}
+
+// sendLimit is the most that etcd's client sends in one request.
+const sendLimit = 2 << 20
+
+func sizeOf(ops []clientv3.Op) (n int) {
+	for i := range ops {
+		n += len(ops[i].KeyBytes()) + len(ops[i].ValueBytes())
+	}
+	return n
 }
 
 // page is the part of the ledger that some claims are about, as it was at one moment.

@@ -53,7 +53,7 @@ func (c *claiming) begin(ctx context.Context) error {
 		if c.spec.Term != 0 && now.Term != c.spec.Term {
 			return termEnded(now, c.spec.Term)
 		}
-		c.status.Term = now.Term + 1
+		c.status.Term = termAfter(now.Term, time.Now())
 		if c.dryRun {
 			return nil
 		}
@@ -78,6 +78,11 @@ func (c *claiming) begin(ctx context.Context) error {
 		}
 	}
 }
+
+// termAfter is the number of the term that begins after one. It does not begin at 1, so that the terms of a store that was
+// emptied, or restored from a backup, are none of those that controllers were granted before: one that was stopped all the
+// while must not find its own.
+func termAfter(last int64, now time.Time) int64 { return max(last+1, now.UnixMilli()) }
 
 func termEnded(now allocator, asked int64) error {
 	return fmt.Errorf("%w: %q works in term %d since %s, this request is of term %d", ledger.ErrTermEnded, now.Identity, now.Term,
