@@ -48,12 +48,13 @@ func Address(name string) (a netip.Addr, ok bool) {
 // nobody holds it. The objects are shared and are replaced, not changed.
 type Entries map[netip.Addr]*metallb.IPAllocation
 
-// InPool says whether the named pool has an address now.
-type InPool func(pool string, a netip.Addr) bool
+// Judge says whether the configuration, as it is now, lets the Service of a claim come to hold an address: ClaimGranted,
+// or the refusal and why.
+type Judge func(c *metallb.ServiceClaim, a netip.Addr) (result metallb.ClaimResult, why string)
 
 // Apply grants a valid claim, and enters it, or says why not, and changes nothing. checked is set if the answer depends
-// on the pools.
-func (e Entries) Apply(c *metallb.ServiceClaim, inPool InPool, now time.Time) (result metallb.ServiceClaimResult, checked bool) {
+// on the configuration.
+func (e Entries) Apply(c *metallb.ServiceClaim, judge Judge, now time.Time) (result metallb.ServiceClaimResult, checked bool) {
 	next := map[netip.Addr]*metallb.IPAllocation{}
 	for _, text := range c.Release {
 		a := parse(text)
@@ -69,10 +70,8 @@ func (e Entries) Apply(c *metallb.ServiceClaim, inPool InPool, now time.Time) (r
 		}
 		if !c.Kept && !Holds(before, c.Namespace, c.Name) {
 			checked = true
-			if !inPool(c.Pool, a) {
-				return metallb.ServiceClaimResult{
-					Result: metallb.ClaimNotInPool, Message: fmt.Sprintf("%s is not in pool %q", a, c.Pool), Address: a.String(),
-				}, checked
+			if verdict, why := judge(c, a); verdict != metallb.ClaimGranted {
+				return metallb.ServiceClaimResult{Result: verdict, Message: why, Address: a.String()}, checked
 			}
 		}
 		next[a] = with(before, a, c, now)

@@ -71,13 +71,18 @@ func TestApply(t *testing.T) {
 		{"one of two leaves", []metallb.ServiceClaim{sharing("web", 80, "k"), sharing("y", 81, "k"), gone}, []metallb.ClaimResult{"Granted", "Granted", "Granted"}, map[string]string{"192.0.2.1": "y"}},
 	}
 	pool := netip.MustParsePrefix("192.0.2.0/24")
-	inPool := func(name string, a netip.Addr) bool { return name == "p" && (pool.Contains(a) || a.Is6()) }
+	judge := func(c *metallb.ServiceClaim, a netip.Addr) (metallb.ClaimResult, string) {
+		if c.Pool == "p" && (pool.Contains(a) || a.Is6()) {
+			return metallb.ClaimGranted, ""
+		}
+		return metallb.ClaimNotInPool, "it is not"
+	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			entries := Entries{}
 			var got []metallb.ClaimResult
 			for i := range tt.claims {
-				result, _ := entries.Apply(&tt.claims[i], inPool, time.Unix(1e9, 0))
+				result, _ := entries.Apply(&tt.claims[i], judge, time.Unix(1e9, 0))
 				got = append(got, result.Result)
 				if (result.Message == "") != (result.Result == metallb.ClaimGranted) {
 					t.Errorf("claim %d: %q with the message %q", i, result.Result, result.Message)
@@ -106,8 +111,10 @@ func TestWhatIsThereIsNotWritten(t *testing.T) {
 	a := netip.MustParseAddr("192.0.2.1")
 	entries := Entries{}
 	claim := metallb.ServiceClaim{Namespace: "a", Name: "web", UID: "1", Pool: "p", Addresses: []string{"192.0.2.1"}, Ports: port(80)}
-	nowhere := func(string, netip.Addr) bool { return false }
-	anywhere := func(string, netip.Addr) bool { return true }
+	nowhere := func(*metallb.ServiceClaim, netip.Addr) (metallb.ClaimResult, string) {
+		return metallb.ClaimNotInPool, "nowhere"
+	}
+	anywhere := func(*metallb.ServiceClaim, netip.Addr) (metallb.ClaimResult, string) { return metallb.ClaimGranted, "" }
 	if _, checked := entries.Apply(&claim, anywhere, time.Unix(1e9, 0)); !checked {
 		t.Error("a new claim did not depend on the pools")
 	}

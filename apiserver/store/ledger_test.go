@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/registry/rest"
 
@@ -308,5 +309,40 @@ func TestTermsOfAnEmptiedStore(t *testing.T) {
 	two := newTestController(t, s, "two")
 	if two.term < one.term {
 		t.Errorf("term %d after %d", two.term, one.term)
+	}
+}
+
+// TestReservedAddresses: a reservation holds from the moment at which it is there, whatever the controller has heard of it. It
+// takes nothing from who has the address already.
+func TestReservedAddresses(t *testing.T) {
+	s := withPool(t)
+	c := newTestController(t, s, "one")
+	if got := c.claim(wants("before", "10.0.0.1")); !cmp.Equal(got, []metallb.ClaimResult{"Granted"}) {
+		t.Fatal(got)
+	}
+	all := objects(t, s, "ipreservations", "ipreservation",
+		func() runtime.Object { return &metallb.IPReservation{} }, func() runtime.Object { return &metallb.IPReservationList{} })
+	for name, spec := range map[string]metallb.IPReservationSpec{
+		"mine":   {Addresses: []string{"10.0.0.1-10.0.0.2", "2001:db8::/64"}, Namespace: "default", Service: "mine"},
+		"ours":   {Addresses: []string{"10.0.0.8/29"}, Namespace: "default"},
+		"theirs": {Addresses: []string{"10.0.0.16"}, Namespace: "other"},
+		"nobody": {Addresses: []string{"10.0.0.17"}},
+	} {
+		r := &metallb.IPReservation{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: ledgerNamespace}, Spec: spec}
+		if _, err := all.Create(inSystemNamespace(t.Context()), r, rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := wants("kept", "10.0.0.17")
+	kept.Kept = true
+	got := c.claim(wants("before", "10.0.0.1"), wants("mine", "10.0.0.2"), wants("other", "10.0.0.2"), wants("x", "10.0.0.2"), wants("x", "10.0.0.9"),
+		wants("x", "10.0.0.16"), wants("x", "10.0.0.17"), wants("x", "10.0.0.18"), kept)
+	want := []metallb.ClaimResult{"Granted", "Granted", "Held", "Held", "Granted", "Reserved", "Reserved", "Granted", "Granted"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("results, -want +got:\n%s", diff)
+	}
+	c.claim(releases("mine", "10.0.0.2"))
+	if got := c.claim(wants("x", "10.0.0.2")); !cmp.Equal(got, []metallb.ClaimResult{"Reserved"}) {
+		t.Errorf("once it is free: %v", got)
 	}
 }

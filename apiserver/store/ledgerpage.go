@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"slices"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -17,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
-	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
 	"github.com/ingot-lb/ingot/apiserver/ledger"
 	"github.com/ingot-lb/ingot/speaker/backoff"
 )
@@ -149,14 +147,14 @@ func (c *claiming) judge(p *page, claims []metallb.ServiceClaim) ([]metallb.Serv
 	before := maps.Clone(p.entries)
 	released := map[netip.Addr]past{}
 	results := make([]metallb.ServiceClaimResult, len(claims))
-	pools := poolRanges{config: p.view.config, parsed: map[string][]addrrange.Range{}}
+	law := newLaw(p.view.config)
 	now := time.Now().UTC()
 	checked := false
 	for i := range claims {
 		claim := &claims[i]
-		var byPools bool
-		results[i], byPools = p.entries.Apply(claim, pools.has, now)
-		checked = checked || byPools
+		var byLaw bool
+		results[i], byLaw = p.entries.Apply(claim, law.judge, now)
+		checked = checked || byLaw
 		if results[i].Result != metallb.ClaimGranted {
 			continue
 		}
@@ -231,37 +229,4 @@ func (s *Store) allocation(kv *mvccpb.KeyValue) (*metallb.IPAllocation, error) {
 		return nil, fmt.Errorf("key %s holds a %T", kv.Key, obj)
 	}
 	return a, nil
-}
-
-// poolRanges are the addresses of pools, read when they are asked for.
-type poolRanges struct {
-	config *metallb.Configuration
-	parsed map[string][]addrrange.Range
-}
-
-func (p *poolRanges) has(pool string, a netip.Addr) bool {
-	ranges, known := p.parsed[pool]
-	if !known {
-		for _, text := range p.addresses(pool) {
-			if r, err := addrrange.Parse(text); err == nil { // others are no addresses, to nobody
-				ranges = append(ranges, r)
-			}
-		}
-		p.parsed[pool] = ranges
-	}
-	return slices.ContainsFunc(ranges, func(r addrrange.Range) bool { return r.Contains(a) })
-}
-
-func (p *poolRanges) addresses(pool string) []string {
-	for _, o := range p.config.IPAddressPools {
-		if o.Name == pool {
-			return o.Spec.Addresses
-		}
-	}
-	for _, o := range p.config.AddressPools {
-		if o.Name == pool {
-			return o.Spec.Addresses
-		}
-	}
-	return nil
 }

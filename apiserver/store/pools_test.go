@@ -22,12 +22,19 @@ import (
 // pools returns generic storage of IPAddressPools on s, with a watch cache, as the API server has it.
 func pools(t *testing.T, s *Store) *registry.Store {
 	t.Helper()
-	resource := schema.GroupResource{Group: groupName, Resource: "ipaddresspools"}
+	return objects(t, s, "ipaddresspools", "ipaddresspool",
+		func() runtime.Object { return &metallb.IPAddressPool{} }, func() runtime.Object { return &metallb.IPAddressPoolList{} })
+}
+
+// objects is the storage of a kind.
+func objects(t *testing.T, s *Store, plural, singular string, newObject, newList func() runtime.Object) *registry.Store {
+	t.Helper()
+	resource := schema.GroupResource{Group: groupName, Resource: plural}
 	r := &registry.Store{
-		NewFunc:                   func() runtime.Object { return &metallb.IPAddressPool{} },
-		NewListFunc:               func() runtime.Object { return &metallb.IPAddressPoolList{} },
+		NewFunc:                   newObject,
+		NewListFunc:               newList,
 		DefaultQualifiedResource:  resource,
-		SingularQualifiedResource: schema.GroupResource{Group: groupName, Resource: "ipaddresspool"},
+		SingularQualifiedResource: schema.GroupResource{Group: groupName, Resource: singular},
 		CreateStrategy:            permissive{install.Scheme, names.SimpleNameGenerator},
 		UpdateStrategy:            permissive{install.Scheme, names.SimpleNameGenerator},
 		DeleteStrategy:            permissive{install.Scheme, names.SimpleNameGenerator},

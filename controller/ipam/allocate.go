@@ -59,9 +59,9 @@ func (a *Allocator) Allocate(s Service, f Families) (Assignment, error) {
 			return as, nil
 		}
 	}
-	for _, candidates := range [][]*pool{a.pinned, a.open} {
+	for _, list := range []*candidates{&a.pinned, &a.open} {
 		for _, families := range f.tries() {
-			for _, p := range candidates {
+			for _, p := range a.worthwhile(list, s, families) {
 				if !p.admits(s) {
 					continue
 				}

@@ -90,10 +90,10 @@ type Allocator struct {
 	now time.Time // as last told
 
 	pools  map[string]*pool
-	byName []*pool  // in order of name
-	pinned []*pool  // candidates that are tried first, in order
-	open   []*pool  // candidates for everybody, in order of name
-	blocks []*block // of all pools, disjoint, in order of addresses: IPv4 before IPv6
+	byName []*pool    // in order of name
+	pinned candidates // that are tried first
+	open   candidates // for everybody, in order of name
+	blocks []*block   // of all pools, disjoint, in order of addresses: IPv4 before IPv6
 
 	reserved    []reserved // disjoint, in order of addresses
 	reservedFor map[owner][]reserved
@@ -257,6 +257,7 @@ func (a *Allocator) leave(h *holding, addr netip.Addr) {
 	if b != nil {
 		i := b.indexOf(addr)
 		b.makeLot(a.ownerOf(addr)).free.add(run{i, i})
+		b.pool.freed(b.family)
 		b.inUse--
 	}
 	a.remember(Past{Addr: addr, Key: h.service.Key, Released: a.now})

@@ -36,6 +36,10 @@ func BenchmarkAllocate(b *testing.B) {
 		fills("sharing/one-key-many-addresses", sharersOfMany, oneSharer, 0, 1_000, 30_000, 64_880),
 		fills("quota/one-namespace", limitedIn, oneMore(v4), 0, 1_000, 30_000, 64_880),
 		fills("refused/full-pool", fullPool, refused, 256, 4_096, 65_536),
+		fills("full-pools/the-last-has-room", fullPools, oneMore(v4), 1, 1_000),
+		fills("full-pools/pinned", pinnedFullPools, oneMore(v4), 1, 1_000),
+		fills("full-pools/sharing", fullPools, oneSharer, 1, 1_000),
+		fills("refused/full-pools", onlyFullPools, refused, 1, 1_000),
 	}
 	for _, group := range groups {
 		var base float64
@@ -184,6 +188,36 @@ func fullPool(b *testing.B, n int) *Allocator {
 		s.Namespace, s.Key = "ns"+name, "ns"+name+"/x"
 		return s
 	})
+	return a
+}
+
+// fullPools is n pools without a free address, and one that comes after them.
+func fullPools(b *testing.B, n int) *Allocator {
+	return with(append(makeFull(b, n, nil), openPool(b, "z", "10.255.0.0/24"))...).fill(b, n)
+}
+
+// pinnedFullPools is the same of pools that are for Services with a label.
+func pinnedFullPools(b *testing.B, n int) *Allocator {
+	pin := &Pin{ServiceSelectors: selector(b, "tier notin (db)")}
+	return with(append(makeFull(b, n, pin), openPool(b, "z", "10.255.0.0/24"))...).fill(b, n)
+}
+
+func onlyFullPools(b *testing.B, n int) *Allocator { return with(makeFull(b, n, nil)...).fill(b, n) }
+
+const sizeOfFull = 2
+
+func makeFull(b *testing.B, n int, pin *Pin) []Pool {
+	pools := make([]Pool, n)
+	for i := range pools {
+		pools[i] = openPool(b, fmt.Sprintf("p%04d", i), fmt.Sprintf("10.%d.%d.0/31", i/256, i%256))
+		pools[i].Pin = pin
+	}
+	return pools
+}
+
+// fill takes the addresses of the first n pools.
+func (a *Allocator) fill(b *testing.B, n int) *Allocator {
+	take(b, a, sizeOfFull*n, service)
 	return a
 }
 

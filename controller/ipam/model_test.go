@@ -24,6 +24,42 @@ func newModel() *model {
 	return &model{held: map[string]Assignment{}, facts: map[string]Service{}, past: map[netip.Addr]Past{}}
 }
 
+// admitted says whether p may serve s.
+func admitted(p Pool, s Service) bool {
+	if p.Pin == nil {
+		return true
+	}
+	selected := len(p.Pin.ServiceSelectors) == 0
+	for _, selector := range p.Pin.ServiceSelectors {
+		selected = selected || selector.Matches(s.Labels)
+	}
+	return selected && (!p.Pin.ByNamespace || p.Pin.Namespaces[s.Namespace])
+}
+
+// limitOf is how many addresses of p the namespace may hold, if there is a limit.
+func limitOf(p Pool, namespace string) (int64, bool) {
+	if p.Quota == nil {
+		return 0, false
+	}
+	limit, own := p.Quota.Namespaces[namespace]
+	if !own {
+		limit = p.Quota.PerNamespace
+	}
+	return limit, own || limit >= 0
+}
+
+// triesOf are the families that will do, the best first.
+func triesOf(f Families) [][]Family {
+	other := IPv6 - f.First
+	switch {
+	case !f.Dual:
+		return [][]Family{{f.First}}
+	case !f.Either:
+		return [][]Family{{IPv4, IPv6}}
+	}
+	return [][]Family{{IPv4, IPv6}, {f.First}, {other}}
+}
+
 func (m *model) addresses(p Pool) []netip.Addr {
 	var all []netip.Addr
 	for _, r := range p.Ranges {
@@ -113,7 +149,7 @@ func (m *model) used(namespace string, p Pool) (n int64) {
 }
 
 func (m *model) room(s Service, p Pool) int64 {
-	limit, ok := p.limit(s.Namespace)
+	limit, ok := limitOf(p, s.Namespace)
 	if !ok {
 		return math.MaxInt64
 	}
@@ -217,7 +253,7 @@ func (m *model) advance(now time.Time) {
 func (m *model) allocate(s Service, f Families) (Assignment, bool) {
 	var candidates [2][]Pool
 	for _, p := range m.pools {
-		if p.AutoAssign && p.admits(s) {
+		if p.AutoAssign && admitted(p, s) {
 			pinned := 1
 			if p.Pin != nil {
 				pinned = 0
@@ -225,11 +261,12 @@ func (m *model) allocate(s Service, f Families) (Assignment, bool) {
 			candidates[pinned] = append(candidates[pinned], p)
 		}
 	}
-	slices.SortFunc(candidates[0], func(x, y Pool) int { return byPriority(&pool{Pool: x}, &pool{Pool: y}) })
+	rank := func(p Pool) int { return map[bool]int{true: math.MaxInt, false: p.Pin.Priority}[p.Pin.Priority == 0] }
+	slices.SortFunc(candidates[0], func(x, y Pool) int { return cmp.Or(cmp.Compare(rank(x), rank(y)), cmp.Compare(x.Name, y.Name)) })
 	slices.SortFunc(candidates[1], func(x, y Pool) int { return cmp.Compare(x.Name, y.Name) })
 
 	for _, p := range m.preferred(s, f, slices.Concat(candidates[0], candidates[1])) {
-		for _, families := range f.tries() {
+		for _, families := range triesOf(f) {
 			if as, ok := m.chooseAll(s, p, families); ok {
 				m.hold(s, as)
 				return as, true
@@ -237,7 +274,7 @@ func (m *model) allocate(s Service, f Families) (Assignment, bool) {
 		}
 	}
 	for _, pools := range candidates {
-		for _, families := range f.tries() {
+		for _, families := range triesOf(f) {
 			for _, p := range pools {
 				if as, ok := m.chooseAll(s, p, families); ok {
 					m.hold(s, as)
@@ -280,13 +317,13 @@ func (m *model) preferred(s Service, f Families, candidates []Pool) (first []Poo
 
 func (m *model) allocateFrom(s Service, name string, f Families) (Assignment, bool) {
 	i := slices.IndexFunc(m.pools, func(p Pool) bool { return p.Name == name })
-	if i < 0 || !m.pools[i].admits(s) {
+	if i < 0 || !admitted(m.pools[i], s) {
 		return Assignment{}, false
 	}
 	if f.Either {
 		f.First = IPv4
 	}
-	for _, families := range f.tries() {
+	for _, families := range triesOf(f) {
 		if as, ok := m.chooseAll(s, m.pools[i], families); ok {
 			m.hold(s, as)
 			return as, true
@@ -305,7 +342,7 @@ func (m *model) assign(s Service, addrs []netip.Addr) string {
 		}
 		p = of
 	}
-	if !p.admits(s) {
+	if !admitted(p, s) {
 		return "incompatible"
 	}
 	for _, addr := range addrs {
@@ -322,7 +359,7 @@ func (m *model) assign(s Service, addrs []netip.Addr) string {
 			return "resting"
 		}
 	}
-	if limit, ok := p.limit(s.Namespace); ok {
+	if limit, ok := limitOf(p, s.Namespace); ok {
 		before := m.used(s.Namespace, p)
 		was, holds := m.held[s.Key]
 		facts := m.facts[s.Key]

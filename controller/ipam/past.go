@@ -148,6 +148,7 @@ func (a *Allocator) wake(m *memory) {
 	a.resting.Delete(m)
 	m.lot.resting.Delete(m)
 	m.lot.free.add(run{i, i})
+	m.block.pool.freed(m.block.family)
 	m.lot, m.until = nil, time.Time{}
 	a.idle.ReplaceOrInsert(m)
 }

@@ -72,7 +72,9 @@ func (p *Pool) sameAddresses(o *Pool) bool {
 // pool is a Pool in use.
 type pool struct {
 	Pool
-	blocks []*block // in the order of use
+	blocks []*block    // in the order of use
+	list   *candidates // nil for pools that do not assign automatically
+	place  int         // in list
 
 	uses    map[string]*use // by namespace
 	ranking []Share         // the biggest of uses; nil when they have changed
@@ -120,23 +122,22 @@ type Lost struct {
 func (a *Allocator) SetPools(pools []Pool) (lost []Lost, renamed []string) {
 	old := a.pools
 	a.pools = make(map[string]*pool, len(pools))
-	a.byName, a.pinned, a.open = nil, nil, nil
+	a.byName, a.pinned, a.open = nil, candidates{}, candidates{}
 	for _, spec := range pools {
 		p := &pool{Pool: spec, uses: map[string]*use{}}
 		a.pools[p.Name] = p
 		a.byName = append(a.byName, p)
 	}
 	slices.SortFunc(a.byName, func(x, y *pool) int { return cmp.Compare(x.Name, y.Name) })
-	for _, p := range a.byName {
+	for _, p := range slices.SortedStableFunc(slices.Values(a.byName), byPreference) {
 		switch {
 		case !p.AutoAssign:
 		case p.Pin != nil:
-			a.pinned = append(a.pinned, p)
+			a.pinned.add(p)
 		default:
-			a.open = append(a.open, p)
+			a.open.add(p)
 		}
 	}
-	slices.SortFunc(a.pinned, byPriority)
 	a.layOut(old)
 	return a.recheck()
 }

@@ -32,6 +32,9 @@ func poolSets(t *testing.T) [][]Pool {
 		{openPool(t, "a", "2001:db8::2-2001:db8::5", "10.0.0.4-10.0.0.7"), avoiding},
 		{pinned, pinnedPool(t, "q", Pin{}, "10.0.2.0/31", "2001:db8::/126"), openPool(t, "r", "10.0.3.0/29")},
 		{openPool(t, "b", "10.0.0.0/29", "2001:db8::/125")}, // renamed
+		{openPool(t, "a", "10.0.0.0/32"), openPool(t, "b", "10.0.0.1/32", "2001:db8::/128"), openPool(t, "c", "2001:db8::2/127"), // small ones
+			openPool(t, "d", "10.0.0.2/31", "2001:db8::1/128"), openPool(t, "e", "10.0.0.4/30", "2001:db8::4/126"),
+			pinnedPool(t, "f", Pin{Namespaces: map[string]bool{"one": true}, ByNamespace: true}, "10.0.2.0/32"), pinnedPool(t, "g", Pin{Priority: 1}, "10.0.2.1/32", "2001:db8::8/128")},
 		{},
 	}
 }

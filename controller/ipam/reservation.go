@@ -71,6 +71,8 @@ func (a *Allocator) SetReservations(list []Reservation) (strangers []Stranger) {
 		a.move(r.Range, everybody, r.owner)
 	}
 	if moved {
+		a.pinned.recount()
+		a.open.recount()
 		a.tidyLots()
 	}
 	if len(come) == 0 {

@@ -10,9 +10,13 @@ const mostLacks = 3
 // exhausted says why Allocate found nothing.
 func (a *Allocator) exhausted(s Service, f Families) *ExhaustedError {
 	e := &ExhaustedError{}
-	for _, candidates := range [][]*pool{a.pinned, a.open} {
-		for _, p := range candidates {
+	for _, list := range []*candidates{&a.pinned, &a.open} {
+		for _, p := range list.pools {
 			if !p.admits(s) {
+				continue
+			}
+			if len(e.Lacks) == mostLacks && a.resting.Len() == 0 { // so that it is not to be had at a known time
+				e.Others++
 				continue
 			}
 			lack, until := a.why(p, s, f)

@@ -32,6 +32,8 @@ type account struct {
 	owed map[string]owed
 	// stalled are the Services whose claims could not be asked for.
 	stalled map[string]bool
+	// away is since when the ledger has not answered; zero while it does.
+	away time.Time
 	// past are addresses of which the ledger says who had them last.
 	past map[netip.Addr]bool
 }

@@ -29,7 +29,15 @@ func (c *Controller) wanted(svc *corev1.Service) v1beta1.ServiceClaim {
 	key := keyOf(svc)
 	held, _ := c.desk.ips.Holding(key)
 	facts, _ := c.desk.ips.Facts(key)
-	return claimOf(svc, held, facts)
+	claim := claimOf(svc, held, facts)
+	claim.Kept = claim.Kept || showsAll(svc, held.Addrs)
+	return claim
+}
+
+// showsAll says whether svc shows all of addrs: it has them, whatever pools and reservations say now.
+func showsAll(svc *corev1.Service, addrs []netip.Addr) bool {
+	shown := ingressAddrs(svc)
+	return !slices.ContainsFunc(addrs, func(addr netip.Addr) bool { return !slices.Contains(shown, addr) })
 }
 
 // unclaimable says whether svc was given what no pool has any longer, and has not got it yet: then it shall not.

@@ -40,6 +40,8 @@ const (
 	reasonFamilyMismatch = "FamilyMismatch"
 	reasonNoClusterIPs   = "NoClusterIPs"
 	reasonTerminating    = "Terminating"
+	// reasonLedgerUnavailable: there is an address, and the ledger, in which it must be entered first, is away.
+	reasonLedgerUnavailable = "LedgerUnavailable"
 )
 
 // mostMessage bounds the message of a condition, in bytes: an address may be shared by very many.

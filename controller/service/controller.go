@@ -23,6 +23,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
@@ -42,6 +43,9 @@ type Options struct {
 	// Identity is our name in the Lease, which then says what was made of the configuration; empty: there is none.
 	Identity string
 	Log      *slog.Logger
+
+	// awayGrace is how long the ledger may be away before the Services that wait for it are told; 0: awayGrace.
+	awayGrace time.Duration
 }
 
 const (
@@ -60,6 +64,9 @@ const (
 type Controller struct {
 	Options
 	counters counters
+	claims   claimMetrics
+	// awayRate bounds how many Services are told that the ledger is away.
+	awayRate flowcontrol.RateLimiter
 	// begun is set once this replica has stood in office; loaded once it has read a configuration.
 	begun, loaded atomic.Bool
 	// unread is what a term that has not begun to work waits for.
@@ -93,7 +100,10 @@ type Controller struct {
 
 // New returns a controller that does nothing until Run.
 func New(o Options) *Controller {
-	c := &Controller{Options: o, writes: make(chan struct{}, writers), poolStatusDue: make(chan struct{}, 1), reportDue: make(chan struct{}, 1)}
+	c := &Controller{
+		Options: o, writes: make(chan struct{}, writers), poolStatusDue: make(chan struct{}, 1), reportDue: make(chan struct{}, 1),
+		claims: newClaimMetrics(), awayRate: flowcontrol.NewTokenBucketRateLimiter(mostTold, mostTold),
+	}
 	c.reset()
 	return c
 }

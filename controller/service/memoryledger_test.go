@@ -33,7 +33,9 @@ func newMemoryLedger() *memoryLedger {
 	return &memoryLedger{entries: ledger.Entries{}, past: map[string]metallb.PastAllocation{}}
 }
 
-func anywhere(string, netip.Addr) bool { return true }
+func anywhere(*metallb.ServiceClaim, netip.Addr) (metallb.ClaimResult, string) {
+	return metallb.ClaimGranted, ""
+}
 
 // Claim implements Ledger.
 func (l *memoryLedger) Claim(_ context.Context, request v1beta1.IPAllocationClaimSpec) (*v1beta1.IPAllocationClaimStatus, error) {

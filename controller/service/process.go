@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 
@@ -30,10 +31,10 @@ func (c *Controller) process(ctx context.Context, key string) error {
 			c.account.owes(key, c.withOwed(key, out))
 			stuck := c.account.refusals[key] >= patience && len(surplus) > 0
 			c.mu.Unlock()
-			if !stuck {
-				return err
+			if stuck {
+				return c.giveUp(ctx, svc, surplus, err)
 			}
-			return c.giveUp(ctx, svc, surplus, err)
+			return errors.Join(err, c.tellAway(ctx, key, svc))
 		}
 	}
 	c.mu.Lock()

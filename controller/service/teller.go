@@ -16,6 +16,9 @@ import (
 const (
 	// mostClaims go to the ledger in one request.
 	mostClaims = 100
+	// mostBytes is about how long a request may be, for a server takes 3 MiB. The ports and keys of Services are as long as
+	// their authors like, and must not keep others from their addresses.
+	mostBytes = 1 << 20
 	// beat is how often the ledger is asked whether it is as this term left it. As long as it is not known to be complete it
 	// is asked more often, at first after eagerBeat.
 	beat, eagerBeat = 3 * time.Second, 200 * time.Millisecond
@@ -73,11 +76,13 @@ func (t *teller) begin(ctx context.Context) (past []v1beta1.PastAllocation, err 
 		if err == nil {
 			t.term = status.Term
 			if err = t.read(ctx, true); err == nil {
+				t.c.setAway(false)
 				t.c.Log.Info("our term at the ledger begins", "event", "ledgerTerm", "term", t.term)
 				return status.Past, nil
 			}
 		}
 		if ctx.Err() == nil {
+			t.c.setAway(true)
 			t.c.Log.Warn("the ledger of addresses cannot be read, will try again", "op", "beginTerm", "error", err)
 		}
 		if err := retry.Wait(ctx); err != nil {
@@ -142,7 +147,25 @@ func (t *teller) gather(first ask) []ask {
 	return batch
 }
 
+// serve answers all, in one request unless that would be long.
 func (t *teller) serve(ctx context.Context, batch []ask) {
+	for len(batch) > 0 {
+		n, size := 0, 0
+		for n < len(batch) && (n == 0 || size+sizeOf(&batch[n].claim) <= mostBytes) {
+			size += sizeOf(&batch[n].claim)
+			n++
+		}
+		t.ask(ctx, batch[:n])
+		batch = batch[n:]
+	}
+}
+
+// sizeOf is about how many bytes a claim takes.
+func sizeOf(c *v1beta1.ServiceClaim) int {
+	return 1000 + len(c.SharingKey) + len(c.BackendKey) + 40*len(c.Ports)
+}
+
+func (t *teller) ask(ctx context.Context, batch []ask) {
 	request := v1beta1.IPAllocationClaimSpec{}
 	for _, a := range batch {
 		request.Services = append(request.Services, a.claim)
@@ -169,11 +192,14 @@ func (t *teller) serve(ctx context.Context, batch []ask) {
 // request asks in our term. Errors are said once for as long as they go on; when they end, those who could not ask are
 // looked at again.
 func (t *teller) request(ctx context.Context, request v1beta1.IPAllocationClaimSpec) (*v1beta1.IPAllocationClaimStatus, error) {
+	began := time.Now()
 	status, err := t.inTerm(ctx, request)
+	t.c.claims.answered(request.Services, status, time.Since(began))
 	switch {
 	case err == nil:
 		if t.failing {
 			t.failing = false
+			t.c.setAway(false)
 			t.c.Log.Info("the ledger of addresses answers again", "event", "ledgerAvailable", "term", t.term)
 			t.c.resume()
 		}
@@ -183,6 +209,7 @@ func (t *teller) request(ctx context.Context, request v1beta1.IPAllocationClaimS
 	default:
 		t.doubtful = true
 		if !t.failing && ctx.Err() == nil {
+			t.c.setAway(true)
 			t.c.Log.Warn("the ledger of addresses does not answer; services stay as they are", "event", "ledgerUnavailable", "error", err)
 		}
 		t.failing = true

@@ -81,7 +81,9 @@ const (
 	ClaimHeld ClaimResult = "Held"
 	// ClaimNotInPool: the pool does not have an address, or does not exist.
 	ClaimNotInPool ClaimResult = "NotInPool"
-	// ClaimRetry: others wrote at the same moment, time and again.
+	// ClaimReserved: an IPReservation keeps an address for others.
+	ClaimReserved ClaimResult = "Reserved"
+	// ClaimRetry: others wrote at the same moment, time and again, or the claim is too long to be stored.
 	ClaimRetry ClaimResult = "Retry"
 )
 

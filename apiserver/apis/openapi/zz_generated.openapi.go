@@ -4964,7 +4964,7 @@ func schema_apiserver_apis_metallb_v1beta1_ServiceClaim(ref common.ReferenceCall
 					},
 					"kept": {
 						SchemaProps: spec.SchemaProps{
-							Description: "kept says that the Service has had the addresses before, and that no pool need have them.",
+							Description: "kept says that the Service has had the addresses before: no pool need have them, and they may be reserved for others.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -5027,11 +5027,11 @@ func schema_apiserver_apis_metallb_v1beta1_ServiceClaimResult(ref common.Referen
 				Properties: map[string]spec.Schema{
 					"result": {
 						SchemaProps: spec.SchemaProps{
-							Description: "result is \"Granted\"; \"Held\" when somebody else holds an address and does not share it; \"NotInPool\" when the pool has no such address; or \"Retry\" when too many others wrote at the same moment.\n\nPossible enum values:\n - `\"Granted\"`\n - `\"Held\"`\n - `\"NotInPool\"`\n - `\"Retry\"`",
+							Description: "result is \"Granted\"; \"Held\" when somebody else holds an address and does not share it; \"NotInPool\" when the pool has no such address; \"Reserved\" when an IPReservation keeps it for others; or \"Retry\" when too many others wrote at the same moment, or the claim is too long to be stored.\n\nPossible enum values:\n - `\"Granted\"`\n - `\"Held\"`\n - `\"NotInPool\"`\n - `\"Reserved\"`\n - `\"Retry\"`",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
-							Enum:        []interface{}{"Granted", "Held", "NotInPool", "Retry"},
+							Enum:        []interface{}{"Granted", "Held", "NotInPool", "Reserved", "Retry"},
 						},
 					},
 					"message": {

@@ -83,7 +83,7 @@ type ServiceClaim struct {
 	// pool is the name of the pool that the addresses are of.
 	// +optional
 	Pool string `json:"pool,omitempty"`
-	// kept says that the Service has had the addresses before, and that no pool need have them.
+	// kept says that the Service has had the addresses before: no pool need have them, and they may be reserved for others.
 	// +optional
 	Kept bool `json:"kept,omitempty"`
 
@@ -127,7 +127,8 @@ type IPAllocationClaimStatus struct {
 // ServiceClaimResult says what became of a claim.
 type ServiceClaimResult struct {
 	// result is "Granted"; "Held" when somebody else holds an address and does not share it; "NotInPool" when the pool has
-	// no such address; or "Retry" when too many others wrote at the same moment.
+	// no such address; "Reserved" when an IPReservation keeps it for others; or "Retry" when too many others wrote at the
+	// same moment, or the claim is too long to be stored.
 	Result ClaimResult `json:"result"`
 	// message says why the claim was not granted.
 	// +optional
@@ -153,6 +154,7 @@ const (
 	ClaimGranted   ClaimResult = "Granted"
 	ClaimHeld      ClaimResult = "Held"
 	ClaimNotInPool ClaimResult = "NotInPool"
+	ClaimReserved  ClaimResult = "Reserved"
 	ClaimRetry     ClaimResult = "Retry"
 )
 
