@@ -228,6 +228,8 @@ func TestTypeAndClassComeAndGo(t *testing.T) {
 	if svc.Annotations[allocatedFrom] != "" {
 		t.Errorf("annotations %v", svc.Annotations)
 	}
+	c.awaitEvents("x", `Normal IPAllocated: Assigned IP ["192.0.2.11"]`,
+		`Normal IPReleased: Released IP ["192.0.2.11"]: the Service is no load balancer of this kind any longer`)
 	c.deleteService("low")
 	c.edit("x", typed(corev1.ServiceTypeLoadBalancer))
 	c.awaitIP("x", "192.0.2.11")

@@ -21,6 +21,7 @@ type note struct{ kind, reason, message string }
 // Reasons of events, which are MetalLB's.
 const (
 	ipAllocated         = "IPAllocated"
+	ipReleased          = "IPReleased" // ours: MetalLB says nothing of it
 	allocationFailed    = "AllocationFailed"
 	loadBalancerFailed  = "LoadBalancerFailed"
 	noClusterIPsFamily  = "noclusterIPsIPFamily"
@@ -131,6 +132,7 @@ func (d *desk) decide(svc *corev1.Service) outcome {
 	}
 	x := decision{desk: d, key: key, log: d.log.With("service", key), rec: d.record(svc)}
 	before, _ := d.ips.Facts(key)
+	had := held
 	if x.understand(svc) {
 		if !x.rec.adopted {
 			if shown := ingressAddrs(svc); len(firstOfEach(shown)) < len(shown) {
@@ -153,7 +155,15 @@ func (d *desk) decide(svc *corev1.Service) outcome {
 		x.roomMade = x.roomMade || before.Key != "" && !sameSharing(before, after)
 	}
 	x.state = x.tell(svc, held)
+	if before.Key != "" && !holds && len(x.notes) == 0 {
+		x.notes = append(x.notes, released(had.Addrs, x.state.message))
+	}
 	return x.outcome
+}
+
+// released is the event about addresses that a Service gives up by what it is itself.
+func released(addrs []netip.Addr, why string) note {
+	return note{corev1.EventTypeNormal, ipReleased, fmt.Sprintf("Released IP %s: %s", ipam.Quoted(addrs), why)}
 }
 
 // sameSharing reports whether nobody can share an address with after who could not with before.
@@ -165,14 +175,18 @@ func sameSharing(before, after ipam.Service) bool {
 // touched only where it still shows addresses that we have just taken back: a Service that changes its type loses its
 // class with it, so that the class alone must not decide.
 func (d *desk) disown(svc *corev1.Service, held ipam.Assignment, holds bool) outcome {
-	released := d.forget(keyOf(svc))
+	freed := d.forget(keyOf(svc))
 	_, annotated := svc.Annotations[allocatedFrom]
 	annotated = annotated || meta.FindStatusCondition(svc.Status.Conditions, Allocated) != nil
 	shows := holds && sameSet(held.Addrs, ingressAddrs(svc))
+	out := outcome{roomMade: freed, leave: true}
 	if svc.Spec.Type != corev1.ServiceTypeLoadBalancer && (holds || annotated) || shows {
-		return outcome{roomMade: released}
+		out.leave = false
 	}
-	return outcome{leave: true, roomMade: released}
+	if holds {
+		out.notes = []note{released(held.Addrs, "the Service is no load balancer of this kind any longer")}
+	}
+	return out
 }
 
 // understand reads the request; it returns false where the Service cannot be served as it is.
@@ -265,9 +279,13 @@ func (x *decision) adapt(held ipam.Assignment) bool {
 		if len(left) == 0 {
 			return false
 		}
-		_, err := x.ips.Assign(x.req.facts, left)
-		x.roomMade = x.roomMade || err == nil
-		return err == nil
+		if _, err := x.ips.Assign(x.req.facts, left); err != nil {
+			return false
+		}
+		x.roomMade = true
+		gone := slices.DeleteFunc(slices.Clone(held.Addrs), func(addr netip.Addr) bool { return slices.Contains(left, addr) })
+		x.notes = append(x.notes, released(gone, fmt.Sprintf("the Service has no cluster IP of %s any longer", ipam.FamilyOf(gone[0]))))
+		return true
 	}
 	if len(held.Addrs) != 1 {
 		return false

@@ -90,7 +90,7 @@ func TestFindings(t *testing.T) {
 		"address and pool": {newService("x", wants("192.0.2.11"), from("manual")),
 			[]string{ips + `: "192.0.2.11": requested loadBalancer IP(s) ["192.0.2.11"] is not compatible with requested address pool manual`}},
 		"no address": {newService("x", wants("192.0.2.300")),
-			[]string{ips + `: "192.0.2.300": invalid metallb.io/loadBalancerIPs: invalid IP address "192.0.2.300"`}},
+			[]string{ips + `: "192.0.2.300": invalid metallb.io/loadBalancerIPs: "192.0.2.300": invalid IP address "192.0.2.300"`}},
 		"other family": {newService("x", wants("2001:db8::30")),
 			[]string{ips + `: "2001:db8::30": requested loadBalancer IP(s) ["2001:db8::30"] does not match the ipFamily of the service`}},
 		"in use": {newService("x", wants("192.0.2.10")),

@@ -2,6 +2,7 @@ package service
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -133,10 +134,10 @@ func wantedAddrs(svc *corev1.Service) ([]netip.Addr, error) {
 		return nil, because(reasonContradiction, "service can not have both %s and svc.Spec.LoadBalancerIP", prefix+loadBalancerIPs)
 	case list != "":
 		addrs, err := parseAddrs(strings.Split(list, ","))
-		if err != nil {
-			return nil, fmt.Errorf("invalid %s: %w", prefix+loadBalancerIPs, err)
+		if errors.Is(err, errNoAddress) {
+			return nil, fmt.Errorf("invalid %s: %q: %w", prefix+loadBalancerIPs, list, err)
 		}
-		return addrs, nil
+		return addrs, err
 	case svc.Spec.LoadBalancerIP != "":
 		addrs, err := parseAddrs([]string{svc.Spec.LoadBalancerIP})
 		if err != nil {
@@ -147,21 +148,25 @@ func wantedAddrs(svc *corev1.Service) ([]netip.Addr, error) {
 	return nil, nil
 }
 
-// parseAddrs reads at most one address of each family and returns IPv4 first.
+// errNoAddress says that a text is not an IP address.
+var errNoAddress = errors.New("invalid IP address")
+
+// parseAddrs reads at most one address of each family and returns IPv4 first. Of addresses that do not go together it
+// speaks in MetalLB's words.
 func parseAddrs(texts []string) ([]netip.Addr, error) {
 	var addrs []netip.Addr
 	for _, text := range texts {
 		addr, err := netip.ParseAddr(strings.TrimSpace(text))
 		if err != nil || addr.Zone() != "" {
-			return nil, fmt.Errorf("invalid IP address %q", text)
+			return nil, fmt.Errorf("%w %q", errNoAddress, text)
 		}
 		addrs = append(addrs, addr.Unmap())
 	}
 	if len(addrs) > 2 {
-		return nil, fmt.Errorf("more than two addresses: %s", ipam.Quoted(addrs))
+		return nil, fmt.Errorf("IPFamilyForAddresses: invalid ips length %d %s", len(addrs), ipam.Quoted(addrs))
 	}
 	if len(addrs) == 2 && ipam.FamilyOf(addrs[0]) == ipam.FamilyOf(addrs[1]) {
-		return nil, fmt.Errorf("%s are of the same address family", ipam.Quoted(addrs))
+		return nil, fmt.Errorf("IPFamilyForAddresses: same address family %s", ipam.Quoted(addrs))
 	}
 	slices.SortFunc(addrs, func(a, b netip.Addr) int { return cmp.Compare(ipam.FamilyOf(a), ipam.FamilyOf(b)) })
 	return addrs, nil

@@ -1,5 +1,6 @@
 // Package registration keeps the ValidatingWebhookConfiguration that is shipped in force: it has the kube-apiserver trust
-// the certificate by which we serve. Everything else in it is for those who install it to say.
+// the certificate by which we serve, and ask about Services of our class. Everything else in it is for those who install
+// it to say.
 package registration
 
 import (
@@ -34,6 +35,8 @@ type Options struct {
 	Client kubernetes.Interface
 	// Service and its namespace: webhooks that call another one are left alone.
 	Service, Namespace string
+	// Class of the Services to be asked about; empty: those without one.
+	Class string
 	// Bundle is of the CA that signs our certificate, and Changed receives when it may be another one.
 	Bundle  func() []byte
 	Changed <-chan struct{}
@@ -91,7 +94,19 @@ func (o Options) cycle(ctx context.Context) error {
 	}
 }
 
-// reconcile puts the bundle where it is missing. Where there is no such object nobody wants to be asked.
+// ofOurClass is the name of the match condition that tells Services of our class. Whoever takes it out, or calls it
+// otherwise, is asked about what the conditions say that are left.
+const ofOurClass = "of-our-class"
+
+// classCondition is its expression.
+func (o Options) classCondition() string {
+	if o.Class == "" {
+		return "!has(object.spec.loadBalancerClass)"
+	}
+	return fmt.Sprintf("has(object.spec.loadBalancerClass) && object.spec.loadBalancerClass == %q", o.Class)
+}
+
+// reconcile puts right what is wrong. Where there is no such object nobody wants to be asked.
 func (o Options) reconcile(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -107,38 +122,55 @@ func (o Options) reconcile(ctx context.Context) error {
 	if len(wrong) == 0 {
 		return nil
 	}
-	type clientConfig struct {
-		CABundle []byte `json:"caBundle"`
-	}
-	type webhook struct {
-		Name         string       `json:"name"` // by which a strategic merge finds it
-		ClientConfig clientConfig `json:"clientConfig"`
-	}
-	var patch struct {
-		Webhooks []webhook `json:"webhooks"`
-	}
-	for _, name := range wrong {
-		patch.Webhooks = append(patch.Webhooks, webhook{name, clientConfig{o.Bundle()}})
-	}
+	patch := struct {
+		Webhooks []correction `json:"webhooks"`
+	}{wrong}
 	body, err := json.Marshal(patch)
 	if err != nil {
-		return fmt.Errorf("encoding the bundle: %w", err)
+		return fmt.Errorf("encoding the corrections: %w", err)
 	}
 	if _, err := configurations.Patch(ctx, Name, types.StrategicMergePatchType, body, metav1.PatchOptions{}); err != nil {
 		return fmt.Errorf("patch ValidatingWebhookConfiguration %s: %w", Name, err)
 	}
-	o.Log.Info("the kube-apiserver trusts our certificate", "event", "registrationUpdated", "webhooks", wrong)
+	for _, c := range wrong {
+		o.Log.Info("the kube-apiserver trusts our certificate and knows our class", "event", "registrationUpdated", "webhook", c.Name)
+	}
 	return nil
 }
 
-// wrong are the names of the webhooks that call us and do not have the bundle.
-func (o Options) wrong(c *admissionv1.ValidatingWebhookConfiguration) (names []string) {
-	bundle := o.Bundle()
-	for i := range c.Webhooks {
-		to := c.Webhooks[i].ClientConfig
-		if to.Service != nil && to.Service.Name == o.Service && to.Service.Namespace == o.Namespace && !bytes.Equal(to.CABundle, bundle) {
-			names = append(names, c.Webhooks[i].Name)
+// correction is what a webhook of the configuration should say, in a strategic merge patch: webhooks and their match
+// conditions are found by name.
+type correction struct {
+	Name         string                       `json:"name"`
+	ClientConfig *bundled                     `json:"clientConfig,omitempty"`
+	Conditions   []admissionv1.MatchCondition `json:"matchConditions,omitempty"`
+}
+
+type bundled struct {
+	CABundle []byte `json:"caBundle"`
+}
+
+// wrong is what the webhooks that call us should say and do not.
+func (o Options) wrong(configuration *admissionv1.ValidatingWebhookConfiguration) (all []correction) {
+	bundle, class := o.Bundle(), o.classCondition()
+	for i := range configuration.Webhooks {
+		w := &configuration.Webhooks[i]
+		to := w.ClientConfig.Service
+		if to == nil || to.Name != o.Service || to.Namespace != o.Namespace {
+			continue
+		}
+		c := correction{Name: w.Name}
+		if !bytes.Equal(w.ClientConfig.CABundle, bundle) {
+			c.ClientConfig = &bundled{bundle}
+		}
+		for _, condition := range w.MatchConditions {
+			if condition.Name == ofOurClass && condition.Expression != class {
+				c.Conditions = append(c.Conditions, admissionv1.MatchCondition{Name: ofOurClass, Expression: class})
+			}
+		}
+		if c.ClientConfig != nil || c.Conditions != nil {
+			all = append(all, c)
 		}
 	}
-	return names
+	return all
 }

@@ -217,6 +217,12 @@ func (c *cluster) put(resource, version, kind, name string, spec map[string]any)
 // start runs the program with the ServiceAccount that is shipped, until stop.
 func (c *cluster) start(enforce bool) (stop func()) {
 	c.Helper()
+	return c.startWith(Options{Enforce: enforce})
+}
+
+// startWith is start with other flags.
+func (c *cluster) startWith(o Options) (stop func()) {
+	c.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		c.Fatal(err)
@@ -228,8 +234,9 @@ func (c *cluster) start(enforce bool) (stop func()) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	done := make(chan error, 1)
 	go func() {
-		done <- Run(ctx, Options{Config: api.Config("webhooks"), Namespace: system, Address: address.String(), Service: "webhooks",
-			Enforce: enforce, Log: slog.New(slog.DiscardHandler)})
+		o.Config, o.Namespace, o.Address, o.Service = api.Config("webhooks"), system, address.String(), "webhooks"
+		o.Log = slog.New(slog.DiscardHandler)
+		done <- Run(ctx, o)
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()

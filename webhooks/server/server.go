@@ -119,7 +119,7 @@ func Run(ctx context.Context, o Options) error {
 		g.Go(func() error { return keeper.Run(work) })
 		g.Go(func() error {
 			registration.Keep(work, registration.Options{Client: client, Service: o.Service, Namespace: o.Namespace,
-				Bundle: keeper.Bundle, Changed: changed, Log: o.Log})
+				Class: o.Class, Bundle: keeper.Bundle, Changed: changed, Log: o.Log})
 			return nil
 		})
 		serving.Store(true)

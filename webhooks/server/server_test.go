@@ -200,6 +200,50 @@ func TestBundleIsKept(t *testing.T) {
 	c.awaitAsked()
 }
 
+// TestClass: with --lb-class Services of that class are asked about and others are not, and without it again those without
+// one, though nobody but the program has changed what is installed.
+func TestClass(t *testing.T) {
+	const ours = "example.com/ours"
+	c := newCluster(t, nil)
+	stop := c.startWith(Options{Class: ours})
+	// try creates one of the class, and returns what is said of it.
+	try := func(name string, class *string) []string {
+		t.Helper()
+		c.warnings.take()
+		svc := c.balancer(name, "10.9.9.9")
+		svc.Spec.LoadBalancerClass = class
+		if _, err := c.client.CoreV1().Services(c.namespace).Create(c.ctx, svc, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
+			t.Fatal(err)
+		}
+		return c.warnings.take()
+	}
+	await.True(t, "a warning about a Service of the class", func() bool { return len(try("probe", new(ours))) > 0 })
+	if diff := cmp.Diff([]string{outside}, try("of-ours", new(ours))); diff != "" {
+		t.Errorf("of our class: warnings (-want +got):\n%s", diff)
+	}
+	for name, class := range map[string]*string{"of-others": new("example.com/others"), "of-none": nil} {
+		if got := try(name, class); len(got) > 0 {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	stop()
+
+	c.start(false)
+	c.awaitAsked()
+	await.True(t, "those of the class to be nobody's", func() bool { return len(try("of-ours", new(ours))) == 0 })
+	found, err := c.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(c.ctx, registration.Name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, condition := range found.Webhooks[0].MatchConditions {
+		names = append(names, condition.Name)
+	}
+	if diff := cmp.Diff([]string{"load-balancer", "of-our-class", "not-being-deleted"}, names); diff != "" {
+		t.Errorf("conditions (-shipped +found):\n%s", diff)
+	}
+}
+
 // deaf takes connections and never answers, as a stopped process does.
 func deaf(t *testing.T) (port int, asked *atomic.Int64) {
 	t.Helper()
