@@ -189,6 +189,7 @@ type front struct {
 	empty   atomic.Pointer[emptyList]
 	emptied atomic.Int32
 	patches atomic.Int32 // of the status of pools
+	lists   atomic.Int32 // of pools, as metadata
 }
 
 // emptyList is an answer that leaves everything out.
@@ -259,6 +260,9 @@ func newFront(t testing.TB) *front {
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/status") {
 			f.patches.Add(1)
+		}
+		if strings.HasSuffix(r.URL.Path, "/ipaddresspools") && strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadataList") {
+			f.lists.Add(1)
 		}
 		if f.once(w, r) {
 			return

@@ -282,7 +282,7 @@ func TestClassGoesWithType(t *testing.T) {
 
 	out := d.decide(newService("x", typed(corev1.ServiceTypeClusterIP), held("a", "10.0.0.0")))
 
-	check(t, want{}, out)
+	check(t, want{Events: []string{`Normal IPReleased Released IP ["10.0.0.0"]: the Service is no load balancer of this kind any longer`}}, out)
 	if !out.roomMade {
 		t.Error("the address was not freed")
 	}

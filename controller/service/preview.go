@@ -33,7 +33,8 @@ const (
 // what Services show in their status for what they hold, asks the same desk, and writes nothing.
 type Preview struct {
 	Options
-	feeds []feedState
+	feeds  []feedState
+	rounds rounds
 
 	mu           sync.Mutex
 	desk         *desk

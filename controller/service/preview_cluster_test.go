@@ -3,6 +3,8 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 
 	"k8s.io/client-go/kubernetes"
@@ -73,6 +75,32 @@ func TestPreviewSaysWhatTheControllerSays(t *testing.T) {
 			found, _, err := p.Review(c.ctx, nil, newService("three", annotated("metallb.io/address-pool", "late")))
 			return err == nil && len(found) == 1
 		})
+	}
+}
+
+// TestManyReviewsAskOnce: thousands of Services that wait for their first pool are no burden on the API of pools.
+func TestManyReviewsAskOnce(t *testing.T) {
+	c := newCluster(t)
+	p := c.preview()
+	const reviews = 200
+	var reached, done sync.WaitGroup
+	start := make(chan struct{})
+	for i := range reviews {
+		reached.Add(1)
+		done.Go(func() {
+			svc := newService(fmt.Sprintf("waits%d", i))
+			reached.Done()
+			<-start
+			if found, _, err := p.Review(c.ctx, nil, svc); err != nil || len(found) != 1 || !found[0].Advice {
+				t.Errorf("%v, %v", told(found), err)
+			}
+		})
+	}
+	reached.Wait()
+	close(start)
+	done.Wait()
+	if n := c.front.lists.Load(); n == 0 || n > reviews/4 {
+		t.Errorf("%d lists of pools for %d reviews", n, reviews)
 	}
 }
 

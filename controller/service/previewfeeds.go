@@ -1,15 +1,11 @@
 package service
 
 import (
-	"context"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
-	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // locked is f under the lock of p.
@@ -96,91 +92,4 @@ func (p *Preview) bookLegacyPools(list []*v1beta1.AddressPool) {
 		all = append(all, out)
 	}
 	p.book.replaceAll(all, true)
-}
-
-// version is what tells two states of an object of the configuration apart, whatever its status.
-type version struct {
-	uid        types.UID
-	generation int64
-}
-
-// confirm returns nil when the configuration that was heard of is the one that the server has.
-func (p *Preview) confirm(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, catchUp)
-	defer cancel()
-	there, err := p.configured(ctx)
-	for err == nil && !p.knows(there) {
-		if err = backoff.Sleep(ctx, 10*time.Millisecond); err == nil {
-			there, err = p.configured(ctx)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrStale, err)
-	}
-	return nil
-}
-
-// configured asks the server for what there is, by resource and name.
-func (p *Preview) configured(ctx context.Context) (map[string]version, error) {
-	there := map[string]version{}
-	var pools v1beta1.IPAddressPoolList
-	var legacy v1beta1.AddressPoolList
-	var reservations v1beta1.IPReservationList
-	get := func(resource string) (err error) {
-		request := p.Pools.Get().Namespace(p.Namespace).Resource(resource)
-		switch resource {
-		case "ipaddresspools":
-			err = request.Do(ctx).Into(&pools)
-		case "addresspools":
-			err = request.Do(ctx).Into(&legacy)
-		case "ipreservations":
-			err = request.Do(ctx).Into(&reservations)
-		}
-		if err != nil {
-			return fmt.Errorf("list of %s: %w", resource, err)
-		}
-		return nil
-	}
-	for _, resource := range []string{"ipaddresspools", "addresspools", "ipreservations"} {
-		if err := get(resource); err != nil {
-			return nil, err
-		}
-	}
-	for i := range pools.Items {
-		o := &pools.Items[i]
-		there["pool/"+o.Name] = version{o.UID, o.Generation}
-	}
-	for i := range legacy.Items {
-		o := &legacy.Items[i]
-		there["legacy/"+o.Name] = version{o.UID, o.Generation}
-	}
-	for i := range reservations.Items {
-		o := &reservations.Items[i]
-		there["reservation/"+o.Name] = version{o.UID, o.Generation}
-	}
-	return there, nil
-}
-
-// knows reports whether exactly that has been heard of.
-func (p *Preview) knows(there map[string]version) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(there) != len(p.book.pools)+len(p.reservations.reservations) {
-		return false
-	}
-	for key, o := range p.book.pools {
-		kind := "pool/"
-		if key.legacy {
-			kind = "legacy/"
-		}
-		if there[kind+key.name] != (version{o.UID, o.Generation}) {
-			return false
-		}
-	}
-	for name, o := range p.reservations.reservations {
-		if there["reservation/"+name] != (version{o.UID, o.Generation}) {
-			return false
-		}
-	}
-	return true
 }
