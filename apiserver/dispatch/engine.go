@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,6 +65,13 @@ func (e *engine) setConfiguration(config *metallb.Configuration, revision int64)
 	e.config, e.revision = config, revision
 	e.mu.Unlock()
 	e.kick()
+}
+
+// hasPeer says whether a BGPPeer of that name is configured.
+func (e *engine) hasPeer(name string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.config != nil && slices.ContainsFunc(e.config.BGPPeers, func(p *metallb.BGPPeer) bool { return p.Name == name })
 }
 
 // setAdoption takes an adoption, unless it is older than what is known.

@@ -258,7 +258,7 @@ func (e *engine) publish(in *inputs, out *plan.Output, layer2 bool) {
 
 // explain keeps the reasons for which items left the plan in a lane.
 func (e *engine) explain(out *plan.Output, lane ingotv1.Lane) {
-	words := newReasons(out, e.hub.cluster.Service)
+	words := newReasons(out, e.hub.cluster.Service, e.hasPeer)
 	for node, after := range out.Nodes {
 		var before map[string]*ingotv1.Item
 		if p := e.last[lane][node]; p != nil {

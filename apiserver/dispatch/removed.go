@@ -73,11 +73,13 @@ func (r *removals) forget(planned map[string]*plan.NodePlan) {
 type reasons struct {
 	out      *plan.Output
 	service  func(types.NamespacedName) (*corev1.Service, bool)
+	// configured says whether there is a BGPPeer of that name.
+	configured func(peer string) bool
 	withheld map[types.NamespacedName][]plan.Withheld
 }
 
-func newReasons(out *plan.Output, service func(types.NamespacedName) (*corev1.Service, bool)) *reasons {
-	r := &reasons{out: out, service: service, withheld: map[types.NamespacedName][]plan.Withheld{}}
+func newReasons(out *plan.Output, service func(types.NamespacedName) (*corev1.Service, bool), configured func(peer string) bool) *reasons {
+	r := &reasons{out: out, service: service, configured: configured, withheld: map[types.NamespacedName][]plan.Withheld{}}
 	for _, w := range out.Withheld {
 		r.withheld[w.Name] = append(r.withheld[w.Name], w)
 	}
@@ -118,7 +120,10 @@ func (r *reasons) whySession(node string, session *ingotv1.BgpSession) string {
 			}
 		}
 	}
-	return fmt.Sprintf("BGPPeer %s deleted, or no longer for this node", session.GetPeer())
+	if r.configured(session.GetPeer()) {
+		return fmt.Sprintf("filteredByNodeSelector: BGPPeer %s is no longer for this node", session.GetPeer())
+	}
+	return fmt.Sprintf("removedFromConfig: BGPPeer %s deleted", session.GetPeer())
 }
 
 func (r *reasons) whyService(node string, service *corev1.Service, address string, item *ingotv1.Item) string {

@@ -93,7 +93,7 @@ func TestReasonsSayWhatHappened(t *testing.T) {
 	r := newReasons(out, func(n types.NamespacedName) (*corev1.Service, bool) {
 		s, ok := services[n.Name]
 		return s, ok
-	})
+	}, func(peer string) bool { return peer == "elsewhere" })
 	nine := func(service string) *ingotv1.Item {
 		return owned("10.0.0.9", ingotv1.Layer2Address_ROLE_OWNER, service)
 	}
@@ -112,7 +112,8 @@ func TestReasonsSayWhatHappened(t *testing.T) {
 		{"node3", nine("web"), "notOwner: service default/web is no longer announced from this node"},
 		{"node1", owned("10.0.0.1", ingotv1.Layer2Address_ROLE_OWNER, "web"), "notOwner: service default/web: 10.0.0.1 is now owned by node node2"},
 		{"node1", session("tor", "1"), `invalidPassword: BGPPeer tor: Secret "x" is missing`},
-		{"node1", session("old", "1"), "BGPPeer old deleted, or no longer for this node"},
+		{"node1", session("old", "1"), "removedFromConfig: BGPPeer old deleted"},
+		{"node1", session("elsewhere", "1"), "filteredByNodeSelector: BGPPeer elsewhere is no longer for this node"},
 	} {
 		if got := r.why(test.node, test.item); got != test.want {
 			t.Errorf("why %s left %s:\n got %q\nwant %q", test.item.GetId(), test.node, got, test.want)

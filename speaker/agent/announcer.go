@@ -27,6 +27,18 @@ type Announcer interface {
 	Run(ctx context.Context) error
 }
 
+// explained is an Announcer that wants to know why items leave, for its log: it is told before the Apply that drops them.
+type explained interface {
+	// Explain gives the reasons of removals, by item id.
+	Explain(reasons map[string]string)
+}
+
+// refresher is an Announcer with observations that Report does not keep up to date by itself, such as counters.
+type refresher interface {
+	// Refresh brings them up to date, for somebody who looks.
+	Refresh()
+}
+
 // neighborLister is an Announcer that also knows who asked for its addresses.
 type neighborLister interface {
 	// Neighbors returns the hosts heard asking for this node's addresses.

@@ -88,6 +88,13 @@ func (c *core) update(ctx context.Context, s *stream, u *ingotv1.Update) *ingotv
 	case out.Refused():
 		c.metrics.refused.WithLabelValues(refusalName(out.Ack.GetRefusal())).Inc()
 	case out.Committed && len(out.Changed)+len(out.Removed) > 0:
+		if announcer, ok := c.announcers[lane].(explained); ok && len(out.Removed) > 0 {
+			reasons := make(map[string]string, len(out.Removed))
+			for _, rm := range out.Removed {
+				reasons[rm.Held.Item.GetId()] = rm.Reason
+			}
+			announcer.Explain(reasons)
+		}
 		results := c.applyItems(ctx, lane, c.state.Items(lane), false)
 		recorded := c.state.Record(lane, results)
 		c.settle(lane, append(recorded[:len(recorded):len(recorded)], out.Changed...), out.Removed)

@@ -41,7 +41,14 @@ func kindOf(item *ingotv1.Item) string {
 }
 
 // Observations returns what the announcers see now: BGP and BFD sessions, layer-2 addresses and links.
-func (a *Agent) Observations() *ingotv1.Report { return a.core.observe(withoutCounters) }
+func (a *Agent) Observations() *ingotv1.Report {
+	for _, announcer := range a.opts.Announcers {
+		if r, ok := announcer.(refresher); ok {
+			r.Refresh()
+		}
+	}
+	return a.core.observe(withoutCounters)
+}
 
 // Announcements returns the prefixes and addresses that the node shall announce, and what became of each.
 func (a *Agent) Announcements() []*ingotv1.Announcement {

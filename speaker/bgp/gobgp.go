@@ -69,7 +69,7 @@ type gobgpWire struct {
 }
 
 // open starts a server that accepts nothing from the neighbour. It does not connect yet.
-func (g *gobgp) open(cfg sessionConfig, routerID netip.Addr, observe func(transition), fault func(string)) (wire, error) {
+func (g *gobgp) open(cfg sessionConfig, routerID netip.Addr, observe func(transition), fault func(fault)) (wire, error) {
 	in := g.take()
 	in.logger.sink.Store(&faultSink{peer: cfg.peer, fault: fault})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -118,6 +118,9 @@ func (w *gobgpWire) start(ctx context.Context, cfg sessionConfig, routerID netip
 		observe(transition{
 			state:       stateOf(s.GetSessionState()),
 			peerASN:     s.GetPeerAsn(),
+			localASN:    s.GetLocalAsn(),
+			peerID:      s.GetRouterId(),
+			local:       p.GetPeer().GetTransport().GetLocalAddress(),
 			prefixLimit: s.GetAdminState() == api.PeerState_PFX_CT,
 		})
 	})

@@ -185,13 +185,18 @@ func (w *gobgpWire) read() (counters, error) {
 	if err != nil {
 		return counters{}, err
 	}
+	refused := uint64(0)
+	for _, family := range peer.GetAfiSafis() {
+		refused += family.GetState().GetReceived()
+	}
 	sent, received := peer.GetState().GetMessages().GetSent(), peer.GetState().GetMessages().GetReceived()
 	return counters{
 		opensSent: sent.GetOpen(), opensReceived: received.GetOpen(),
 		updatesSent: sent.GetUpdate(), updatesReceived: received.GetUpdate(),
 		keepalivesSent: sent.GetKeepalive(), keepalivesReceived: received.GetKeepalive(),
-		notificationsSent: sent.GetNotification(),
-		refreshSent:       sent.GetRefresh(),
-		totalSent:         sent.GetTotal(), totalReceived: received.GetTotal(),
+		notificationsSent: sent.GetNotification(), notificationsReceived: received.GetNotification(),
+		refreshSent: sent.GetRefresh(),
+		totalSent:   sent.GetTotal(), totalReceived: received.GetTotal(),
+		prefixesRefused: refused,
 	}, nil
 }

@@ -23,7 +23,7 @@ type gobgpLogger struct {
 
 type faultSink struct {
 	peer  string
-	fault func(string)
+	fault func(fault)
 }
 
 // Panic logs an error; the process lives.
@@ -75,23 +75,25 @@ func (l *gobgpLogger) catch(msg string, f gobgplog.Fields) {
 	}
 	switch msg {
 	case "failed to connect":
-		s.fault(connectPrefix + connectWords(f["Error"]))
+		s.fault(fault{words: connectPrefix + connectWords(f["Error"])})
 	case "received notification":
-		s.fault("the peer closed the session: " + fieldWords(f))
+		said := notificationOf(f)
+		said.words, said.received = "the peer closed the session: "+said.words, true
+		s.fault(said)
 	case "sent notification":
-		s.fault(fieldWords(f))
+		s.fault(notificationOf(f))
 	case "hold timer expired":
-		s.fault(notificationWords(bgppacket.BGP_ERROR_HOLD_TIMER_EXPIRED, 0))
+		s.fault(fault{words: notificationWords(bgppacket.BGP_ERROR_HOLD_TIMER_EXPIRED, 0), code: bgppacket.BGP_ERROR_HOLD_TIMER_EXPIRED})
 	case "failed to send":
-		s.fault(fmt.Sprintf("send: %v", f["Data"]))
+		s.fault(fault{words: fmt.Sprintf("send: %v", f["Data"])})
 	case "Peer Down":
 		if reason := f["Reason"]; reason == "read-failed" {
-			s.fault("the connection was lost")
+			s.fault(fault{words: "the connection was lost"})
 		}
 	case "state changed":
 		if old := f["old"]; old == bgppacket.BGP_FSM_OPENSENT.String() || old == bgppacket.BGP_FSM_OPENCONFIRM.String() {
 			if f["new"] == bgppacket.BGP_FSM_IDLE.String() && fmt.Sprint(f["reason"]) == "read-failed" {
-				s.fault("the peer closed the connection before the session was established")
+				s.fault(fault{words: "the peer closed the connection before the session was established"})
 			}
 		}
 	}
@@ -117,14 +119,14 @@ func connectWords(v any) string {
 	return err.Error()
 }
 
-// fieldWords reads the two forms in which gobgp logs a NOTIFICATION.
-func fieldWords(f gobgplog.Fields) string {
+// notificationOf reads the two forms in which gobgp logs a NOTIFICATION.
+func notificationOf(f gobgplog.Fields) fault {
 	if e, ok := f["Data"].(*bgppacket.MessageError); ok {
 		words := notificationWords(e.TypeCode, e.SubTypeCode)
 		if e.Message != "" {
 			words += ": " + e.Message
 		}
-		return words
+		return fault{words: words, code: e.TypeCode, subcode: e.SubTypeCode}
 	}
 	code, _ := f["Code"].(uint8)
 	subcode, _ := f["Subcode"].(uint8)
@@ -132,5 +134,5 @@ func fieldWords(f gobgplog.Fields) string {
 	if said, _ := f["Communicated-Reason"].(string); said != "" {
 		words += fmt.Sprintf(": %q", said)
 	}
-	return words
+	return fault{words: words, code: code, subcode: subcode}
 }

@@ -58,17 +58,14 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	type labels struct{ peer, vrf string }
 	snapshots := make(map[labels]snapshot)
 	for _, session := range c.speaker.list() {
-		sent, err := session.wire.counters()
-		if err != nil {
-			session.log.Warn("cannot read message counters", "op", "readPeer", "error", err)
-		}
+		session.count(shownFresh)
 		l := labels{net.JoinHostPort(session.cfg.address.String(), strconv.Itoa(int(session.cfg.port))), session.cfg.vrf}
 		if l.vrf == "" {
 			l.vrf = defaultVRF
 		}
 		sum := snapshots[l]
-		sum.counters = sum.counters.plus(sent)
 		session.mu.Lock()
+		sum.counters = sum.counters.plus(session.reached.counters)
 		if session.state == stateEstablished {
 			sum.up = 1
 		}

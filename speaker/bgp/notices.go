@@ -6,14 +6,15 @@ import (
 )
 
 // trouble says why there is no session, or why the last one ended. s.mu is held.
-func (s *session) trouble() string {
+func (s *session) trouble() lastFault {
 	if s.unreachable != "" && s.state != stateEstablished {
-		return s.unreachable
+		return lastFault{fault{words: s.unreachable}, s.since}
 	}
-	if strings.HasPrefix(s.lastError, connectPrefix) && s.beyondLink.IsValid() {
-		return fmt.Sprintf("%s (the peer is behind %s: an external peer more than one hop away needs ebgpMultiHop)", s.lastError, s.beyondLink)
+	last := s.last
+	if strings.HasPrefix(last.words, connectPrefix) && s.beyondLink.IsValid() {
+		last.words = fmt.Sprintf("%s (the peer is behind %s: an external peer more than one hop away needs ebgpMultiHop)", last.words, s.beyondLink)
 	}
-	return s.lastError
+	return last
 }
 
 // notices says where the session is not quite as configured. s.mu is held.

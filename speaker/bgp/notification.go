@@ -1,6 +1,36 @@
 package bgp
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
+
+// fault is what went wrong with a session.
+type fault struct {
+	words string
+	// code and subcode are those of the NOTIFICATION that said so (RFC 4271 section 4.5); 0 when none did.
+	code, subcode uint8
+	// received says that the neighbour sent it.
+	received bool
+}
+
+// lastFault is the newest one of a session.
+type lastFault struct {
+	fault
+	at time.Time // zero when there was none
+}
+
+// The NOTIFICATION with which a session is closed that is taken out of the configuration, or shut for a while.
+const (
+	codeCease        = 6
+	ceaseMaxPrefixes = 1
+	ceaseDeconfig    = 3
+)
+
+// deconfigured is why a session is ended with the NOTIFICATION Cease, Peer De-configured.
+func deconfigured(why string) fault {
+	return fault{words: why, code: codeCease, subcode: ceaseDeconfig}
+}
 
 // errorNames are the error codes of RFC 4271 section 4.5 and RFC 7313.
 var errorNames = map[uint8]string{

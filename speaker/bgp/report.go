@@ -96,3 +96,19 @@ func (s *session) lacksNextHop(r route) bool {
 	defer s.mu.Unlock()
 	return s.missing[r.prefix]
 }
+
+// Explain takes the reasons for which items leave with the next Apply.
+func (s *Speaker) Explain(reasons map[string]string) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	s.reasons = reasons
+}
+
+// whyRemoved is the word for why a session ends: MetalLB's, where the centre said one. s.applying is held.
+func (s *Speaker) whyRemoved(peer string) string {
+	word, _, said := strings.Cut(s.reasons["bgp-session/"+peer], ": ")
+	if !said || strings.Contains(word, " ") {
+		return "removedFromConfig"
+	}
+	return word
+}

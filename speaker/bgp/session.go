@@ -3,11 +3,9 @@ package bgp
 import (
 	"log/slog"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
-	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
@@ -38,7 +36,8 @@ type session struct {
 	mu          sync.Mutex
 	state       state
 	since       time.Time
-	lastError   string
+	last        lastFault
+	reached     reached
 	agreed      agreement // by the session that is up
 	ipv4, ipv6  bool      // families of the session that is up
 	demand      uint32    // AS number that a dynamic neighbour must say at the next attempt; 0 for any
@@ -88,6 +87,7 @@ func (s *session) open(want map[netip.Prefix]attributes, opener opener, nodeName
 		return err
 	}
 	s.wire = w
+	s.reached.routerID = s.routerID.String()
 	if err := s.program(want); err != nil {
 		return err
 	}
@@ -237,45 +237,12 @@ func (s *session) program(want map[netip.Prefix]attributes) error {
 	return nil
 }
 
-// fault notes what went wrong. It is called with gobgp's locks held.
-func (s *session) fault(words string) {
-	s.mu.Lock()
-	words = s.badPeerASN(words)
-	news := s.lastError != words
-	s.lastError = words
-	s.mu.Unlock()
-	if !news {
-		return
-	}
-	if why, ok := strings.CutPrefix(words, connectPrefix); ok {
-		s.log.Warn("failed to connect to peer", "op", "connect", "error", why)
-	}
-	s.changed()
-}
-
 // close takes the session out of the configuration.
 func (s *session) close(reason string) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	s.end()
 	s.log.Info("peer deconfigured, closing BGP session", "event", "peerRemoved", "reason", reason)
-}
-
-// report says how the session fares.
-func (s *session) report() *ingotv1.SessionReport {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return &ingotv1.SessionReport{
-		Peer:       s.cfg.peer,
-		Address:    s.address(),
-		Interface:  s.cfg.unnumbered,
-		Vrf:        s.cfg.vrf,
-		State:      string(s.state),
-		SinceMs:    s.since.UnixMilli(),
-		Advertised: uint32(s.advertised()),
-		LastError:  s.trouble(),
-		Notices:    s.notices(),
-	}
 }
 
 // address is the neighbour's, as configured or as found. s.mu is held.
@@ -287,16 +254,4 @@ func (s *session) address() string {
 		return s.connected.String()
 	}
 	return ""
-}
-
-// advertised counts the paths that the neighbour sees. s.mu is held.
-func (s *session) advertised() int {
-	n := 0
-	if s.state == stateEstablished && s.ipv4 {
-		n += s.paths4
-	}
-	if s.state == stateEstablished && s.ipv6 {
-		n += s.paths6
-	}
-	return n
 }

@@ -36,6 +36,7 @@ type Speaker struct {
 	configs map[string]sessionConfig
 	routes  map[string]route
 	refused map[string]string // session items by peer: why there is none
+	reasons map[string]string // why items leave with the next Apply, by id
 
 	mu       sync.Mutex
 	sessions map[string]*session            // by peer
@@ -76,7 +77,10 @@ func (s *Speaker) notify() {
 // Run follows the node's links and addresses until ctx ends. Then it returns and leaves the sessions up: whether
 // routes outlive the process is for the neighbours to decide (RFC 4724).
 func (s *Speaker) Run(ctx context.Context) error {
+	var group sync.WaitGroup
+	group.Go(func() { s.keepCounting(ctx) })
 	s.node.watch(ctx, s.refresh)
+	group.Wait()
 	return nil
 }
 
@@ -236,7 +240,7 @@ func (s *Speaker) closeOthers() {
 		if configured[session.cfg.peer] {
 			continue
 		}
-		session.close("removedFromConfig")
+		session.close(s.whyRemoved(session.cfg.peer))
 		s.mu.Lock()
 		delete(s.sessions, session.cfg.peer)
 		s.mu.Unlock()

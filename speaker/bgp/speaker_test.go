@@ -45,7 +45,7 @@ func (s *script) take() map[string][]string {
 	return lines
 }
 
-func (s *script) open(cfg sessionConfig, id netip.Addr, observe func(transition), fault func(string)) (wire, error) {
+func (s *script) open(cfg sessionConfig, id netip.Addr, observe func(transition), fault func(fault)) (wire, error) {
 	w := &fakeWire{script: s, peer: cfg.peer, observe: observe, fault: fault}
 	s.note(cfg.peer, "open %s", id)
 	s.mu.Lock()
@@ -58,7 +58,8 @@ type fakeWire struct {
 	script  *script
 	peer    string
 	observe func(transition)
-	fault   func(string)
+	fault   func(fault)
+	sent    counters
 
 	mu sync.Mutex
 	to target // of the last attempt
@@ -95,7 +96,7 @@ func (w *fakeWire) close() { w.script.note(w.peer, "close") }
 func (w *fakeWire) negotiated() (agreement, error) {
 	return agreement{ipv4: true, ipv6: true, hold: 9 * time.Second, keepalive: 3 * time.Second}, nil
 }
-func (w *fakeWire) counters() (counters, error) { return counters{}, nil }
+func (w *fakeWire) counters() (counters, error) { return w.sent, nil }
 
 // fakeNode is a node with an IPv4 address, and whatever else a test gives it.
 type fakeNode struct {
@@ -330,14 +331,39 @@ func TestADynamicPeerOfTheWrongKindIsShut(t *testing.T) {
 func TestTheSessionReportCountsWhatTheNeighbourSees(t *testing.T) {
 	s, wires, _ := newTestSpeaker(t)
 	s.Apply(t.Context(), []*ingotv1.Item{sessionItem("tor1"), routeItem("198.51.100.1/32", to("tor1"))}, false)
-	wires.wires["tor1"].fault("connect: connection refused")
-	wires.wires["tor1"].observe(transition{state: stateEstablished, peerASN: 64512})
+	w := wires.wires["tor1"]
+	up := transition{state: stateEstablished, peerASN: 64512, localASN: 64500, peerID: "192.0.2.1", local: "192.0.2.11"}
+	w.observe(up)
+	w.fault(fault{words: "the peer closed the session: cease: administrative shutdown (code 6, subcode 2)", code: 6, subcode: 2, received: true})
+	w.observe(transition{state: stateIdle})
+	w.observe(up)
+	w.sent = counters{opensSent: 2, updatesSent: 3, notificationsReceived: 1, totalSent: 5, totalReceived: 4, prefixesRefused: 7}
+	s.Refresh()
 
 	var report ingotv1.Report
 	s.Report(&report)
-	want := &ingotv1.SessionReport{Peer: "tor1", Address: "192.0.2.1", State: "Established", Advertised: 1, LastError: "connect: connection refused"}
-	if diff := cmp.Diff([]*ingotv1.SessionReport{want}, report.GetSessions(), protocmp.Transform(), protocmp.IgnoreFields(&ingotv1.SessionReport{}, "since_ms")); diff != "" {
+	want := &ingotv1.SessionReport{Peer: "tor1", Address: "192.0.2.1", Port: 179, State: "Established",
+		LocalAddress: "192.0.2.11", RouterId: "192.0.2.11", RemoteRouterId: "192.0.2.1", LocalAsn: 64500, RemoteAsn: 64512,
+		Families: []ingotv1.Family{ingotv1.Family_FAMILY_IPV4_UNICAST}, Advertised: 1, AdvertisedIpv4: 1,
+		HoldTimeMs: 9000, KeepaliveTimeMs: 3000,
+		LastError:     "the peer closed the session: cease: administrative shutdown (code 6, subcode 2)",
+		LastErrorCode: 6, LastErrorSubcode: 2, LastErrorReceived: true,
+		Counters: &ingotv1.SessionCounters{OpensSent: 2, UpdatesSent: 3, NotificationsReceived: 1, TotalSent: 5, TotalReceived: 4,
+			Established: 2, Lost: 1, PrefixesRefused: 7}}
+	got := report.GetSessions()
+	if got[0].GetSinceMs() == 0 || got[0].GetLastErrorMs() == 0 || got[0].GetSinceMs() < got[0].GetLastErrorMs() {
+		t.Errorf("since %d, last error at %d", got[0].GetSinceMs(), got[0].GetLastErrorMs())
+	}
+	if diff := cmp.Diff([]*ingotv1.SessionReport{want}, got, protocmp.Transform(),
+		protocmp.IgnoreFields(&ingotv1.SessionReport{}, "since_ms", "last_error_ms")); diff != "" {
 		t.Errorf("sessions (-want +got):\n%s", diff)
+	}
+	w.sent.keepalivesSent++
+	s.Refresh()
+	report.Reset()
+	s.Report(&report)
+	if n := report.GetSessions()[0].GetCounters().GetKeepalivesSent(); n != 0 {
+		t.Errorf("counters were read again at once: %d keepalives", n)
 	}
 	select {
 	case <-s.Changed():

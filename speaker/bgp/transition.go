@@ -34,13 +34,15 @@ func (s *session) observe(t transition) {
 	if before != t.state {
 		s.state, s.since = t.state, time.Now()
 	}
+	s.reached.follow(before, t)
 	s.mu.Unlock()
 	switch {
 	case t.prefixLimit:
 		if before == stateEstablished && t.state != stateEstablished {
 			s.log.Warn("BGP session down", "event", "sessionDown", "error", "too many prefixes")
 		}
-		s.holdDown(fmt.Sprintf("the peer sent more than %d prefixes of one family", prefixLimit), holdDownPrefixes)
+		s.holdDown(fault{code: codeCease, subcode: ceaseMaxPrefixes,
+			words: fmt.Sprintf("the peer sent more than %d prefixes of one family", prefixLimit)}, holdDownPrefixes)
 	case t.state == stateEstablished && before != stateEstablished:
 		s.up(t)
 	case before == stateEstablished && t.state != stateEstablished:
@@ -56,7 +58,7 @@ func (s *session) up(t transition) {
 	if s.cfg.dynamicASN != "" && kind != s.cfg.dynamicASN {
 		// From now on gobgp refuses it, with Bad Peer AS, until it says another number.
 		s.demandASN(noASN)
-		s.holdDown(s.wrongKind(t.peerASN), s.pace.Next())
+		s.holdDown(deconfigured(s.wrongKind(t.peerASN)), s.pace.Next())
 		return
 	}
 	agreed, err := s.wire.negotiated()
@@ -66,7 +68,7 @@ func (s *session) up(t transition) {
 	}
 	if agreed.hold == 0 {
 		// gobgp v3 would give every message a deadline that has passed.
-		s.holdDown("the peer wants no hold time (it sent 0), which this speaker cannot do; configure one of 3s or more there", holdDownTimers)
+		s.holdDown(deconfigured("the peer wants no hold time (it sent 0), which this speaker cannot do; configure one of 3s or more there"), holdDownTimers)
 		return
 	}
 	s.mu.Lock()
@@ -94,10 +96,10 @@ func (s *session) up(t transition) {
 // idle after a loss.
 func (s *session) down(lasted bool) {
 	s.mu.Lock()
-	lastError := s.lastError
+	last := s.last
 	s.agreed = agreement{}
 	s.mu.Unlock()
-	s.log.Warn("BGP session down", "event", "sessionDown", "error", lastError)
+	s.log.Warn("BGP session down", "event", "sessionDown", "error", last.words)
 	if !lasted {
 		s.pause(s.pace.Next())
 		return
@@ -173,19 +175,19 @@ func (s *session) disconnect(why string) error {
 	}
 	s.connected, s.agreed = s.way.address, agreement{}
 	if why != "" {
-		s.lastError = why
+		s.last = lastFault{fault{words: why}, time.Now()}
 	}
 	return nil
 }
 
 // holdDown shuts the session for about wait, and says why.
-func (s *session) holdDown(why string, wait time.Duration) {
+func (s *session) holdDown(why fault, wait time.Duration) {
 	s.mu.Lock()
-	s.lastError = why
+	s.last = lastFault{why, time.Now()}
 	s.mu.Unlock()
 	s.restarting = false
 	wait += rand.N(wait/4 + 1)
-	s.log.Warn("BGP session shut", "event", "sessionDown", "error", why, "retryIn", wait.String())
+	s.log.Warn("BGP session shut", "event", "sessionDown", "error", why.words, "retryIn", wait.String())
 	s.pause(wait)
 }
 

@@ -28,7 +28,7 @@ type wire interface {
 // opener makes wires. observe is called for each change of state, one call at a time; fault with words for what
 // went wrong, from any goroutine, and must not call the wire.
 type opener interface {
-	open(cfg sessionConfig, routerID netip.Addr, observe func(transition), fault func(string)) (wire, error)
+	open(cfg sessionConfig, routerID netip.Addr, observe func(transition), fault func(fault)) (wire, error)
 }
 
 // way is where a neighbour is.
@@ -77,6 +77,10 @@ type transition struct {
 	state state
 	// peerASN is what the neighbour said in its OPEN.
 	peerASN uint32
+	// localASN is what we said in ours.
+	localASN uint32
+	// peerID is the neighbour's BGP identifier, and local our address; both are known once there is a session.
+	peerID, local string
 	// prefixLimit is set when the instance shut itself because the neighbour sent too many prefixes.
 	prefixLimit bool
 }
@@ -87,8 +91,11 @@ type counters struct {
 	updatesSent, updatesReceived       uint64
 	keepalivesSent, keepalivesReceived uint64
 	notificationsSent                  uint64
+	notificationsReceived              uint64
 	refreshSent                        uint64
 	totalSent, totalReceived           uint64
+	// prefixesRefused is how many prefixes the neighbour sends now, all in vain. It does not add up.
+	prefixesRefused uint64
 }
 
 func (c counters) plus(d counters) counters {
@@ -99,8 +106,10 @@ func (c counters) plus(d counters) counters {
 	c.keepalivesSent += d.keepalivesSent
 	c.keepalivesReceived += d.keepalivesReceived
 	c.notificationsSent += d.notificationsSent
+	c.notificationsReceived += d.notificationsReceived
 	c.refreshSent += d.refreshSent
 	c.totalSent += d.totalSent
 	c.totalReceived += d.totalReceived
+	c.prefixesRefused = d.prefixesRefused
 	return c
 }

@@ -1,0 +1,170 @@
+package bgp
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// reached is what a session has come to: what both sides said, and how often. session.mu guards it.
+type reached struct {
+	// routerID is ours, peerID the neighbour's; local is our address. The last two are of the newest session.
+	routerID, peerID, local string
+	localASN, peerASN       uint32
+	established, lost       uint64
+	// counters are as of read.
+	counters counters
+	read     time.Time
+}
+
+// follow takes a transition from before.
+func (r *reached) follow(before state, t transition) {
+	switch {
+	case t.state == stateEstablished && before != stateEstablished:
+		r.established++
+		r.peerID, r.local, r.localASN, r.peerASN = t.peerID, t.local, t.localASN, t.peerASN
+	case before == stateEstablished && t.state != stateEstablished:
+		r.lost++
+	}
+}
+
+// fault notes what went wrong. It is called with gobgp's locks held.
+func (s *session) fault(f fault) {
+	s.mu.Lock()
+	f.words = s.badPeerASN(f.words)
+	news := s.last.fault != f
+	s.last = lastFault{f, time.Now()}
+	s.mu.Unlock()
+	if !news {
+		return
+	}
+	if why, ok := strings.CutPrefix(f.words, connectPrefix); ok {
+		s.log.Warn("failed to connect to peer", "op", "connect", "error", why)
+	}
+	s.changed()
+}
+
+// count reads the counters, unless that was done within maxAge. It says whether they changed.
+func (s *session) count(maxAge time.Duration) bool {
+	s.mu.Lock()
+	fresh := time.Since(s.reached.read) < maxAge
+	s.mu.Unlock()
+	if fresh {
+		return false
+	}
+	c, err := s.wire.counters()
+	if err != nil {
+		s.log.Warn("cannot read message counters", "op", "readPeer", "error", err)
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := s.reached.counters != c
+	s.reached.counters, s.reached.read = c, time.Now()
+	return changed
+}
+
+const (
+	// countEvery is how often counters are read to be reported, less up to a quarter. They are no reason to report more
+	// often than that.
+	countEvery = 10 * time.Second
+	// shownFresh is how old they may be for somebody who asks.
+	shownFresh = time.Second
+)
+
+// keepCounting brings the counters up to date now and then, until ctx ends.
+func (s *Speaker) keepCounting(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if s.count(countEvery / 2) {
+			s.notify()
+		}
+		timer.Reset(countEvery - rand.N(countEvery/4))
+	}
+}
+
+// Refresh brings up to date what Report is not asked often enough for: it is for somebody who looks.
+func (s *Speaker) Refresh() { s.count(shownFresh) }
+
+func (s *Speaker) count(maxAge time.Duration) (changed bool) {
+	for _, session := range s.list() {
+		changed = session.count(maxAge) || changed
+	}
+	return changed
+}
+
+// report says how the session fares.
+func (s *session) report() *ingotv1.SessionReport {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &ingotv1.SessionReport{
+		Peer:           s.cfg.peer,
+		Address:        s.address(),
+		Interface:      s.cfg.unnumbered,
+		Vrf:            s.cfg.vrf,
+		Notices:        s.notices(),
+		Port:           uint32(s.cfg.port),
+		State:          string(s.state),
+		SinceMs:        s.since.UnixMilli(),
+		RouterId:       s.reached.routerID,
+		RemoteRouterId: s.reached.peerID,
+		LocalAsn:       s.cfg.ownASN(),
+		RemoteAsn:      s.cfg.peerASN,
+		LocalAddress:   s.reached.local,
+	}
+	if r.RemoteAsn == 0 {
+		r.RemoteAsn = s.reached.peerASN
+	}
+	if r.LocalAddress == "" && s.egress.local.IsValid() {
+		r.LocalAddress = s.egress.local.String()
+	}
+	if last := s.trouble(); last.words != "" {
+		r.LastError, r.LastErrorMs = last.words, last.at.UnixMilli()
+		r.LastErrorCode, r.LastErrorSubcode, r.LastErrorReceived = uint32(last.code), uint32(last.subcode), last.received
+	}
+	if s.state == stateEstablished {
+		r.HoldTimeMs, r.KeepaliveTimeMs = uint32(s.agreed.hold.Milliseconds()), uint32(s.agreed.keepalive.Milliseconds())
+		if s.ipv4 {
+			r.Families, r.AdvertisedIpv4 = append(r.Families, ingotv1.Family_FAMILY_IPV4_UNICAST), uint32(s.paths4)
+		}
+		if s.ipv6 {
+			r.Families, r.AdvertisedIpv6 = append(r.Families, ingotv1.Family_FAMILY_IPV6_UNICAST), uint32(s.paths6)
+		}
+	}
+	r.Advertised = r.AdvertisedIpv4 + r.AdvertisedIpv6
+	r.Counters = s.reached.report()
+	return r
+}
+
+func (r *reached) report() *ingotv1.SessionCounters {
+	c := r.counters
+	return &ingotv1.SessionCounters{
+		OpensSent: c.opensSent, OpensReceived: c.opensReceived,
+		UpdatesSent: c.updatesSent, UpdatesReceived: c.updatesReceived,
+		KeepalivesSent: c.keepalivesSent, KeepalivesReceived: c.keepalivesReceived,
+		NotificationsSent: c.notificationsSent, NotificationsReceived: c.notificationsReceived,
+		RouteRefreshesSent: c.refreshSent, TotalSent: c.totalSent, TotalReceived: c.totalReceived,
+		Established: r.established, Lost: r.lost, PrefixesRefused: c.prefixesRefused,
+	}
+}
+
+// advertised counts the paths that the neighbour sees. s.mu is held.
+func (s *session) advertised() int {
+	n := 0
+	if s.state == stateEstablished && s.ipv4 {
+		n += s.paths4
+	}
+	if s.state == stateEstablished && s.ipv6 {
+		n += s.paths6
+	}
+	return n
+}

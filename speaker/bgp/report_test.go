@@ -1,0 +1,76 @@
+package bgp
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/speaker/logging"
+)
+
+// TestTheLogTellsOfSessions reads real log lines: those that users of MetalLB search for, on transitions only.
+func TestTheLogTellsOfSessions(t *testing.T) {
+	s, wires, _ := newTestSpeaker(t)
+	var out bytes.Buffer
+	var level slog.LevelVar
+	s.log = logging.New(&out, &level)
+	items := []*ingotv1.Item{sessionItem("tor1"), sessionItem("tor2"), routeItem("198.51.100.1/32", to("tor1"))}
+	s.Apply(t.Context(), items, false)
+	w := wires.wires["tor1"]
+	up := transition{state: stateEstablished, peerASN: 64512}
+	w.observe(up)
+	w.observe(up)
+	s.Apply(t.Context(), items, false)
+	w.fault(fault{words: "hold timer expired (code 4, subcode 0)", code: 4})
+	w.observe(transition{state: stateIdle})
+	w.observe(transition{state: stateActive})
+	for range 3 {
+		w.fault(fault{words: "connect: connection refused"})
+	}
+	s.Explain(map[string]string{"bgp-session/tor1": "filteredByNodeSelector: BGPPeer tor1 is no longer for this node"})
+	s.Apply(t.Context(), nil, false)
+
+	lines := map[string][]string{}
+	for line := range strings.Lines(out.String()) {
+		var l map[string]any
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		for _, key := range []string{"ts", "level", "caller", "peer", "localASN", "peerASN"} {
+			if l[key] == nil {
+				t.Errorf("no %s in %s", key, line)
+			}
+		}
+		text := fmt.Sprint(l["msg"])
+		for _, key := range []string{"event", "op", "error", "reason", "numAds"} {
+			if l[key] != nil {
+				text += fmt.Sprintf(" %s=%v", key, l[key])
+			}
+		}
+		peer := fmt.Sprint(l["peer"])
+		lines[peer] = append(lines[peer], text)
+	}
+	want := map[string][]string{
+		"tor1": {
+			"making advertisements using BGP event=updatedAdvertisements numAds=1",
+			"peer configured, starting BGP session event=peerAdded",
+			"BGP session established event=sessionUp",
+			"BGP session down event=sessionDown error=hold timer expired (code 4, subcode 0)",
+			"failed to connect to peer op=connect error=connection refused",
+			"peer deconfigured, closing BGP session event=peerRemoved reason=filteredByNodeSelector",
+		},
+		"tor2": {
+			"peer configured, starting BGP session event=peerAdded",
+			"peer deconfigured, closing BGP session event=peerRemoved reason=removedFromConfig",
+		},
+	}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+}
