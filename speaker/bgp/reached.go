@@ -47,30 +47,28 @@ func (s *session) fault(f fault) {
 	s.changed()
 }
 
-// count reads the counters, unless that was done within maxAge. It says whether they changed.
-func (s *session) count(maxAge time.Duration) bool {
+// count reads the counters, unless that was done within maxAge.
+func (s *session) count(maxAge time.Duration) {
 	s.mu.Lock()
 	fresh := time.Since(s.reached.read) < maxAge
 	s.mu.Unlock()
 	if fresh {
-		return false
+		return
 	}
 	c, err := s.wire.counters()
 	if err != nil {
 		s.log.Warn("cannot read message counters", "op", "readPeer", "error", err)
-		return false
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	changed := s.reached.counters != c
 	s.reached.counters, s.reached.read = c, time.Now()
-	return changed
 }
 
 const (
-	// countEvery is how often counters are read to be reported, less up to a quarter. They are no reason to report more
-	// often than that.
-	countEvery = 10 * time.Second
+	// countEvery is how often counters are read to be reported, less up to a quarter; the agent tells them at a pace of its
+	// own.
+	countEvery = 5 * time.Second
 	// shownFresh is how old they may be for somebody who asks.
 	shownFresh = time.Second
 )
@@ -85,9 +83,7 @@ func (s *Speaker) keepCounting(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		if s.count(countEvery / 2) {
-			s.notify()
-		}
+		s.count(countEvery / 2)
 		timer.Reset(countEvery - rand.N(countEvery/4))
 	}
 }
@@ -95,11 +91,10 @@ func (s *Speaker) keepCounting(ctx context.Context) {
 // Refresh brings up to date what Report is not asked often enough for: it is for somebody who looks.
 func (s *Speaker) Refresh() { s.count(shownFresh) }
 
-func (s *Speaker) count(maxAge time.Duration) (changed bool) {
+func (s *Speaker) count(maxAge time.Duration) {
 	for _, session := range s.list() {
-		changed = session.count(maxAge) || changed
+		session.count(maxAge)
 	}
-	return changed
 }
 
 // report says how the session fares.
