@@ -1,6 +1,9 @@
 package bfd
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // link is a Sender that may be missing.
 type link struct {
@@ -8,18 +11,12 @@ type link struct {
 	// When to dial again, if it is missing.
 	again   time.Time
 	backoff backoff
-	// Why packets could not be sent, in words, and since when; empty when the last one could.
+	// Why the last packet could not be sent, in words; empty when it could.
 	trouble string
-	since   time.Time
-	// It is to be closed and dialled anew.
-	broken bool
 }
 
-// redialAfter is how long sending has to fail until another socket may be the cure: an interface was replaced, say.
-const redialAfter = 3 * time.Second
-
 // send sends a packet and says whether that went well. The caller holds mu.
-func (s *Session) send(now time.Time, l *link, payload []byte) bool {
+func (s *Session) send(l *link, payload []byte) bool {
 	if l.sender == nil {
 		return false
 	}
@@ -31,11 +28,8 @@ func (s *Session) send(now time.Time, l *link, payload []byte) bool {
 		return true
 	}
 	if l.trouble == "" {
-		l.trouble, l.since, s.untold = "cannot send: "+err.Error(), now, true
-		return false
-	}
-	if s.machine.sessionState != Up && now.Sub(l.since) >= redialAfter {
-		l.broken = true
+		l.trouble, s.untold = "cannot send: "+err.Error(), true
+		s.engine.log.Warn("BFD cannot send", "session", s.key, "error", err)
 	}
 	return false
 }
@@ -43,21 +37,9 @@ func (s *Session) send(now time.Time, l *link, payload []byte) bool {
 // dial gets the senders that are missing. It is called by run alone, and not under mu, for it may take a while.
 func (s *Session) dial() {
 	s.mu.Lock()
-	now := time.Now()
-	control := s.discharge(&s.control)
-	if control != nil {
-		// Its address was the echo packets', too.
-		s.echo.broken = s.echo.sender != nil
-	}
-	echo := s.discharge(&s.echo)
-	if echo != nil {
-		s.machine.setEcho(now, false, s.machine.echoReflected)
-	}
-	needControl := s.control.sender == nil && !now.Before(s.control.again) && !s.ended
+	need := s.control.sender == nil && !time.Now().Before(s.control.again) && !s.ended
 	s.mu.Unlock()
-	s.close(control)
-	s.close(echo)
-	if needControl {
+	if need {
 		sender, err := s.engine.transport.Dial(s.key)
 		s.dialled(&s.control, sender, err)
 	}
@@ -69,11 +51,19 @@ func (s *Session) dialEcho() {
 	s.mu.Lock()
 	now := time.Now()
 	ask := s.askReflects && s.machine.wanted.Echo && s.echoCapable()
-	need := s.echoWanted() && s.control.sender != nil && s.echo.sender == nil && !now.Before(s.echo.again) && !s.ended
+	s.askReflects = s.askReflects && !ask
+	wanted := s.echoWanted() && s.control.sender != nil && !s.ended
+	var local netip.Addr
+	var old Sender
+	if wanted {
+		if local = s.control.sender.Local().Addr(); s.echo.sender != nil && local != s.echoLocal {
+			old, s.echo.sender = s.echo.sender, nil
+		}
+	}
+	need := wanted && s.echo.sender == nil && !now.Before(s.echo.again)
 	reflected := s.machine.echoReflected
-	s.askReflects = false
-	sender := s.control.sender
 	s.mu.Unlock()
+	s.close(old)
 	if ask {
 		reflected = s.engine.transport.Reflects(s.key)
 	}
@@ -81,10 +71,11 @@ func (s *Session) dialEcho() {
 		if s.echoReceiver == nil {
 			s.echoReceiver = s.engine.echoReceiver()
 		}
-		echo, err := s.engine.transport.DialEcho(s.key, sender.Local().Addr())
-		s.dialled(&s.echo, echo, err)
+		sender, err := s.engine.transport.DialEcho(s.key, local)
+		s.echoLocal = local
+		s.dialled(&s.echo, sender, err)
 	}
-	if !ask && !need {
+	if !ask && !need && old == nil {
 		return
 	}
 	s.mu.Lock()
@@ -99,7 +90,7 @@ func (s *Session) dialled(l *link, sender Sender, err error) {
 	defer s.mu.Unlock()
 	now := time.Now()
 	if err == nil {
-		l.sender, l.broken = sender, false
+		l.sender = sender
 		l.backoff.reset()
 		// What was due meanwhile is not waited for.
 		s.machine.transmission.soon = s.machine.transmission.soon || l == &s.control
@@ -112,16 +103,6 @@ func (s *Session) dialled(l *link, sender Sender, err error) {
 		l.trouble, s.untold = text, true
 		s.engine.log.Warn("BFD cannot send", "session", s.key, "error", err)
 	}
-}
-
-// discharge returns a sender that is to be closed, if l has one. The caller holds mu.
-func (s *Session) discharge(l *link) Sender {
-	if !l.broken || l.sender == nil {
-		return nil
-	}
-	sender := l.sender
-	l.sender, l.broken = nil, false
-	return sender
 }
 
 func (s *Session) close(sender Sender) {

@@ -31,8 +31,6 @@ type host struct {
 	echoes    *inbox
 	// Sending fails with it.
 	broken error
-	// How often something was dialled.
-	dials int
 }
 
 func (n *memory) host(address string) *host {
@@ -91,7 +89,6 @@ func (h *host) Dial(k Key) (Sender, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.port++
-	h.dials++
 	return &outbox{h: h, port: h.port, send: func(payload []byte) {
 		h.net.carry(h.address, k.Remote, payload, func(to *host, p inboxed) { to.receiver(k.scope()).put(p) })
 	}}, nil

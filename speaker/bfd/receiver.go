@@ -58,12 +58,12 @@ func (r *receiver) run() {
 			again.wait(r.ctx)
 			continue
 		}
-		again.reset()
 		r.serve(t)
+		return
 	}
 }
 
-// serve takes packets from t until stop, or until t fails for good.
+// serve takes packets from t until stop.
 func (r *receiver) serve(t Receiver) {
 	r.use(t)
 	closed := make(chan struct{})
@@ -79,23 +79,17 @@ func (r *receiver) serve(t Receiver) {
 			<-closed
 		}
 	}()
-	var again backoff
 	for {
 		err := t.Wait()
 		if err == nil {
+			r.trouble.Store(nil)
 			err = r.take(batch)
 		}
-		switch {
-		case err == nil:
-			r.trouble.Store(nil)
-			again.reset()
-		case errors.Is(err, ErrClosed):
+		if errors.Is(err, ErrClosed) {
 			return
-		default:
+		}
+		if err != nil {
 			r.fail(err)
-			if !again.wait(r.ctx) || again.tries > 3 {
-				return
-			}
 		}
 	}
 }
@@ -117,9 +111,11 @@ func (r *receiver) fail(err error) {
 		return
 	}
 	text := "cannot receive " + r.name + ": " + err.Error()
-	if old := r.trouble.Swap(&text); old == nil || *old != text {
-		r.engine.log.Warn("BFD cannot receive", "packets", r.name, "error", err)
+	if old := r.trouble.Load(); old != nil && *old == text {
+		return
 	}
+	r.trouble.Store(&text)
+	r.engine.log.Warn("BFD cannot receive", "packets", r.name, "error", err)
 }
 
 // drain handles every packet that has arrived.

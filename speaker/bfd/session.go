@@ -2,6 +2,7 @@ package bfd
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -25,6 +26,8 @@ type Session struct {
 
 	// Used by run alone.
 	echoReceiver *receiver
+	// The address that the echo link was dialled with.
+	echoLocal netip.Addr
 
 	mu      sync.Mutex
 	machine *machine
@@ -149,13 +152,13 @@ func (s *Session) transmit(now time.Time) {
 		if !ok {
 			break
 		}
-		if s.send(now, &s.control, p.Append(s.buffer[:0])) {
+		if s.send(&s.control, p.Append(s.buffer[:0])) {
 			s.counters.ControlSent++
 		}
 	}
 	if s.machine.transmitEcho(now) {
 		s.sequence++
-		if s.send(now, &s.echo, appendEcho(s.echoBuffer[:0], s.discriminator, s.nonce, s.sequence)) {
+		if s.send(&s.echo, appendEcho(s.echoBuffer[:0], s.discriminator, s.nonce, s.sequence)) {
 			s.counters.EchoSent++
 		} else {
 			s.machine.echoUnsent(now)
@@ -173,7 +176,7 @@ func (s *Session) tell() {
 	if v.state == Up && s.told.state != Up {
 		s.discarded = 0
 	}
-	if v.state != Up && s.told.state == Up {
+	if (v.state == Up) != (s.told.state == Up) {
 		s.askReflects = true
 	}
 	s.told, s.toldTrouble, s.untold = v, trouble, false

@@ -47,7 +47,8 @@ type Transport interface {
 
 // Sender sends the packets of one session.
 type Sender interface {
-	// Send sends one packet and does not wait: what cannot be sent now is lost, with an error. It does not keep payload.
+	// Send sends one packet and does not wait: what cannot be sent now is lost, with an error, and a later packet is not.
+	// It does not keep payload.
 	Send(payload []byte) error
 	// Local returns the address and port that packets come from. The address may be unspecified as long as the
 	// kernel has none to choose.
@@ -59,11 +60,11 @@ type Sender interface {
 // the same time, but also from others.
 type Receiver interface {
 	// Wait blocks until Receive may have something to return. It returns ErrClosed once the receiver is closed; other errors
-	// are temporary.
+	// are temporary, and Wait has waited a while before it returns the same again.
 	Wait() error
 	// Receive fills d with the next packet that has arrived; ok is false when there is none. It does not wait. What it
-	// returned is valid until it is called again. It returns ErrClosed once the receiver is closed; other errors are
-	// temporary.
+	// returned is valid until it is called again. It returns ErrClosed once the receiver is closed; after other errors,
+	// Wait is called.
 	Receive(d *Datagram) (ok bool, err error)
 	Close() error
 }

@@ -1,25 +1,19 @@
 package bgp
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/ingot-lb/ingot/test/frr"
 	"github.com/ingot-lb/ingot/test/netns"
 )
 
 // router is a real FRR, zebra and bgpd, in a namespace of its own, cabled to the node under test.
 type router struct {
 	netns.Namespace
-	dir string
+	frr *frr.Router
 	// IPv4 and IPv6 addresses of both ends of the cable.
 	address4, address6, node4, node6 string
 }
@@ -41,7 +35,7 @@ func newRouter(t *testing.T, node netns.Namespace, number int, asn int, lines ..
 		"bgp router-id " + r.address4, "no bgp ebgp-requires-policy", "no bgp default ipv4-unicast", "no bgp network import-check",
 	}, lines...)
 	text := strings.NewReplacer("NODE4", r.node4, "NODE6", r.node6).Replace(strings.Join(config, "\n") + "\n")
-	r.startFRR(t, text)
+	r.frr = frr.Start(t, r.Namespace, text, "bgpd")
 	return r
 }
 
@@ -57,88 +51,10 @@ func neighbour(address string, asn string, more ...string) []string {
 	return lines
 }
 
-func (r *router) startFRR(t *testing.T, config string) {
-	t.Helper()
-	// Not t.TempDir, whose parent the user frr cannot enter.
-	dir, err := os.MkdirTemp("", "ingot-frr")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	r.dir = dir
-	frr, err := user.Lookup("frr")
-	if err != nil {
-		t.Fatalf("FRR is needed as the router (test/packages installs it): %v", err)
-	}
-	uid, _ := strconv.Atoi(frr.Uid)
-	gid, _ := strconv.Atoi(frr.Gid)
-	file := filepath.Join(dir, "frr.conf")
-	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{dir, file} {
-		if err := os.Chown(name, uid, gid); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, daemon := range []string{"zebra", "bgpd"} {
-		pidFile := filepath.Join(dir, daemon+".pid")
-		r.Run(t, "/usr/lib/frr/"+daemon, "-d", "-f", file, "-z", filepath.Join(dir, "zserv.api"), "--vty_socket", dir,
-			"-P", "0", "--log", "file:"+filepath.Join(dir, daemon+".log"), "-i", pidFile)
-		t.Cleanup(func() { stop(t, pidFile) })
-	}
-	netns.Eventually(t, 20*time.Second, func() error {
-		_, err := r.vtysh("show bgp summary json")
-		return err
-	})
-}
-
-// stop kills the process whose id is in the file, and waits until it is gone.
-func stop(t *testing.T, pidFile string) {
-	text, err := os.ReadFile(pidFile)
-	if err != nil {
-		t.Errorf("FRR's pid file: %v", err)
-		return
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Errorf("FRR's pid file: %v", err)
-		return
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Errorf("kill FRR: %v", err)
-	}
-	netns.Eventually(t, 5*time.Second, func() error {
-		if syscall.Kill(pid, 0) == nil {
-			return fmt.Errorf("FRR process %d lives on", pid)
-		}
-		return nil
-	})
-}
-
-func (r *router) vtysh(commands ...string) (string, error) {
-	args := []string{"--vty_socket", r.dir, "-d", "bgpd"}
-	for _, c := range commands {
-		args = append(args, "-c", c)
-	}
-	out, err := exec.Command("vtysh", args...).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("vtysh %q: %w: %s", commands, err, out)
-	}
-	return string(out), nil
-}
+func (r *router) vtysh(commands ...string) (string, error) { return r.frr.Vtysh(commands...) }
 
 // show runs a show command with JSON output.
-func (r *router) show(into any, command string) error {
-	out, err := r.vtysh(command)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal([]byte(out), into); err != nil {
-		return fmt.Errorf("%s: %w: %s", command, err, out)
-	}
-	return nil
-}
+func (r *router) show(into any, command string) error { return r.frr.Show(into, command) }
 
 // seen is what FRR knows of a path.
 type seen struct {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -100,4 +101,20 @@ func Eventually(t testing.TB, within time.Duration, check func() error) {
 		case <-tick.C:
 		}
 	}
+}
+
+// LinkLocal waits until an interface has a link-local IPv6 address, and returns it without a zone.
+func (n Namespace) LinkLocal(t testing.TB, name string) netip.Addr {
+	t.Helper()
+	var a netip.Addr
+	Eventually(t, 20*time.Second, func() error {
+		fields := strings.Fields(n.Run(t, "ip", "-6", "-o", "addr", "show", "dev", name, "scope", "link"))
+		if len(fields) < 4 {
+			return fmt.Errorf("%s has no link-local address", name)
+		}
+		prefix, err := netip.ParsePrefix(fields[3])
+		a = prefix.Addr()
+		return err
+	})
+	return a
 }

@@ -1,0 +1,126 @@
+// Package frr runs FRR in a network namespace, as the router that tests speak with.
+package frr
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/ingot-lb/ingot/test/await"
+	"github.com/ingot-lb/ingot/test/netns"
+)
+
+// Router is a running FRR, which lasts as long as its test.
+type Router struct {
+	directory string
+}
+
+// Start runs zebra and the given daemons of FRR in a namespace, with one configuration for all.
+func Start(t testing.TB, n netns.Namespace, config string, daemons ...string) *Router {
+	t.Helper()
+	// Not t.TempDir, whose parent the user frr cannot enter.
+	dir, err := os.MkdirTemp("", "ingot-frr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	r := &Router{dir}
+	owner, err := user.Lookup("frr")
+	if err != nil {
+		t.Fatalf("FRR is needed as the router (test/packages installs it): %v", err)
+	}
+	uid, _ := strconv.Atoi(owner.Uid)
+	gid, _ := strconv.Atoi(owner.Gid)
+	file := filepath.Join(dir, "frr.conf")
+	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{dir, file} {
+		if err := os.Chown(name, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, daemon := range append([]string{"zebra"}, daemons...) {
+		pidFile := filepath.Join(dir, daemon+".pid")
+		args := []string{"/usr/lib/frr/" + daemon, "-d", "-f", file, "-z", filepath.Join(dir, "zserv.api"), "--vty_socket", dir,
+			"-P", "0", "--log", "file:" + filepath.Join(dir, daemon+".log"), "-i", pidFile}
+		if daemon == "bfdd" {
+			args = append(args, "--bfdctl", filepath.Join(dir, "bfdd.sock"))
+		}
+		n.Run(t, args...)
+		t.Cleanup(func() { stop(t, pidFile) })
+	}
+	for _, daemon := range daemons {
+		await.Success(t, daemon+" answers", func() error {
+			_, err := r.vtysh("-d", daemon, "-c", "show version")
+			return err
+		})
+	}
+	return r
+}
+
+// stop kills the process whose id is in the file, and waits until it is gone.
+func stop(t testing.TB, pidFile string) {
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
+		t.Errorf("FRR's pid file: %v", err)
+		return
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Errorf("FRR's pid file: %v", err)
+		return
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Errorf("kill FRR: %v", err)
+	}
+	await.True(t, "FRR has ended", func() bool { return syscall.Kill(pid, 0) != nil })
+}
+
+// Vtysh runs commands in FRR's shell and returns what they printed.
+func (r *Router) Vtysh(commands ...string) (string, error) {
+	var args []string
+	for _, c := range commands {
+		args = append(args, "-c", c)
+	}
+	return r.vtysh(args...)
+}
+
+func (r *Router) vtysh(args ...string) (string, error) {
+	out, err := exec.Command("vtysh", append([]string{"--vty_socket", r.directory}, args...)...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("vtysh %q: %w: %s", args, err, out)
+	}
+	return string(out), nil
+}
+
+// Enter enters configuration lines, and ends the test if FRR refuses them.
+func (r *Router) Enter(t testing.TB, lines ...string) {
+	t.Helper()
+	out, err := r.Vtysh(append([]string{"configure terminal"}, lines...)...)
+	if err == nil && strings.Contains(out, "%") {
+		err = fmt.Errorf("FRR says %s", out)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Show runs a show command with JSON output.
+func (r *Router) Show(into any, command string) error {
+	out, err := r.Vtysh(command)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(out), into); err != nil {
+		return fmt.Errorf("%s: %w: %s", command, err, out)
+	}
+	return nil
+}
