@@ -97,7 +97,7 @@ func (x *decision) describe(svc *corev1.Service, held ipam.Assignment) *state {
 			if !x.ips.HasPools() && x.req.addrsErr == nil {
 				return refused(reasonNoPool, errors.New("there are no address pools"))
 			}
-			return refused(reasonOf(f.err), f.err)
+			return x.mentioningMissingPool(refused(reasonOf(f.err), f.err))
 		case notEnoughClusterIPs:
 			return refused(reasonOf(f.err), f.err)
 		case noClusterIPsFamily:
@@ -108,6 +108,18 @@ func (x *decision) describe(svc *corev1.Service, held ipam.Assignment) *state {
 		return refused(reasonTerminating, errors.New("a Service that is being deleted gets no address any more"))
 	}
 	return refused(reasonNoClusterIPs, errors.New("the Service has no cluster IP"))
+}
+
+// mentioningMissingPool adds the pool that was asked for and does not exist to what the other pools lack.
+func (x *decision) mentioningMissingPool(st *state) *state {
+	for _, f := range x.failures {
+		var missing *missingPoolError
+		if errors.As(f.err, &missing) {
+			more := fmt.Sprintf("; pool %q, which was asked for, does not exist", missing.pool)
+			st.message, st.cause = st.message+more, st.cause+more
+		}
+	}
+	return st
 }
 
 func (x *decision) describeHeld(held ipam.Assignment) *state {

@@ -59,6 +59,8 @@ func TestCondition(t *testing.T) {
 			want: "False NoPool: no available IPs: no pool assigns addresses to this Service automatically"},
 		{name: "full", pools: pools{tiny}, others: []*corev1.Service{newService("o")}, svc: newService("x"),
 			want: "False PoolFull: no available IPs: pool tiny: of its 1 IPv4 addresses 1 in use, most by namespaces default (1)"},
+		{name: "full, asked for an unknown one", pools: pools{tiny}, others: []*corev1.Service{newService("o")}, svc: newService("x", annotated("metallb.io/address-pool", "nope")),
+			want: `False PoolFull: no available IPs: pool tiny: of its 1 IPv4 addresses 1 in use, most by namespaces default (1); pool "nope", which was asked for, does not exist`},
 		{name: "outside", pools: pools{a}, svc: newService("x", at("4.3.2.1")), want: `False NotInPool: ["4.3.2.1"] is not allowed in config`},
 		{name: "not admitted", pools: pools{pinned}, svc: newService("x", annotated("metallb.io/address-pool", "a")),
 			want: "False NotAdmitted: pool a not compatible for ip assignment: it is for other namespaces"},

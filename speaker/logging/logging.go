@@ -1,4 +1,4 @@
-// Package logging makes the log that every program of Ingot writes: JSON lines with the keys ts (RFC 3339),
+// Package logging makes the log that every program of Ingot writes: JSON lines, keys in order, among them ts (RFC 3339),
 // level, caller and msg, as MetalLB's users grep for (spec.md section 9.2), at MetalLB's levels.
 package logging
 
@@ -37,7 +37,7 @@ func ParseLevel(name string) (slog.Level, error) {
 
 // New returns a logger that writes to w whatever is at or above level, which may change while it runs.
 func New(w io.Writer, level *slog.LevelVar) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{
+	return slog.New(slog.NewJSONHandler(sorted{w}, &slog.HandlerOptions{
 		AddSource:   true,
 		Level:       level,
 		ReplaceAttr: metallbKeys,
