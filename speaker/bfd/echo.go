@@ -11,8 +11,9 @@ type echo struct {
 	// One came back in the life of the session. Until then their absence proves that the neighbour does not send them back,
 	// rather than that the path is broken.
 	proven bool
-	// When the next is due.
-	next time.Time
+	// When the next is due, and the interval that this was reckoned with.
+	next     time.Time
+	interval time.Duration
 	// When the last came back, or else the first was sent.
 	last time.Time
 }
@@ -22,12 +23,13 @@ func (m *machine) echoing() bool { return m.echo.active }
 
 // watchEcho starts or ends the echo function as state, wishes, and neighbour have it.
 func (m *machine) watchEcho(now time.Time) {
-	active := m.echoAllowed() && m.echoPossible
-	if active == m.echo.active {
-		return
+	if active := m.echoAllowed() && m.echoPossible; active != m.echo.active {
+		m.echo.active, m.echo.working = active, false
 	}
-	m.echo.active, m.echo.working = active, false
-	m.echo.next, m.echo.last = now, now
+	// A new interval begins now, and so does the time that it takes to miss packets sent at that pace.
+	if interval := m.echoInterval(); interval != m.echo.interval {
+		m.echo.interval, m.echo.next, m.echo.last = interval, now, now
+	}
 }
 
 // echoAllowed says whether both ends want our echo packets now (RFC 5880 section 6.8.9).

@@ -642,3 +642,25 @@ func TestSection6_8_5WhatNeverCameBackProvesNothing(t *testing.T) {
 		t.Errorf("%s, %s", m.sessionState, m.localDiag)
 	}
 }
+
+func TestSection6_8_9NewEchoIntervalHoldsAtOnce(t *testing.T) {
+	slow := func(p *Packet) { p.RequiredMinEchoRx = 10 * time.Second }
+	m := echoing(t)
+	m.hears(t, epoch, from(Up, slow))
+	if !m.transmitEcho(epoch) {
+		t.Fatal("not sent")
+	}
+	m.receiveEcho(after(ms), after(ms))
+	// From one each ten seconds to one each 80 ms: no lack of packets that nobody had reason to send.
+	now := after(5 * time.Second)
+	m.hears(t, now, from(Up, func(p *Packet) { p.RequiredMinEchoRx = 80 * ms }))
+	if m.expire(now); m.sessionState != Up {
+		t.Fatalf("%s: %s", m.sessionState, m.localDiag)
+	}
+	if !m.transmitEcho(now) {
+		t.Error("the old interval is waited for")
+	}
+	if at, _ := m.echoExpiry(); !at.Equal(now.Add(240 * ms)) {
+		t.Errorf("expires after %s", at.Sub(now))
+	}
+}

@@ -43,6 +43,7 @@ type Session struct {
 	askReflects bool
 	// What the owner was told last, and of what.
 	told        view
+	toldAt      time.Time
 	toldTrouble *string
 	untold      bool
 	// When run wakes next.
@@ -139,6 +140,7 @@ func (s *Session) due(now time.Time) time.Time {
 			at = t
 		}
 	}
+	earlier(s.toldAt.Add(tellInterval), s.untold)
 	earlier(s.control.again, s.control.sender == nil)
 	earlier(s.echo.again, s.echo.sender == nil && s.echoWanted())
 	earlier(s.lingerUntil, s.machine.sessionState == AdminDown && !s.lingered)
@@ -164,13 +166,21 @@ func (s *Session) transmit(now time.Time) {
 			s.machine.echoUnsent(now)
 		}
 	}
-	s.tell()
+	s.tell(now)
 }
 
+// tellInterval is the least time between calls of the owner's function for anything less than a change of state, since
+// neighbours may change what they say with every packet.
+const tellInterval = 100 * time.Millisecond
+
 // tell has the owner told of what changed. The caller holds mu.
-func (s *Session) tell() {
+func (s *Session) tell(now time.Time) {
 	v, trouble := s.machine.view(), s.receiver.trouble.Load()
 	if v == s.told && trouble == s.toldTrouble && !s.untold {
+		return
+	}
+	if v.state == s.told.state && v.remoteState == s.told.remoteState && now.Sub(s.toldAt) < tellInterval {
+		s.untold = true
 		return
 	}
 	if v.state == Up && s.told.state != Up {
@@ -179,7 +189,7 @@ func (s *Session) tell() {
 	if (v.state == Up) != (s.told.state == Up) {
 		s.askReflects = true
 	}
-	s.told, s.toldTrouble, s.untold = v, trouble, false
+	s.told, s.toldAt, s.toldTrouble, s.untold = v, now, trouble, false
 	s.notifier.add(s.status())
 }
 
@@ -231,7 +241,7 @@ func (s *Session) discard(d Discard) {
 	s.counters.Discarded++
 	if s.discarded != d && s.machine.sessionState != Up {
 		s.discarded, s.untold = d, true
-		s.tell()
+		s.tell(time.Now())
 	}
 }
 

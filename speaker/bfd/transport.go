@@ -13,7 +13,7 @@ const (
 	MultiHopPort  = 4784
 )
 
-// ErrClosed is what a Receiver returns that was closed.
+// ErrClosed is what comes of using an Engine, a Session or a Receiver that was closed.
 var ErrClosed = errors.New("bfd: closed")
 
 // Scope names the control packets that one Receiver takes: those to one port, in one VRF, of one family.
