@@ -114,7 +114,7 @@ func TestClaims(t *testing.T) {
 	if got := c.ask(metallb.IPAllocationClaimSpec{}).Allocations; got != 151 {
 		t.Errorf("%d allocations, want 151", got)
 	}
-	c.claim(releases("b", "10.0.0.1"))
+	c.claim(releases("b", "10.0.0.1"), releases("stranger", "10.0.0.1"))
 	if past := (&testController{T: t, store: s}).ask(metallb.IPAllocationClaimSpec{}).Past; len(past) != 1 || past[0].Address != "10.0.0.1" || past[0].Name != "b" {
 		t.Errorf("past %+v, want 10.0.0.1 of b", past)
 	}

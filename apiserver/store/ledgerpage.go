@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -152,13 +153,16 @@ func (c *claiming) judge(p *page, claims []metallb.ServiceClaim) ([]metallb.Serv
 	checked := false
 	for i := range claims {
 		claim := &claims[i]
+		held := slices.DeleteFunc(ledger.Addresses(claim), func(a netip.Addr) bool {
+			return !ledger.Holds(p.entries[a], claim.Namespace, claim.Name)
+		})
 		var byLaw bool
 		results[i], byLaw = p.entries.Apply(claim, law.judge, now)
 		checked = checked || byLaw
 		if results[i].Result != metallb.ClaimGranted {
 			continue
 		}
-		for _, a := range ledger.Addresses(claim) {
+		for _, a := range held {
 			if p.entries[a] == nil {
 				released[a] = past{claim.Namespace, claim.Name, now}
 			}

@@ -21,15 +21,12 @@ var away = &state{
 	message: "the aggregated API metallb.io, which keeps the ledger of addresses, does not answer: the Service gets its address when it does",
 }
 
-// setAway takes in whether the ledger does not answer. The caller does not hold mu.
-func (c *Controller) setAway(is bool) {
+// setAway takes in since when the ledger does not answer, zero if it does. The caller does not hold mu.
+func (c *Controller) setAway(since time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case !is:
-		c.account.away = time.Time{}
-	case c.account.away.IsZero():
-		c.account.away = time.Now()
+	if since.IsZero() || c.account.away.IsZero() {
+		c.account.away = since
 	}
 }
 

@@ -72,17 +72,18 @@ func (t *teller) claim(ctx context.Context, claim v1beta1.ServiceClaim) (v1beta1
 func (t *teller) begin(ctx context.Context) (past []v1beta1.PastAllocation, err error) {
 	retry := backoff.Backoff{First: 200 * time.Millisecond, Most: 5 * time.Second}
 	for {
+		began := time.Now()
 		status, err := t.send(ctx, v1beta1.IPAllocationClaimSpec{Identity: t.c.Identity})
 		if err == nil {
 			t.term = status.Term
 			if err = t.read(ctx, true); err == nil {
-				t.c.setAway(false)
+				t.c.setAway(time.Time{})
 				t.c.Log.Info("our term at the ledger begins", "event", "ledgerTerm", "term", t.term)
 				return status.Past, nil
 			}
 		}
 		if ctx.Err() == nil {
-			t.c.setAway(true)
+			t.c.setAway(began)
 			t.c.Log.Warn("the ledger of addresses cannot be read, will try again", "op", "beginTerm", "error", err)
 		}
 		if err := retry.Wait(ctx); err != nil {
@@ -199,7 +200,7 @@ func (t *teller) request(ctx context.Context, request v1beta1.IPAllocationClaimS
 	case err == nil:
 		if t.failing {
 			t.failing = false
-			t.c.setAway(false)
+			t.c.setAway(time.Time{})
 			t.c.Log.Info("the ledger of addresses answers again", "event", "ledgerAvailable", "term", t.term)
 			t.c.resume()
 		}
@@ -209,7 +210,7 @@ func (t *teller) request(ctx context.Context, request v1beta1.IPAllocationClaimS
 	default:
 		t.doubtful = true
 		if !t.failing && ctx.Err() == nil {
-			t.c.setAway(true)
+			t.c.setAway(began)
 			t.c.Log.Warn("the ledger of addresses does not answer; services stay as they are", "event", "ledgerUnavailable", "error", err)
 		}
 		t.failing = true

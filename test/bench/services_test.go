@@ -221,26 +221,40 @@ func versions(ctx context.Context, b *testing.B, client kubernetes.Interface) ma
 	return are
 }
 
-// restart measures from the start of a controller's process until it has served a Service that waits, and returns when
-// it has dealt with all n others too, with every one that was new at that time.
+// restart measures from the start of a controller's process until it has served a Service that waits: after an orderly end;
+// after it was killed, with the Lease in its own name; and with that in another's, which has to expire. It returns when
+// the controller has dealt with all n others too, with every one that was new at that time.
 func restart(ctx context.Context, b *testing.B, l *labtest.Lab, client kubernetes.Interface, seen *observer, n int) {
 	b.Helper()
+	served := func(name string) time.Duration {
+		b.Helper()
+		if err := createService(ctx, client, ours, name, nil); err != nil {
+			b.Fatal(err)
+		}
+		began := time.Now()
+		if err := l.StartPart(ctx, "controller"); err != nil {
+			b.Fatal(err)
+		}
+		seen.until(b, "an address after a restart", func() bool { return seen.addresses[ours+"/"+name] != "" })
+		return seen.last.Sub(began)
+	}
+	if err := l.Kill(ctx, "controller"); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(served("killed").Seconds(), "s-kill-to-served")
+	if err := l.Kill(ctx, "controller"); err != nil {
+		b.Fatal(err)
+	}
+	inherit(ctx, b, client)
+	b.ReportMetric(served("inherited").Seconds(), "s-foreign-lease-to-served")
 	if err := l.Stop(ctx, "controller"); err != nil {
 		b.Fatal(err)
 	}
-	if err := createService(ctx, client, ours, "first", nil); err != nil {
-		b.Fatal(err)
-	}
-	began := time.Now()
-	if err := l.StartPart(ctx, "controller"); err != nil {
-		b.Fatal(err)
-	}
-	seen.until(b, "an address after a restart", func() bool { return seen.addresses[ours+"/first"] != "" })
-	b.ReportMetric(seen.last.Sub(began).Seconds(), "s-restart-to-served")
+	b.ReportMetric(served("first").Seconds(), "s-restart-to-served")
 	waitFor(b, "the restarted controller looks at every Service", func() error {
 		processed, err := metric(ctx, l, "metallb_k8s_client_updates_total")
-		if err == nil && processed <= float64(n) {
-			err = fmt.Errorf("it has looked at %v of %d", processed, n+1)
+		if err == nil && processed < float64(n+3) {
+			err = fmt.Errorf("it has looked at %v of %d", processed, n+3)
 		}
 		return err
 	})
@@ -249,6 +263,20 @@ func restart(ctx context.Context, b *testing.B, l *labtest.Lab, client kubernete
 	}
 	seen.until(b, "an address after all that", func() bool { return seen.addresses[ours+"/last"] != "" })
 	b.ReportMetric(controller(ctx, b, l).cpu.Seconds(), "restart-cpu-s")
+}
+
+// inherit leaves the Lease in the name of a controller that was there a moment ago and is not any more.
+func inherit(ctx context.Context, b *testing.B, client kubernetes.Interface) {
+	b.Helper()
+	leases := client.CoordinationV1().Leases("metallb-system")
+	lease, err := leases.Get(ctx, "metallb-controller", metav1.GetOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	lease.Spec.HolderIdentity, lease.Spec.RenewTime = new("another"), new(metav1.NowMicro())
+	if _, err := leases.Update(ctx, lease, metav1.UpdateOptions{}); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // metric is a value that the controller exports.

@@ -36,14 +36,17 @@ const (
 )
 
 // TestOneAddressOneOwner is promise 2 of design.md: controllers allocate at the same time, are stopped in the middle of
-// what they do and continued when another has done it, and killed; the API server of the ledger is killed; users and pools
-// change all the while. Every revision that etcd ever held is judged: no address has two owners, in no status and not in the
+// what they do and continued when another has done it, and killed; the API server of the ledger is killed, and so is the
+// kube-apiserver; users and pools change all the while. Every revision that etcd ever held is judged: no address has two owners, in no status and not in the
 // ledger, and no status shows what the ledger does not have.
 func TestOneAddressOneOwner(t *testing.T) {
 	f := newFight(t)
 	f.sharing = true
 	end := f.disturbances()
 	f.rivals(rival, rivalry)
+	restarted := f.restartAPI()
+	f.rivals(rival, rivalry/2)
+	restarted()
 	f.replacement()
 	end()
 	f.settle()
@@ -79,6 +82,7 @@ func TestProofSeesThatTheLedgerIsMissing(t *testing.T) {
 type fight struct {
 	t      *testing.T
 	ctx    context.Context
+	api    *kubeapi.Server
 	etcd   *clientv3.Client
 	kube   kubernetes.Interface
 	pools  rest.Interface
@@ -99,6 +103,7 @@ func newFight(t *testing.T) *fight {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.api = api
 	t.Cleanup(api.Stop)
 	if f.etcd, err = clientv3.New(clientv3.Config{Endpoints: []string{api.Etcd()}}); err != nil {
 		t.Fatal(err)
@@ -230,6 +235,23 @@ func (f *fight) rivals(role string, d time.Duration) {
 			p.signal(syscall.SIGCONT)
 		}
 		f.sleep(rand.N(400 * time.Millisecond))
+	}
+}
+
+// restartAPI kills the kube-apiserver, so that nobody knows which statuses were written, and starts it again. The returned
+// function waits for that.
+func (f *fight) restartAPI() (wait func()) {
+	done := make(chan error, 1)
+	f.api.StopAPI()
+	go func() {
+		_ = backoff.Sleep(f.ctx, time.Second) // if ctx ends, StartAPI says so
+		done <- f.api.StartAPI(f.ctx)
+	}()
+	return func() {
+		f.t.Helper()
+		if err := <-done; err != nil {
+			f.t.Fatal(err)
+		}
 	}
 }
 
