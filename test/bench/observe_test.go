@@ -22,17 +22,28 @@ import (
 
 // observer is what a watch of our Services and their events has told.
 type observer struct {
+	namespace string
 	mu        sync.Mutex
-	addresses map[string]string // of Services that have one, by namespace and name
-	last      time.Time         // when the last one of them was first seen
+	addresses map[string]string    // of Services that have one, by namespace and name
+	since     map[string]time.Time // when it was first seen
+	last      time.Time            // the latest of these
 	updates   int
 	events    int // that a Service was given an address
 }
 
-// watch sees every Service and event, those of the bare loop too, so that both sides are burdened with it.
-func watch(ctx context.Context, b *testing.B, client kubernetes.Interface) *observer {
+// address is that of a Service, and when it was first seen.
+func (o *observer) address(name string) (address string, since time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	key := o.namespace + "/" + name
+	return o.addresses[key], o.since[key]
+}
+
+// watch sees every Service and event, those of the bare loop too, so that both sides are burdened with it; those of the
+// namespace count.
+func watch(ctx context.Context, b *testing.B, client kubernetes.Interface, namespace string) *observer {
 	b.Helper()
-	o := &observer{addresses: map[string]string{}}
+	o := &observer{namespace: namespace, addresses: map[string]string{}, since: map[string]time.Time{}}
 	core := client.CoreV1().RESTClient()
 	see := func(resource string, object runtime.Object, handler cache.ResourceEventHandlerFuncs) {
 		informer := cache.NewSharedInformer(cache.NewListWatchFromClient(core, resource, "", fields.Everything()), object, 0)
@@ -51,7 +62,7 @@ func watch(ctx context.Context, b *testing.B, client kubernetes.Interface) *obse
 
 func (o *observer) added(object any) {
 	svc, ok := object.(*corev1.Service)
-	if !ok || svc.Namespace != ours || len(svc.Status.LoadBalancer.Ingress) == 0 {
+	if !ok || svc.Namespace != o.namespace || len(svc.Status.LoadBalancer.Ingress) == 0 {
 		return
 	}
 	o.mu.Lock()
@@ -59,12 +70,13 @@ func (o *observer) added(object any) {
 	key := svc.Namespace + "/" + svc.Name
 	if o.addresses[key] == "" {
 		o.last = time.Now()
+		o.since[key] = o.last
 	}
 	o.addresses[key] = svc.Status.LoadBalancer.Ingress[0].IP
 }
 
 func (o *observer) updated(_, object any) {
-	if svc, ok := object.(*corev1.Service); ok && svc.Namespace == ours {
+	if svc, ok := object.(*corev1.Service); ok && svc.Namespace == o.namespace {
 		o.mu.Lock()
 		o.updates++
 		o.mu.Unlock()
@@ -73,7 +85,7 @@ func (o *observer) updated(_, object any) {
 }
 
 func (o *observer) event(object any) {
-	if e, ok := object.(*corev1.Event); ok && e.Namespace == ours && e.Reason == "IPAllocated" {
+	if e, ok := object.(*corev1.Event); ok && e.Namespace == o.namespace && e.Reason == "IPAllocated" {
 		o.mu.Lock()
 		o.events++
 		o.mu.Unlock()

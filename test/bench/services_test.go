@@ -61,7 +61,7 @@ func measure(b *testing.B, n int) {
 	class := theirs
 	m := min(n, most)
 	create(ctx, b, client, others, &class, m)
-	seen := watch(ctx, b, client)
+	seen := watch(ctx, b, client, ours)
 	b.Logf("%d Services, and %d others", n, m)
 
 	first := bareLoop(ctx, b, l, 0, m/2)
@@ -105,20 +105,27 @@ func measure(b *testing.B, n int) {
 // start builds a lab without kube-proxy, which would make all of the machine's work of rules for addresses.
 func start(ctx context.Context, b *testing.B) (*labtest.Lab, kubernetes.Interface) {
 	b.Helper()
+	const nodes = 3
+	l, client := startLab(ctx, b, nodes)
+	for i := range nodes {
+		if err := l.Stop(ctx, fmt.Sprintf("kube-proxy/node%d", i+1)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return l, client
+}
+
+func startLab(ctx context.Context, b *testing.B, nodes int) (*labtest.Lab, kubernetes.Interface) {
+	b.Helper()
 	if os.Geteuid() != 0 {
 		b.Fatal("the lab is made of network namespaces, which needs root")
-	}
-	program, err := filepath.Abs("../../bin/lab")
-	if err != nil {
-		b.Fatal(err)
 	}
 	dir, err := os.MkdirTemp("", "ingot-bench-")
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = os.RemoveAll(dir) })
-	const nodes = 3
-	l, err := labtest.Start(ctx, program, dir, labtest.Options{Nodes: nodes})
+	l, err := labtest.Start(ctx, labProgram(b), dir, labtest.Options{Nodes: nodes})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -127,16 +134,20 @@ func start(ctx context.Context, b *testing.B) (*labtest.Lab, kubernetes.Interfac
 			b.Error(err)
 		}
 	})
-	for i := range nodes {
-		if err := l.Stop(ctx, fmt.Sprintf("kube-proxy/node%d", i+1)); err != nil {
-			b.Fatal(err)
-		}
-	}
 	client, err := newClient(l.KubeConfig())
 	if err != nil {
 		b.Fatal(err)
 	}
 	return l, client
+}
+
+func labProgram(b *testing.B) string {
+	b.Helper()
+	program, err := filepath.Abs("../../bin/lab")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return program
 }
 
 // newClient is as fast as the controller's own.
