@@ -17,6 +17,8 @@ type wire interface {
 	connect(cfg sessionConfig, to target, restarting bool) error
 	// disconnect ends the session with CEASE, Peer De-configured, if it is up; paths stay in the RIB.
 	disconnect() error
+	// reset ends the session with CEASE, Administrative Reset, and words for it (RFC 9003), if it is up.
+	reset(words string) error
 	// negotiated says what both sides agreed to. It is valid while the session is established.
 	negotiated() (agreement, error)
 	// counters returns the messages exchanged since the instance was opened.
