@@ -20,6 +20,7 @@ import (
 	"github.com/ingot-lb/ingot/speaker/bgp"
 	"github.com/ingot-lb/ingot/speaker/introspect"
 	"github.com/ingot-lb/ingot/speaker/l2"
+	"github.com/ingot-lb/ingot/speaker/liveness"
 	"github.com/ingot-lb/ingot/speaker/logging"
 	"github.com/ingot-lb/ingot/speaker/saved"
 )
@@ -65,8 +66,10 @@ func run(ctx context.Context, f flags) error {
 		ServerName: f.dispatchServerName,
 		TokenFile:  f.tokenFile,
 		Announcers: map[ingotv1.Lane]agent.Announcer{
-			ingotv1.Lane_LANE_LAYER2:  l2.New(l2.Options{Log: log, Exclude: exclude, Registerer: registry}),
-			ingotv1.Lane_LANE_ROUTING: bgp.New(bgp.Options{Node: f.nodeName, Log: log, Registerer: registry}),
+			ingotv1.Lane_LANE_LAYER2: l2.New(l2.Options{Log: log, Exclude: exclude, Registerer: registry}),
+			ingotv1.Lane_LANE_ROUTING: liveness.New(liveness.Options{
+				BGP: bgp.New(bgp.Options{Node: f.nodeName, Log: log, Registerer: registry}), Log: log, Registerer: registry,
+			}),
 		},
 		Registerer: registry,
 		Log:        log,

@@ -44,13 +44,12 @@ func (s *Speaker) session(peer string) *session {
 	return s.sessions[peer]
 }
 
+// pathDown does not wait for paths that are being programmed: they are for nobody.
 func (s *session) pathDown(why string) bool {
-	s.applying.Lock()
-	defer s.applying.Unlock()
 	s.mu.Lock()
 	up, since := s.state == stateEstablished, s.since
 	s.mu.Unlock()
-	if s.closed || !up {
+	if !up {
 		return false
 	}
 	words := pathDownWords + " (" + why + ")"
@@ -77,7 +76,7 @@ func (s *session) insist(words string, since time.Time) {
 		s.log.Error("cannot end the session", "op", "disconnect", "error", err)
 		return
 	}
-	s.fault(words)
+	s.fault(deconfigured(words))
 	s.observe(transition{state: stateIdle})
 }
 
