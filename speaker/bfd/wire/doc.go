@@ -17,6 +17,11 @@
 // between, so the result is held between the last moment at which the socket was known to be empty and the reading
 // itself, both of them monotonic: a step makes a time at worst as imprecise as if there were no stamps.
 //
+// # A busy machine
+//
+// With the first session, the whole process asks the scheduler for short time slices, so that it runs soon after a packet
+// or a timer wakes it, if not for long, while others keep the cores busy. That needs no capability.
+//
 // # Echo
 //
 // Echo packets go to the neighbour's hardware address, from our address to our address. They come back from a packet socket:

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"flag"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -10,6 +11,9 @@ import (
 	"github.com/ingot-lb/ingot/speaker/bfd"
 	"github.com/ingot-lb/ingot/test/netns"
 )
+
+// howLong is how long BenchmarkPressure keeps all cores busy.
+var howLong = flag.Duration("busy", time.Minute, "how long BenchmarkPressure keeps all cores busy")
 
 // pressed is what came of sessions while all cores were busy.
 type pressed struct {
@@ -55,7 +59,7 @@ func press(t testing.TB, engines, frrs int, p bfd.Parameters, howLong time.Durat
 	stop()
 	frrAfter := f.tally(t)
 
-	r.ours = tally{Up: after.Up, Downs: after.Downs - before.Downs}
+	r.ours = tally{Up: after.Up, Downs: after.Downs - before.Downs, Judged: after.Judged - before.Judged}
 	r.theirs = tally{Up: theirsAfter.Up, Downs: theirsAfter.Downs - theirsBefore.Downs, CPU: theirsAfter.CPU - theirsBefore.CPU}
 	r.frrs = tally{Up: frrAfter.Up, Downs: frrAfter.Downs - frrBefore.Downs}
 	r.packets = after.Packets - before.Packets
@@ -79,13 +83,13 @@ func TestNoFalseDownUnderPressure(t *testing.T) {
 // BenchmarkPressure has 100 sessions at 50 ms for a minute of busy cores: 90 with an engine in another process, 10
 // with FRR. What it counts are false alarms, at each end.
 func BenchmarkPressure(b *testing.B) {
-	const howLong = time.Minute
 	for _, multiplier := range []uint8{5, 3} {
 		b.Run(fmt.Sprintf("50ms x %d", multiplier), func(b *testing.B) {
 			p := bfd.Parameters{ReceiveInterval: 50 * time.Millisecond, TransmitInterval: 50 * time.Millisecond, DetectMultiplier: multiplier}
 			for b.Loop() {
-				r := press(b, 90, 10, p, howLong)
+				r := press(b, 90, 10, p, *howLong)
 				b.ReportMetric(float64(r.ours.Downs), "downs")
+				b.ReportMetric(float64(r.ours.Judged), "downs-judged-here")
 				b.ReportMetric(float64(r.theirs.Downs), "downs-of-the-other-engine")
 				b.ReportMetric(float64(r.frrs.Downs), "downs-of-FRR")
 				b.ReportMetric(100*r.cpu.Seconds()/howLong.Seconds(), "%CPU")

@@ -22,6 +22,8 @@ type Transport struct {
 	// binding is held while a receiving socket is bound.
 	binding sync.Mutex
 
+	slices sync.Once // asks for short ones
+
 	mu      sync.Mutex
 	open    map[watched]struct{}
 	echoes  map[netip.Addr]int // sources of echo packets, with how many send from each
@@ -93,6 +95,13 @@ func (t *Transport) watch(w watched) {
 		var ctx context.Context
 		ctx, t.stop = context.WithCancel(context.Background())
 		t.running.Go(func() { links.Watch(ctx, t.log, settle, t.recheck) })
+		t.slices.Do(t.askForShortSlices)
+	}
+}
+
+func (t *Transport) askForShortSlices() {
+	if err := askForShortSlices(); err != nil {
+		t.log.Warn("BFD may take a busy machine for a dead neighbour, and neighbours may take this one for dead", "error", err)
 	}
 }
 
