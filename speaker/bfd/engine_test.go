@@ -376,10 +376,12 @@ func TestEchoFunction(t *testing.T) {
 		if s.LastDown != EchoFunctionFailed && b.Status().LastDown != EchoFunctionFailed {
 			t.Errorf("%+v", s)
 		}
+		a.mu.Lock()
 		i := slices.IndexFunc(a.told, func(s Status) bool { return s.State == Down && s.Since.After(cut) })
 		if i < 0 || a.told[i].Since.Sub(cut) > 130*time.Millisecond {
 			t.Errorf("not detected in time: %+v", a.told)
 		}
+		a.mu.Unlock()
 		a.engine.Close()
 		b.engine.Close()
 	})

@@ -29,8 +29,6 @@ type receiver struct {
 	mu        sync.Mutex
 	transport Receiver
 	datagram  Datagram
-	// When it was last seen that no packet was waiting.
-	empty time.Time
 }
 
 func newReceiver(e *Engine, name string, open func() (Receiver, error)) *receiver {
@@ -97,7 +95,7 @@ func (r *receiver) serve(t Receiver) {
 func (r *receiver) use(t Receiver) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.transport, r.empty = t, time.Now()
+	r.transport = t
 }
 
 func (r *receiver) close(t Receiver) {
@@ -132,24 +130,11 @@ func (r *receiver) take(limit int) error {
 		return nil
 	}
 	for range limit {
-		now := time.Now()
 		ok, err := r.transport.Receive(&r.datagram)
-		if err != nil {
+		if !ok || err != nil {
 			return err
 		}
-		if !ok {
-			r.empty = now
-			return nil
-		}
-		// A step of the system's clock may have spoilt the kernel's time, but the packet was not here when none was.
-		at := r.datagram.At
-		if at.Before(r.empty) {
-			at = r.empty
-		}
-		if at.After(now) {
-			at = now
-		}
-		r.handle(&r.datagram, arrival{at: at, now: now})
+		r.handle(&r.datagram, arrival{at: r.datagram.At, now: time.Now()})
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ type Datagram struct {
 	Interface string
 	// TTL or hop limit as it arrived.
 	TTL uint8
-	// When the kernel received it, with a monotonic clock reading.
+	// When the kernel received it, with a monotonic clock reading, and not in the future.
 	At time.Time
 }
 
