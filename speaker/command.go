@@ -1,13 +1,14 @@
 package main
 
 import (
-	"context"
-	"io"
+	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ingot-lb/ingot/speaker/show"
+	"github.com/ingot-lb/ingot/speaker/show/frr"
 )
 
 // flags are what docs/architecture.md lists.
@@ -52,32 +53,50 @@ func newCommand() *cobra.Command {
 	fs.StringVar(&f.metricsAddress, "metrics-address", ":7472", "address of /metrics, /healthz and /readyz, plain HTTP; empty: off")
 	fs.StringSliceVar(&f.excludeInterfaces, "exclude-interfaces", excludedInterfaces, "regular expressions of interfaces that layer 2 leaves alone")
 	fs.StringVar(&f.logLevel, "log-level", "info", "all, debug, info, warn, error or none")
-	root.PersistentFlags().StringVar(&f.grpcSocket, "grpc-socket", "/run/ingot/speaker.sock", "unix socket of the whole SpeakerService")
+	root.PersistentFlags().StringVar(&f.grpcSocket, "grpc-socket", defaultSocket(), "unix socket of the whole SpeakerService")
 	root.AddCommand(newShowCommand(&f.grpcSocket))
 	return root
 }
 
-func newShowCommand(socket *string) *cobra.Command {
-	cmd := &cobra.Command{Use: "show", Short: "Show what the speaker on this node holds and does"}
-	for _, what := range []struct {
-		name, short string
-		print       func(*show.Client, context.Context, io.Writer) error
-	}{
-		{"state", "who the speaker is and whom it obeys", (*show.Client).State},
-		{"sessions", "BGP sessions", (*show.Client).Sessions},
-		{"announcements", "prefixes and addresses announced from this node", (*show.Client).Announcements},
-	} {
-		cmd.AddCommand(&cobra.Command{
-			Use: what.name, Short: what.short, Args: cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				client, err := show.Dial(*socket)
-				if err != nil {
-					return err
-				}
-				defer client.Close()
-				return what.print(client, cmd.Context(), cmd.OutOrStdout())
-			},
-		})
+// socketEnv names the environment variable with the socket's path, for callers that cannot say --grpc-socket.
+const socketEnv = "INGOT_GRPC_SOCKET"
+
+func defaultSocket() string {
+	if socket := os.Getenv(socketEnv); socket != "" {
+		return socket
 	}
+	return "/run/ingot/speaker.sock"
+}
+
+// newShowCommand understands words of our own, and what FRR's vtysh does.
+func newShowCommand(socket *string) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "show {state|sessions|announcements} | running-config | bgp [vrf V] {summary|neighbor [ADDR]|ipv4 [PREFIX]|ipv6 [PREFIX]} | bfd peers [brief|counters]",
+		Short: "Show what the speaker on this node holds and does",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if output != "" && output != "json" {
+				return fmt.Errorf("-o %s: only json is known", output)
+			}
+			client, err := show.Dial(*socket)
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			if ours, ok := client.Named(args[0], output == "json"); ok && len(args) == 1 {
+				return ours(cmd.Context(), cmd.OutOrStdout())
+			}
+			command, err := frr.Parse("show " + strings.Join(args, " "))
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				command = command.JSON()
+			}
+			return client.FRR(cmd.Context(), cmd.OutOrStdout(), command)
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "", "json")
 	return cmd
 }

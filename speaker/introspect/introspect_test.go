@@ -45,6 +45,15 @@ func (s *source) State() *ingotv1.GetStateResponse { return state }
 func (s *source) Observations() *ingotv1.Report {
 	return &ingotv1.Report{Sessions: []*ingotv1.SessionReport{session}, Bfd: []*ingotv1.BfdReport{watched}, Links: []*ingotv1.LinkReport{link}}
 }
+func (s *source) Sessions() ([]*ingotv1.BgpSession, []string) {
+	return []*ingotv1.BgpSession{{Peer: "tor", MyAsn: 64500, PeerAsn: 64501, Address: "192.0.2.1"}}, []string{"tor"}
+}
+func (s *source) Routes() []*ingotv1.Route {
+	return []*ingotv1.Route{
+		{Route: &ingotv1.BgpRoute{Prefix: "198.51.100.0/24"}}, {Route: &ingotv1.BgpRoute{Prefix: "198.51.100.7/32"}},
+		{Route: &ingotv1.BgpRoute{Prefix: "2001:db8::/64"}},
+	}
+}
 func (s *source) Announcements() []*ingotv1.Announcement { return []*ingotv1.Announcement{announce} }
 func (s *source) Neighbors() []*ingotv1.Neighbor         { return []*ingotv1.Neighbor{neighbor} }
 func (s *source) Ready() bool                            { return s.ready.Load() }

@@ -25,6 +25,11 @@ type Source interface {
 	State() *ingotv1.GetStateResponse
 	// Observations returns BGP and BFD sessions, layer-2 addresses and links as they are now.
 	Observations() *ingotv1.Report
+	// Sessions returns the BGP sessions that the node shall keep, without their passwords, and the names of the peers that
+	// have one.
+	Sessions() (sessions []*ingotv1.BgpSession, protected []string)
+	// Routes returns the routes that the node announces by BGP, and to whom.
+	Routes() []*ingotv1.Route
 	// Announcements returns the prefixes and addresses that the node shall announce.
 	Announcements() []*ingotv1.Announcement
 	// Neighbors returns the hosts heard asking for this node's addresses.

@@ -14,6 +14,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
@@ -40,6 +42,37 @@ func Dial(path string) (*Client, error) {
 
 // Close ends the connection.
 func (c *Client) Close() error { return c.conn.Close() }
+
+// Named returns what prints the things of a name of our own, in a table or in JSON.
+func (c *Client) Named(name string, inJSON bool) (print func(context.Context, io.Writer) error, ok bool) {
+	tables := map[string]func(context.Context, io.Writer) error{"state": c.State, "sessions": c.Sessions, "announcements": c.Announcements}
+	if !inJSON {
+		print, ok = tables[name]
+		return print, ok
+	}
+	answers := map[string]func(context.Context) (proto.Message, error){
+		"state": func(ctx context.Context) (proto.Message, error) {
+			return c.speaker.GetState(ctx, &ingotv1.GetStateRequest{})
+		},
+		"sessions": func(ctx context.Context) (proto.Message, error) {
+			return c.speaker.ListSessions(ctx, &ingotv1.ListSessionsRequest{})
+		},
+		"announcements": func(ctx context.Context) (proto.Message, error) {
+			return c.speaker.ListAnnouncements(ctx, &ingotv1.ListAnnouncementsRequest{})
+		},
+	}
+	ask, ok := answers[name]
+	return func(ctx context.Context, w io.Writer) error {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		answer, err := ask(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(w, protojson.MarshalOptions{Multiline: true, EmitUnpopulated: true}.Format(answer))
+		return err
+	}, ok
+}
 
 // State prints who the speaker is and whom it obeys.
 func (c *Client) State(ctx context.Context, w io.Writer) error {

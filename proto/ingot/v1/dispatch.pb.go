@@ -1152,11 +1152,13 @@ func (x *Ack) GetAdoption() uint64 {
 
 // ItemResult is what became of one item on the node.
 type ItemResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Digest        string                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
-	Status        ItemResult_Status      `protobuf:"varint,3,opt,name=status,proto3,enum=ingot.v1.ItemResult_Status" json:"status,omitempty"`
-	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Digest string                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	Status ItemResult_Status      `protobuf:"varint,3,opt,name=status,proto3,enum=ingot.v1.ItemResult_Status" json:"status,omitempty"`
+	// Why it is not applied, in words. Of a route that some of its peers lack: "peer NAME: why" for each of them, with "; "
+	// between.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

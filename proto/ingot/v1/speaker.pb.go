@@ -440,6 +440,281 @@ func (x *ListBfdSessionsResponse) GetSessions() []*BfdReport {
 	return nil
 }
 
+type GetRunningConfigRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRunningConfigRequest) Reset() {
+	*x = GetRunningConfigRequest{}
+	mi := &file_ingot_v1_speaker_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRunningConfigRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRunningConfigRequest) ProtoMessage() {}
+
+func (x *GetRunningConfigRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_speaker_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRunningConfigRequest.ProtoReflect.Descriptor instead.
+func (*GetRunningConfigRequest) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{7}
+}
+
+type GetRunningConfigResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sessions as they were ordered, without their passwords.
+	Sessions []*BgpSession `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// Names of the BGPPeers whose sessions have a password.
+	Protected []string    `protobuf:"bytes,2,rep,name=protected,proto3" json:"protected,omitempty"`
+	Routes    []*BgpRoute `protobuf:"bytes,3,rep,name=routes,proto3" json:"routes,omitempty"`
+	// The same as FRR would put it: what "speaker show running-config" prints.
+	Text          string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRunningConfigResponse) Reset() {
+	*x = GetRunningConfigResponse{}
+	mi := &file_ingot_v1_speaker_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRunningConfigResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRunningConfigResponse) ProtoMessage() {}
+
+func (x *GetRunningConfigResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_speaker_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRunningConfigResponse.ProtoReflect.Descriptor instead.
+func (*GetRunningConfigResponse) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetRunningConfigResponse) GetSessions() []*BgpSession {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *GetRunningConfigResponse) GetProtected() []string {
+	if x != nil {
+		return x.Protected
+	}
+	return nil
+}
+
+func (x *GetRunningConfigResponse) GetRoutes() []*BgpRoute {
+	if x != nil {
+		return x.Routes
+	}
+	return nil
+}
+
+func (x *GetRunningConfigResponse) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type ListRoutesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A prefix: only the route to it. An address: only the longest prefix that holds it.
+	Prefix string `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// Unspecified: both.
+	Family        Family `protobuf:"varint,2,opt,name=family,proto3,enum=ingot.v1.Family" json:"family,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRoutesRequest) Reset() {
+	*x = ListRoutesRequest{}
+	mi := &file_ingot_v1_speaker_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRoutesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRoutesRequest) ProtoMessage() {}
+
+func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_speaker_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRoutesRequest.ProtoReflect.Descriptor instead.
+func (*ListRoutesRequest) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListRoutesRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *ListRoutesRequest) GetFamily() Family {
+	if x != nil {
+		return x.Family
+	}
+	return Family_FAMILY_UNSPECIFIED
+}
+
+type ListRoutesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Routes        []*Route               `protobuf:"bytes,1,rep,name=routes,proto3" json:"routes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRoutesResponse) Reset() {
+	*x = ListRoutesResponse{}
+	mi := &file_ingot_v1_speaker_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRoutesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRoutesResponse) ProtoMessage() {}
+
+func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_speaker_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRoutesResponse.ProtoReflect.Descriptor instead.
+func (*ListRoutesResponse) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListRoutesResponse) GetRoutes() []*Route {
+	if x != nil {
+		return x.Routes
+	}
+	return nil
+}
+
+// Route is one prefix that the node announces by BGP.
+type Route struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Route  *BgpRoute              `protobuf:"bytes,1,opt,name=route,proto3" json:"route,omitempty"`
+	Status ItemResult_Status      `protobuf:"varint,2,opt,name=status,proto3,enum=ingot.v1.ItemResult_Status" json:"status,omitempty"`
+	Reason string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Names of the BGPPeers that have been sent it, on sessions that are established.
+	AdvertisedTo  []string `protobuf:"bytes,4,rep,name=advertised_to,json=advertisedTo,proto3" json:"advertised_to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Route) Reset() {
+	*x = Route{}
+	mi := &file_ingot_v1_speaker_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Route) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Route) ProtoMessage() {}
+
+func (x *Route) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_speaker_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Route.ProtoReflect.Descriptor instead.
+func (*Route) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Route) GetRoute() *BgpRoute {
+	if x != nil {
+		return x.Route
+	}
+	return nil
+}
+
+func (x *Route) GetStatus() ItemResult_Status {
+	if x != nil {
+		return x.Status
+	}
+	return ItemResult_STATUS_UNSPECIFIED
+}
+
+func (x *Route) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Route) GetAdvertisedTo() []string {
+	if x != nil {
+		return x.AdvertisedTo
+	}
+	return nil
+}
+
 type ListAnnouncementsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -448,7 +723,7 @@ type ListAnnouncementsRequest struct {
 
 func (x *ListAnnouncementsRequest) Reset() {
 	*x = ListAnnouncementsRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[7]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +735,7 @@ func (x *ListAnnouncementsRequest) String() string {
 func (*ListAnnouncementsRequest) ProtoMessage() {}
 
 func (x *ListAnnouncementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[7]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +748,7 @@ func (x *ListAnnouncementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAnnouncementsRequest.ProtoReflect.Descriptor instead.
 func (*ListAnnouncementsRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{7}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{12}
 }
 
 type ListAnnouncementsResponse struct {
@@ -485,7 +760,7 @@ type ListAnnouncementsResponse struct {
 
 func (x *ListAnnouncementsResponse) Reset() {
 	*x = ListAnnouncementsResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[8]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +772,7 @@ func (x *ListAnnouncementsResponse) String() string {
 func (*ListAnnouncementsResponse) ProtoMessage() {}
 
 func (x *ListAnnouncementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[8]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +785,7 @@ func (x *ListAnnouncementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAnnouncementsResponse.ProtoReflect.Descriptor instead.
 func (*ListAnnouncementsResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{8}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListAnnouncementsResponse) GetAnnouncements() []*Announcement {
@@ -541,7 +816,7 @@ type Announcement struct {
 
 func (x *Announcement) Reset() {
 	*x = Announcement{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[9]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -553,7 +828,7 @@ func (x *Announcement) String() string {
 func (*Announcement) ProtoMessage() {}
 
 func (x *Announcement) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[9]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -566,7 +841,7 @@ func (x *Announcement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Announcement.ProtoReflect.Descriptor instead.
 func (*Announcement) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{9}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Announcement) GetProtocol() string {
@@ -633,7 +908,7 @@ type ListNeighborsRequest struct {
 
 func (x *ListNeighborsRequest) Reset() {
 	*x = ListNeighborsRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[10]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +920,7 @@ func (x *ListNeighborsRequest) String() string {
 func (*ListNeighborsRequest) ProtoMessage() {}
 
 func (x *ListNeighborsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[10]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +933,7 @@ func (x *ListNeighborsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNeighborsRequest.ProtoReflect.Descriptor instead.
 func (*ListNeighborsRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{10}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{15}
 }
 
 type ListNeighborsResponse struct {
@@ -671,7 +946,7 @@ type ListNeighborsResponse struct {
 
 func (x *ListNeighborsResponse) Reset() {
 	*x = ListNeighborsResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[11]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +958,7 @@ func (x *ListNeighborsResponse) String() string {
 func (*ListNeighborsResponse) ProtoMessage() {}
 
 func (x *ListNeighborsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[11]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +971,7 @@ func (x *ListNeighborsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNeighborsResponse.ProtoReflect.Descriptor instead.
 func (*ListNeighborsResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{11}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListNeighborsResponse) GetLinks() []*LinkReport {
@@ -726,7 +1001,7 @@ type Neighbor struct {
 
 func (x *Neighbor) Reset() {
 	*x = Neighbor{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[12]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +1013,7 @@ func (x *Neighbor) String() string {
 func (*Neighbor) ProtoMessage() {}
 
 func (x *Neighbor) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[12]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +1026,7 @@ func (x *Neighbor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbor.ProtoReflect.Descriptor instead.
 func (*Neighbor) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{12}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Neighbor) GetInterface() string {
@@ -790,7 +1065,7 @@ type WatchEventsRequest struct {
 
 func (x *WatchEventsRequest) Reset() {
 	*x = WatchEventsRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[13]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +1077,7 @@ func (x *WatchEventsRequest) String() string {
 func (*WatchEventsRequest) ProtoMessage() {}
 
 func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[13]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +1090,7 @@ func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsRequest.ProtoReflect.Descriptor instead.
 func (*WatchEventsRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{13}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{18}
 }
 
 type WatchEventsResponse struct {
@@ -831,7 +1106,7 @@ type WatchEventsResponse struct {
 
 func (x *WatchEventsResponse) Reset() {
 	*x = WatchEventsResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[14]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +1118,7 @@ func (x *WatchEventsResponse) String() string {
 func (*WatchEventsResponse) ProtoMessage() {}
 
 func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[14]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +1131,7 @@ func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsResponse.ProtoReflect.Descriptor instead.
 func (*WatchEventsResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{14}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WatchEventsResponse) GetTime() *timestamppb.Timestamp {
@@ -899,7 +1174,7 @@ type SetLogLevelRequest struct {
 
 func (x *SetLogLevelRequest) Reset() {
 	*x = SetLogLevelRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[15]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1186,7 @@ func (x *SetLogLevelRequest) String() string {
 func (*SetLogLevelRequest) ProtoMessage() {}
 
 func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[15]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1199,7 @@ func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelRequest.ProtoReflect.Descriptor instead.
 func (*SetLogLevelRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{15}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SetLogLevelRequest) GetLevel() string {
@@ -952,7 +1227,7 @@ type SetLogLevelResponse struct {
 
 func (x *SetLogLevelResponse) Reset() {
 	*x = SetLogLevelResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[16]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +1239,7 @@ func (x *SetLogLevelResponse) String() string {
 func (*SetLogLevelResponse) ProtoMessage() {}
 
 func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[16]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,7 +1252,7 @@ func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelResponse.ProtoReflect.Descriptor instead.
 func (*SetLogLevelResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{16}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SetLogLevelResponse) GetPrevious() string {
@@ -1031,7 +1306,23 @@ const file_ingot_v1_speaker_proto_rawDesc = "" +
 	"\bsessions\x18\x01 \x03(\v2\x17.ingot.v1.SessionReportR\bsessions\"\x18\n" +
 	"\x16ListBfdSessionsRequest\"J\n" +
 	"\x17ListBfdSessionsResponse\x12/\n" +
-	"\bsessions\x18\x01 \x03(\v2\x13.ingot.v1.BfdReportR\bsessions\"\x1a\n" +
+	"\bsessions\x18\x01 \x03(\v2\x13.ingot.v1.BfdReportR\bsessions\"\x19\n" +
+	"\x17GetRunningConfigRequest\"\xaa\x01\n" +
+	"\x18GetRunningConfigResponse\x120\n" +
+	"\bsessions\x18\x01 \x03(\v2\x14.ingot.v1.BgpSessionR\bsessions\x12\x1c\n" +
+	"\tprotected\x18\x02 \x03(\tR\tprotected\x12*\n" +
+	"\x06routes\x18\x03 \x03(\v2\x12.ingot.v1.BgpRouteR\x06routes\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"U\n" +
+	"\x11ListRoutesRequest\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12(\n" +
+	"\x06family\x18\x02 \x01(\x0e2\x10.ingot.v1.FamilyR\x06family\"=\n" +
+	"\x12ListRoutesResponse\x12'\n" +
+	"\x06routes\x18\x01 \x03(\v2\x0f.ingot.v1.RouteR\x06routes\"\xa3\x01\n" +
+	"\x05Route\x12(\n" +
+	"\x05route\x18\x01 \x01(\v2\x12.ingot.v1.BgpRouteR\x05route\x123\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x1b.ingot.v1.ItemResult.StatusR\x06status\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12#\n" +
+	"\radvertised_to\x18\x04 \x03(\tR\fadvertisedTo\"\x1a\n" +
 	"\x18ListAnnouncementsRequest\"Y\n" +
 	"\x19ListAnnouncementsResponse\x12<\n" +
 	"\rannouncements\x18\x01 \x03(\v2\x16.ingot.v1.AnnouncementR\rannouncements\"\x8b\x02\n" +
@@ -1071,11 +1362,14 @@ const file_ingot_v1_speaker_proto_rawDesc = "" +
 	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\"c\n" +
 	"\x13SetLogLevelResponse\x12\x1a\n" +
 	"\bprevious\x18\x01 \x01(\tR\bprevious\x120\n" +
-	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until2\xc4\x04\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until2\xe8\x05\n" +
 	"\x0eSpeakerService\x12A\n" +
 	"\bGetState\x12\x19.ingot.v1.GetStateRequest\x1a\x1a.ingot.v1.GetStateResponse\x12M\n" +
 	"\fListSessions\x12\x1d.ingot.v1.ListSessionsRequest\x1a\x1e.ingot.v1.ListSessionsResponse\x12V\n" +
-	"\x0fListBfdSessions\x12 .ingot.v1.ListBfdSessionsRequest\x1a!.ingot.v1.ListBfdSessionsResponse\x12\\\n" +
+	"\x0fListBfdSessions\x12 .ingot.v1.ListBfdSessionsRequest\x1a!.ingot.v1.ListBfdSessionsResponse\x12Y\n" +
+	"\x10GetRunningConfig\x12!.ingot.v1.GetRunningConfigRequest\x1a\".ingot.v1.GetRunningConfigResponse\x12G\n" +
+	"\n" +
+	"ListRoutes\x12\x1b.ingot.v1.ListRoutesRequest\x1a\x1c.ingot.v1.ListRoutesResponse\x12\\\n" +
 	"\x11ListAnnouncements\x12\".ingot.v1.ListAnnouncementsRequest\x1a#.ingot.v1.ListAnnouncementsResponse\x12P\n" +
 	"\rListNeighbors\x12\x1e.ingot.v1.ListNeighborsRequest\x1a\x1f.ingot.v1.ListNeighborsResponse\x12L\n" +
 	"\vWatchEvents\x12\x1c.ingot.v1.WatchEventsRequest\x1a\x1d.ingot.v1.WatchEventsResponse0\x01\x12J\n" +
@@ -1093,7 +1387,7 @@ func file_ingot_v1_speaker_proto_rawDescGZIP() []byte {
 	return file_ingot_v1_speaker_proto_rawDescData
 }
 
-var file_ingot_v1_speaker_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_ingot_v1_speaker_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_ingot_v1_speaker_proto_goTypes = []any{
 	(*GetStateRequest)(nil),           // 0: ingot.v1.GetStateRequest
 	(*GetStateResponse)(nil),          // 1: ingot.v1.GetStateResponse
@@ -1102,62 +1396,80 @@ var file_ingot_v1_speaker_proto_goTypes = []any{
 	(*ListSessionsResponse)(nil),      // 4: ingot.v1.ListSessionsResponse
 	(*ListBfdSessionsRequest)(nil),    // 5: ingot.v1.ListBfdSessionsRequest
 	(*ListBfdSessionsResponse)(nil),   // 6: ingot.v1.ListBfdSessionsResponse
-	(*ListAnnouncementsRequest)(nil),  // 7: ingot.v1.ListAnnouncementsRequest
-	(*ListAnnouncementsResponse)(nil), // 8: ingot.v1.ListAnnouncementsResponse
-	(*Announcement)(nil),              // 9: ingot.v1.Announcement
-	(*ListNeighborsRequest)(nil),      // 10: ingot.v1.ListNeighborsRequest
-	(*ListNeighborsResponse)(nil),     // 11: ingot.v1.ListNeighborsResponse
-	(*Neighbor)(nil),                  // 12: ingot.v1.Neighbor
-	(*WatchEventsRequest)(nil),        // 13: ingot.v1.WatchEventsRequest
-	(*WatchEventsResponse)(nil),       // 14: ingot.v1.WatchEventsResponse
-	(*SetLogLevelRequest)(nil),        // 15: ingot.v1.SetLogLevelRequest
-	(*SetLogLevelResponse)(nil),       // 16: ingot.v1.SetLogLevelResponse
-	nil,                               // 17: ingot.v1.GetStateResponse.ItemsEntry
-	nil,                               // 18: ingot.v1.WatchEventsResponse.AttributesEntry
-	(*timestamppb.Timestamp)(nil),     // 19: google.protobuf.Timestamp
-	(*SessionReport)(nil),             // 20: ingot.v1.SessionReport
-	(*BfdReport)(nil),                 // 21: ingot.v1.BfdReport
-	(*ServiceRef)(nil),                // 22: ingot.v1.ServiceRef
-	(ItemResult_Status)(0),            // 23: ingot.v1.ItemResult.Status
-	(*LinkReport)(nil),                // 24: ingot.v1.LinkReport
-	(*durationpb.Duration)(nil),       // 25: google.protobuf.Duration
+	(*GetRunningConfigRequest)(nil),   // 7: ingot.v1.GetRunningConfigRequest
+	(*GetRunningConfigResponse)(nil),  // 8: ingot.v1.GetRunningConfigResponse
+	(*ListRoutesRequest)(nil),         // 9: ingot.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),        // 10: ingot.v1.ListRoutesResponse
+	(*Route)(nil),                     // 11: ingot.v1.Route
+	(*ListAnnouncementsRequest)(nil),  // 12: ingot.v1.ListAnnouncementsRequest
+	(*ListAnnouncementsResponse)(nil), // 13: ingot.v1.ListAnnouncementsResponse
+	(*Announcement)(nil),              // 14: ingot.v1.Announcement
+	(*ListNeighborsRequest)(nil),      // 15: ingot.v1.ListNeighborsRequest
+	(*ListNeighborsResponse)(nil),     // 16: ingot.v1.ListNeighborsResponse
+	(*Neighbor)(nil),                  // 17: ingot.v1.Neighbor
+	(*WatchEventsRequest)(nil),        // 18: ingot.v1.WatchEventsRequest
+	(*WatchEventsResponse)(nil),       // 19: ingot.v1.WatchEventsResponse
+	(*SetLogLevelRequest)(nil),        // 20: ingot.v1.SetLogLevelRequest
+	(*SetLogLevelResponse)(nil),       // 21: ingot.v1.SetLogLevelResponse
+	nil,                               // 22: ingot.v1.GetStateResponse.ItemsEntry
+	nil,                               // 23: ingot.v1.WatchEventsResponse.AttributesEntry
+	(*timestamppb.Timestamp)(nil),     // 24: google.protobuf.Timestamp
+	(*SessionReport)(nil),             // 25: ingot.v1.SessionReport
+	(*BfdReport)(nil),                 // 26: ingot.v1.BfdReport
+	(*BgpSession)(nil),                // 27: ingot.v1.BgpSession
+	(*BgpRoute)(nil),                  // 28: ingot.v1.BgpRoute
+	(Family)(0),                       // 29: ingot.v1.Family
+	(ItemResult_Status)(0),            // 30: ingot.v1.ItemResult.Status
+	(*ServiceRef)(nil),                // 31: ingot.v1.ServiceRef
+	(*LinkReport)(nil),                // 32: ingot.v1.LinkReport
+	(*durationpb.Duration)(nil),       // 33: google.protobuf.Duration
 }
 var file_ingot_v1_speaker_proto_depIdxs = []int32{
-	19, // 0: ingot.v1.GetStateResponse.started:type_name -> google.protobuf.Timestamp
+	24, // 0: ingot.v1.GetStateResponse.started:type_name -> google.protobuf.Timestamp
 	2,  // 1: ingot.v1.GetStateResponse.streams:type_name -> ingot.v1.StreamState
-	17, // 2: ingot.v1.GetStateResponse.items:type_name -> ingot.v1.GetStateResponse.ItemsEntry
-	19, // 3: ingot.v1.StreamState.since:type_name -> google.protobuf.Timestamp
-	20, // 4: ingot.v1.ListSessionsResponse.sessions:type_name -> ingot.v1.SessionReport
-	21, // 5: ingot.v1.ListBfdSessionsResponse.sessions:type_name -> ingot.v1.BfdReport
-	9,  // 6: ingot.v1.ListAnnouncementsResponse.announcements:type_name -> ingot.v1.Announcement
-	22, // 7: ingot.v1.Announcement.services:type_name -> ingot.v1.ServiceRef
-	23, // 8: ingot.v1.Announcement.status:type_name -> ingot.v1.ItemResult.Status
-	24, // 9: ingot.v1.ListNeighborsResponse.links:type_name -> ingot.v1.LinkReport
-	12, // 10: ingot.v1.ListNeighborsResponse.neighbors:type_name -> ingot.v1.Neighbor
-	19, // 11: ingot.v1.Neighbor.last_seen:type_name -> google.protobuf.Timestamp
-	19, // 12: ingot.v1.WatchEventsResponse.time:type_name -> google.protobuf.Timestamp
-	18, // 13: ingot.v1.WatchEventsResponse.attributes:type_name -> ingot.v1.WatchEventsResponse.AttributesEntry
-	25, // 14: ingot.v1.SetLogLevelRequest.duration:type_name -> google.protobuf.Duration
-	19, // 15: ingot.v1.SetLogLevelResponse.until:type_name -> google.protobuf.Timestamp
-	0,  // 16: ingot.v1.SpeakerService.GetState:input_type -> ingot.v1.GetStateRequest
-	3,  // 17: ingot.v1.SpeakerService.ListSessions:input_type -> ingot.v1.ListSessionsRequest
-	5,  // 18: ingot.v1.SpeakerService.ListBfdSessions:input_type -> ingot.v1.ListBfdSessionsRequest
-	7,  // 19: ingot.v1.SpeakerService.ListAnnouncements:input_type -> ingot.v1.ListAnnouncementsRequest
-	10, // 20: ingot.v1.SpeakerService.ListNeighbors:input_type -> ingot.v1.ListNeighborsRequest
-	13, // 21: ingot.v1.SpeakerService.WatchEvents:input_type -> ingot.v1.WatchEventsRequest
-	15, // 22: ingot.v1.SpeakerService.SetLogLevel:input_type -> ingot.v1.SetLogLevelRequest
-	1,  // 23: ingot.v1.SpeakerService.GetState:output_type -> ingot.v1.GetStateResponse
-	4,  // 24: ingot.v1.SpeakerService.ListSessions:output_type -> ingot.v1.ListSessionsResponse
-	6,  // 25: ingot.v1.SpeakerService.ListBfdSessions:output_type -> ingot.v1.ListBfdSessionsResponse
-	8,  // 26: ingot.v1.SpeakerService.ListAnnouncements:output_type -> ingot.v1.ListAnnouncementsResponse
-	11, // 27: ingot.v1.SpeakerService.ListNeighbors:output_type -> ingot.v1.ListNeighborsResponse
-	14, // 28: ingot.v1.SpeakerService.WatchEvents:output_type -> ingot.v1.WatchEventsResponse
-	16, // 29: ingot.v1.SpeakerService.SetLogLevel:output_type -> ingot.v1.SetLogLevelResponse
-	23, // [23:30] is the sub-list for method output_type
-	16, // [16:23] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	22, // 2: ingot.v1.GetStateResponse.items:type_name -> ingot.v1.GetStateResponse.ItemsEntry
+	24, // 3: ingot.v1.StreamState.since:type_name -> google.protobuf.Timestamp
+	25, // 4: ingot.v1.ListSessionsResponse.sessions:type_name -> ingot.v1.SessionReport
+	26, // 5: ingot.v1.ListBfdSessionsResponse.sessions:type_name -> ingot.v1.BfdReport
+	27, // 6: ingot.v1.GetRunningConfigResponse.sessions:type_name -> ingot.v1.BgpSession
+	28, // 7: ingot.v1.GetRunningConfigResponse.routes:type_name -> ingot.v1.BgpRoute
+	29, // 8: ingot.v1.ListRoutesRequest.family:type_name -> ingot.v1.Family
+	11, // 9: ingot.v1.ListRoutesResponse.routes:type_name -> ingot.v1.Route
+	28, // 10: ingot.v1.Route.route:type_name -> ingot.v1.BgpRoute
+	30, // 11: ingot.v1.Route.status:type_name -> ingot.v1.ItemResult.Status
+	14, // 12: ingot.v1.ListAnnouncementsResponse.announcements:type_name -> ingot.v1.Announcement
+	31, // 13: ingot.v1.Announcement.services:type_name -> ingot.v1.ServiceRef
+	30, // 14: ingot.v1.Announcement.status:type_name -> ingot.v1.ItemResult.Status
+	32, // 15: ingot.v1.ListNeighborsResponse.links:type_name -> ingot.v1.LinkReport
+	17, // 16: ingot.v1.ListNeighborsResponse.neighbors:type_name -> ingot.v1.Neighbor
+	24, // 17: ingot.v1.Neighbor.last_seen:type_name -> google.protobuf.Timestamp
+	24, // 18: ingot.v1.WatchEventsResponse.time:type_name -> google.protobuf.Timestamp
+	23, // 19: ingot.v1.WatchEventsResponse.attributes:type_name -> ingot.v1.WatchEventsResponse.AttributesEntry
+	33, // 20: ingot.v1.SetLogLevelRequest.duration:type_name -> google.protobuf.Duration
+	24, // 21: ingot.v1.SetLogLevelResponse.until:type_name -> google.protobuf.Timestamp
+	0,  // 22: ingot.v1.SpeakerService.GetState:input_type -> ingot.v1.GetStateRequest
+	3,  // 23: ingot.v1.SpeakerService.ListSessions:input_type -> ingot.v1.ListSessionsRequest
+	5,  // 24: ingot.v1.SpeakerService.ListBfdSessions:input_type -> ingot.v1.ListBfdSessionsRequest
+	7,  // 25: ingot.v1.SpeakerService.GetRunningConfig:input_type -> ingot.v1.GetRunningConfigRequest
+	9,  // 26: ingot.v1.SpeakerService.ListRoutes:input_type -> ingot.v1.ListRoutesRequest
+	12, // 27: ingot.v1.SpeakerService.ListAnnouncements:input_type -> ingot.v1.ListAnnouncementsRequest
+	15, // 28: ingot.v1.SpeakerService.ListNeighbors:input_type -> ingot.v1.ListNeighborsRequest
+	18, // 29: ingot.v1.SpeakerService.WatchEvents:input_type -> ingot.v1.WatchEventsRequest
+	20, // 30: ingot.v1.SpeakerService.SetLogLevel:input_type -> ingot.v1.SetLogLevelRequest
+	1,  // 31: ingot.v1.SpeakerService.GetState:output_type -> ingot.v1.GetStateResponse
+	4,  // 32: ingot.v1.SpeakerService.ListSessions:output_type -> ingot.v1.ListSessionsResponse
+	6,  // 33: ingot.v1.SpeakerService.ListBfdSessions:output_type -> ingot.v1.ListBfdSessionsResponse
+	8,  // 34: ingot.v1.SpeakerService.GetRunningConfig:output_type -> ingot.v1.GetRunningConfigResponse
+	10, // 35: ingot.v1.SpeakerService.ListRoutes:output_type -> ingot.v1.ListRoutesResponse
+	13, // 36: ingot.v1.SpeakerService.ListAnnouncements:output_type -> ingot.v1.ListAnnouncementsResponse
+	16, // 37: ingot.v1.SpeakerService.ListNeighbors:output_type -> ingot.v1.ListNeighborsResponse
+	19, // 38: ingot.v1.SpeakerService.WatchEvents:output_type -> ingot.v1.WatchEventsResponse
+	21, // 39: ingot.v1.SpeakerService.SetLogLevel:output_type -> ingot.v1.SetLogLevelResponse
+	31, // [31:40] is the sub-list for method output_type
+	22, // [22:31] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_ingot_v1_speaker_proto_init() }
@@ -1172,7 +1484,7 @@ func file_ingot_v1_speaker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ingot_v1_speaker_proto_rawDesc), len(file_ingot_v1_speaker_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

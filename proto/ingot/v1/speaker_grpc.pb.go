@@ -22,6 +22,8 @@ const (
 	SpeakerService_GetState_FullMethodName          = "/ingot.v1.SpeakerService/GetState"
 	SpeakerService_ListSessions_FullMethodName      = "/ingot.v1.SpeakerService/ListSessions"
 	SpeakerService_ListBfdSessions_FullMethodName   = "/ingot.v1.SpeakerService/ListBfdSessions"
+	SpeakerService_GetRunningConfig_FullMethodName  = "/ingot.v1.SpeakerService/GetRunningConfig"
+	SpeakerService_ListRoutes_FullMethodName        = "/ingot.v1.SpeakerService/ListRoutes"
 	SpeakerService_ListAnnouncements_FullMethodName = "/ingot.v1.SpeakerService/ListAnnouncements"
 	SpeakerService_ListNeighbors_FullMethodName     = "/ingot.v1.SpeakerService/ListNeighbors"
 	SpeakerService_WatchEvents_FullMethodName       = "/ingot.v1.SpeakerService/WatchEvents"
@@ -41,6 +43,10 @@ type SpeakerServiceClient interface {
 	ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (*ListSessionsResponse, error)
 	// ListBfdSessions returns the BFD sessions.
 	ListBfdSessions(ctx context.Context, in *ListBfdSessionsRequest, opts ...grpc.CallOption) (*ListBfdSessionsResponse, error)
+	// GetRunningConfig returns which BGP sessions and routes the node shall have.
+	GetRunningConfig(ctx context.Context, in *GetRunningConfigRequest, opts ...grpc.CallOption) (*GetRunningConfigResponse, error)
+	// ListRoutes returns the routes that the node announces by BGP, and who has them.
+	ListRoutes(ctx context.Context, in *ListRoutesRequest, opts ...grpc.CallOption) (*ListRoutesResponse, error)
 	// ListAnnouncements returns what the node announces, by BGP and by layer 2.
 	ListAnnouncements(ctx context.Context, in *ListAnnouncementsRequest, opts ...grpc.CallOption) (*ListAnnouncementsResponse, error)
 	// ListNeighbors returns the node's links and who it heard ask for its addresses.
@@ -83,6 +89,26 @@ func (c *speakerServiceClient) ListBfdSessions(ctx context.Context, in *ListBfdS
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListBfdSessionsResponse)
 	err := c.cc.Invoke(ctx, SpeakerService_ListBfdSessions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *speakerServiceClient) GetRunningConfig(ctx context.Context, in *GetRunningConfigRequest, opts ...grpc.CallOption) (*GetRunningConfigResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetRunningConfigResponse)
+	err := c.cc.Invoke(ctx, SpeakerService_GetRunningConfig_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *speakerServiceClient) ListRoutes(ctx context.Context, in *ListRoutesRequest, opts ...grpc.CallOption) (*ListRoutesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRoutesResponse)
+	err := c.cc.Invoke(ctx, SpeakerService_ListRoutes_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -151,6 +177,10 @@ type SpeakerServiceServer interface {
 	ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error)
 	// ListBfdSessions returns the BFD sessions.
 	ListBfdSessions(context.Context, *ListBfdSessionsRequest) (*ListBfdSessionsResponse, error)
+	// GetRunningConfig returns which BGP sessions and routes the node shall have.
+	GetRunningConfig(context.Context, *GetRunningConfigRequest) (*GetRunningConfigResponse, error)
+	// ListRoutes returns the routes that the node announces by BGP, and who has them.
+	ListRoutes(context.Context, *ListRoutesRequest) (*ListRoutesResponse, error)
 	// ListAnnouncements returns what the node announces, by BGP and by layer 2.
 	ListAnnouncements(context.Context, *ListAnnouncementsRequest) (*ListAnnouncementsResponse, error)
 	// ListNeighbors returns the node's links and who it heard ask for its addresses.
@@ -177,6 +207,12 @@ func (UnimplementedSpeakerServiceServer) ListSessions(context.Context, *ListSess
 }
 func (UnimplementedSpeakerServiceServer) ListBfdSessions(context.Context, *ListBfdSessionsRequest) (*ListBfdSessionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListBfdSessions not implemented")
+}
+func (UnimplementedSpeakerServiceServer) GetRunningConfig(context.Context, *GetRunningConfigRequest) (*GetRunningConfigResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetRunningConfig not implemented")
+}
+func (UnimplementedSpeakerServiceServer) ListRoutes(context.Context, *ListRoutesRequest) (*ListRoutesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRoutes not implemented")
 }
 func (UnimplementedSpeakerServiceServer) ListAnnouncements(context.Context, *ListAnnouncementsRequest) (*ListAnnouncementsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListAnnouncements not implemented")
@@ -265,6 +301,42 @@ func _SpeakerService_ListBfdSessions_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SpeakerService_GetRunningConfig_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetRunningConfigRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SpeakerServiceServer).GetRunningConfig(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SpeakerService_GetRunningConfig_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SpeakerServiceServer).GetRunningConfig(ctx, req.(*GetRunningConfigRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SpeakerService_ListRoutes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRoutesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SpeakerServiceServer).ListRoutes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SpeakerService_ListRoutes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SpeakerServiceServer).ListRoutes(ctx, req.(*ListRoutesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SpeakerService_ListAnnouncements_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListAnnouncementsRequest)
 	if err := dec(in); err != nil {
@@ -348,6 +420,14 @@ var SpeakerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListBfdSessions",
 			Handler:    _SpeakerService_ListBfdSessions_Handler,
+		},
+		{
+			MethodName: "GetRunningConfig",
+			Handler:    _SpeakerService_GetRunningConfig_Handler,
+		},
+		{
+			MethodName: "ListRoutes",
+			Handler:    _SpeakerService_ListRoutes_Handler,
 		},
 		{
 			MethodName: "ListAnnouncements",
