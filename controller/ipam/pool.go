@@ -117,8 +117,8 @@ type Lost struct {
 }
 
 // SetPools replaces all pools. Nothing is taken away: lost lists the assignments that were allowed and are not any
-// more, renamed the Services whose addresses are of another pool than before, both in order of key. A lost assignment
-// is Kept until the caller releases it; one that the new pools allow again is Kept no longer.
+// more, renamed the Services whose addresses are of another pool than before, or of one again, both in order of key. A
+// lost assignment is Kept until the caller releases it; one that the new pools allow again is Kept no longer.
 func (a *Allocator) SetPools(pools []Pool) (lost []Lost, renamed []string) {
 	old := a.pools
 	a.pools = make(map[string]*pool, len(pools))
@@ -259,9 +259,8 @@ func (a *Allocator) recheck() (lost []Lost, renamed []string) {
 			}
 			continue
 		}
-		h.Kept = false
-		if h.Pool != p.Name {
-			h.Pool = p.Name
+		if h.Kept || h.Pool != p.Name {
+			h.Kept, h.Pool = false, p.Name
 			renamed = append(renamed, key)
 		}
 	}

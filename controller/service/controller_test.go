@@ -154,6 +154,30 @@ func TestPoolShrinkNeverMovesOtherServices(t *testing.T) {
 	c.awaitIP("two", "")
 }
 
+// TestPoolDeletedWhileNobodyWorked: the address is kept, and says so; it is given up for another one once a pool is seen to
+// give it up, and is as any other once a pool has it again.
+func TestPoolDeletedWhileNobodyWorked(t *testing.T) {
+	c := newCluster(t)
+	c.putPool("web", "192.0.2.10-192.0.2.11")
+	_, stop := c.start()
+	c.createService("one")
+	c.awaitIP("one", "192.0.2.10")
+	stop()
+	c.deletePool("web")
+	c.putPool("other", "192.0.2.20-192.0.2.21")
+	c.start()
+	c.awaitCondition("one", "True Kept: ", "last of pool web")
+	c.awaitIP("one", "192.0.2.10")
+
+	c.putPool("web", "192.0.2.10-192.0.2.11")
+	c.awaitCondition("one", "True Allocated: ", "192.0.2.10 of pool web")
+	c.awaitEvents("one", `Normal IPAllocated: Assigned IP ["192.0.2.10"]`)
+
+	c.deletePool("web")
+	c.awaitIP("one", "192.0.2.20")
+	c.awaitCondition("one", "True Allocated: ", "192.0.2.20 of pool other")
+}
+
 // TestRangeMovesBetweenPools: two writes move it, and the address stays although it is of no pool in between.
 func TestRangeMovesBetweenPools(t *testing.T) {
 	c := newCluster(t)
