@@ -156,3 +156,22 @@ func TestReflects(t *testing.T) {
 		}
 	}
 }
+
+// TestSessionNeedsTwoCapabilities has a session that uses everything, at one end with no capabilities but the speaker's.
+func TestSessionNeedsTwoCapabilities(t *testing.T) {
+	p := newPeer(t, "eth1")
+	p.forward(t, "1")
+	netns.Here(t).Run(t, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+	parameters := bfd.Parameters{
+		ReceiveInterval: 300 * time.Millisecond, TransmitInterval: 300 * time.Millisecond, DetectMultiplier: 10,
+		Echo: true, EchoInterval: 50 * time.Millisecond,
+	}
+	ask := startEngine(t, p.Namespace, job{[]bfd.Key{{Local: peer4, Remote: node4}}, parameters})
+	e, err := newEngine(job{[]bfd.Key{{Local: node4, Remote: peer4, VRF: "eth1"}}, parameters})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.close()
+	allUp(t, 1, e)
+	await.True(t, "echo packets come back at both ends", func() bool { return ask().Echoes > 0 && e.tally().Echoes > 0 })
+}

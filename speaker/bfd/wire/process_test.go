@@ -57,6 +57,7 @@ type job struct {
 // tally is what has become of an engine's sessions.
 type tally struct {
 	Up, Downs, Packets int
+	Echoes             int           // echo packets that came back
 	Judged             int           // downs because nothing was heard, not because the neighbour said so
 	CPU                time.Duration // of the whole process
 }
@@ -98,6 +99,7 @@ func (e *engine) tally() (t tally) {
 			t.Up++
 		}
 		t.Downs += int(status.Counters.DownEvents)
+		t.Echoes += int(status.Counters.EchoReceived)
 		t.Packets += int(status.Counters.ControlReceived + status.Counters.ControlSent)
 	}
 	t.Judged = int(e.judged.Load())
@@ -134,7 +136,8 @@ func serve() error {
 	}
 }
 
-// startEngine runs an engine in a process of its own, in a namespace, and returns what asks it for a tally.
+// startEngine runs an engine in a process of its own, in a namespace, with no capabilities but the speaker's, and
+// returns what asks it for a tally.
 func startEngine(t testing.TB, n netns.Namespace, j job) (ask func() tally) {
 	t.Helper()
 	self, err := os.Executable()
@@ -142,7 +145,7 @@ func startEngine(t testing.TB, n netns.Namespace, j job) (ask func() tally) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := n.Command(ctx, self)
+	cmd := n.Command(ctx, "setpriv", "--bounding-set=-all,+net_admin,+net_raw", self)
 	cmd.Env = append(os.Environ(), roleEnv+"=engine")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
