@@ -72,7 +72,9 @@ func New(o Options) *Engine {
 // calls come one after another, and every change of State or RemoteState has one (but an owner who falls 256 changes
 // behind loses some in the middle). It may block, which delays only later calls of itself, and it may call the session's methods.
 func (e *Engine) Open(k Key, p Parameters, changed func(Status)) (*Session, error) {
-	k.Remote, k.Local = k.Remote.Unmap(), k.Local.Unmap()
+	if k.Remote, k.Local = k.Remote.Unmap(), k.Local.Unmap(); k.Local.IsUnspecified() {
+		k.Local = netip.Addr{}
+	}
 	if err := k.validate(); err != nil {
 		return nil, err
 	}

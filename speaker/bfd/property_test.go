@@ -112,7 +112,7 @@ func (s *simulation) parameters() Parameters {
 }
 
 // TestPropertyConvergesAndAgrees: over a link that loses a tenth of all packets for a while, and then none, both ends are Up
-// and agree on timing.
+// and agree on timing, although they were retuned meanwhile.
 func TestPropertyConvergesAndAgrees(t *testing.T) {
 	for seed := range uint64(100) {
 		s := newSimulation(seed, Parameters{}, Parameters{})
@@ -122,6 +122,15 @@ func TestPropertyConvergesAndAgrees(t *testing.T) {
 		s.ends[1] = newMachine(epoch, q, 200, s.random.Int64N)
 		s.loss, s.delay = 100, 5*ms
 		s.run(t, time.Minute)
+		// Lost Polls and Finals hold up nothing for good, either.
+		for range 10 {
+			passive := s.ends[0].wanted.Passive
+			p, q = s.parameters(), s.parameters()
+			p.Passive = passive
+			s.ends[0].retune(s.now, p)
+			s.ends[1].retune(s.now, q)
+			s.run(t, time.Duration(s.random.Int64N(int64(2*time.Second))))
+		}
 		s.loss = 0
 		s.run(t, 5*time.Minute)
 		a, b := s.ends[0], s.ends[1]
@@ -185,6 +194,52 @@ func TestPropertySilenceIsDetectedInTime(t *testing.T) {
 			if m.sessionState != Down || !m.since.Equal(want[i]) || m.localDiag != ControlDetectionTimeExpired {
 				t.Fatalf("seed %d: end %d is %s since %s, want Down at %s", seed, i, m.sessionState, m.since.Sub(epoch), want[i].Sub(epoch))
 			}
+		}
+	}
+}
+
+// TestPropertyHostileNeighbor: whatever a neighbour says, it gets no more than two packets for one of its own beside the
+// periodic ones, which keep their pace; and no step is without end.
+func TestPropertyHostileNeighbor(t *testing.T) {
+	for seed := range uint64(100) {
+		s := newSimulation(seed, Parameters{}, Parameters{})
+		p := s.parameters()
+		p.Echo, p.EchoInterval, p.Passive = seed%2 == 0, 50*ms, seed%5 == 0
+		m := newMachine(epoch, p, 100, s.random.Int64N)
+		m.setEcho(epoch, true, true)
+		interval := func() time.Duration {
+			return time.Duration([]uint32{0, 1, 1000, 50_000, 1<<32 - 1, s.random.Uint32()}[s.random.IntN(6)]) * time.Microsecond
+		}
+		var received, sent, echoes int
+		for s.now.Before(after(20 * time.Second)) {
+			s.now = s.now.Add(time.Duration(s.random.Int64N(int64(20 * ms))))
+			packet := Packet{
+				State: State(s.random.IntN(4)), Diagnostic: Diagnostic(s.random.IntN(32)), DetectMultiplier: uint8(1 + s.random.IntN(255)),
+				Poll: s.random.IntN(2) == 0, Final: s.random.IntN(2) == 0, Demand: s.random.IntN(4) == 0,
+				MyDiscriminator: 1 + s.random.Uint32N(3), YourDiscriminator: 100,
+				DesiredMinTx: interval(), RequiredMinRx: interval(), RequiredMinEchoRx: interval(),
+			}
+			m.expire(s.now)
+			received++
+			if err := m.receive(s.now, s.now, &packet); err != nil {
+				t.Fatal(err)
+			}
+			sent += len(m.sent(s.now))
+			if m.transmitEcho(s.now) {
+				echoes++
+			}
+			if m.transmitEcho(s.now) {
+				t.Fatalf("seed %d: two echo packets at a time", seed)
+			}
+			if at, ok := m.due(); ok && !at.After(s.now) && !m.expiring(s.now) {
+				t.Fatalf("seed %d: still due after everything was done: %+v", seed, m)
+			}
+		}
+		if most := 2*received + int(20*time.Second/p.TransmitInterval); sent > most {
+			t.Errorf("seed %d: %d packets sent, at most %d expected", seed, sent, most)
+		}
+		if most := received + int(20*time.Second/(50*ms)); echoes > most {
+			t.Errorf("seed %d: %d echo packets, at most %d expected", seed, echoes, most)
 		}
 	}
 }

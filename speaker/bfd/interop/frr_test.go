@@ -1,11 +1,13 @@
 package interop
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/ingot-lb/ingot/speaker/bfd"
+	"github.com/ingot-lb/ingot/test/await"
 )
 
 const ms = time.Millisecond
@@ -139,8 +141,8 @@ func TestRetune(t *testing.T) {
 	if got := s.Status().Counters; got.UpEvents != 1 || got.DownEvents != 0 {
 		t.Errorf("our session flapped: %+v", got)
 	}
-	if ups, downs := n.events(t, node4); ups != 1 || downs != 0 {
-		t.Errorf("FRR counts %d ups, %d downs", ups, downs)
+	if c := n.counters(t, node4); c.Ups != 1 || c.Downs != 0 {
+		t.Errorf("FRR counts %+v", c)
 	}
 }
 
@@ -176,6 +178,21 @@ func TestPassive(t *testing.T) {
 			s.becomes(t, "session is up", isUp)
 		})
 	}
+}
+
+// TestNeighborThatStartsAnew: FRR forgets the session, and has another discriminator afterwards, as after a reboot.
+func TestNeighborThatStartsAnew(t *testing.T) {
+	n := connected(t, calmFRR(node4.String())...)
+	s := open(t, bfd.Key{Remote: frr4}, calm)
+	before := s.becomes(t, "session is up", isUp)
+	n.Enter(t, "bfd", "no peer "+node4.String())
+	s.becomes(t, "session is down", func(st bfd.Status) bool { return st.State == bfd.Down })
+	n.Enter(t, append([]string{"bfd"}, calmFRR(node4.String())...)...)
+	after := s.becomes(t, "session is up again", isUp)
+	if after.RemoteDiscriminator == before.RemoteDiscriminator || after.LocalDiscriminator != before.LocalDiscriminator {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+	n.shows(t, node4, "it up", func(p peer) bool { return p.Status == "up" && p.RemoteID == after.LocalDiscriminator })
 }
 
 // TestAdminDownOfFRR: the owner is told that it is no failure, and the session comes back.
@@ -241,6 +258,12 @@ func TestEcho(t *testing.T) {
 	if got := s.Status(); got.Counters.DownEvents != 0 || len(got.Notices) != 0 {
 		t.Errorf("%+v", got)
 	}
+	await.Success(t, "FRR's echo packets come back", func() error {
+		if c := n.counters(t, node4); c.EchoInput < 5 || c.Downs != 0 {
+			return fmt.Errorf("FRR counts %+v", c)
+		}
+		return nil
+	})
 
 	// Echo off and on again, live.
 	if err := s.Retune(calm); err != nil {

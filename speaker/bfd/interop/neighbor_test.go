@@ -118,24 +118,29 @@ func (n *neighbor) shows(t *testing.T, address netip.Addr, what string, ok func(
 	})
 }
 
-// events returns how often FRR's session with an address went up, and down.
-func (n *neighbor) events(t *testing.T, address netip.Addr) (ups, downs int) {
+// counters are what FRR counts of a session.
+type counters struct {
+	Peer       string
+	Ups        int `json:"session-up"`
+	Downs      int `json:"session-down"`
+	EchoInput  int `json:"echo-packet-input"`
+	EchoOutput int `json:"echo-packet-output"`
+}
+
+// counters returns what FRR has counted of its session with an address.
+func (n *neighbor) counters(t *testing.T, address netip.Addr) counters {
 	t.Helper()
-	var all []struct {
-		Peer string
-		Up   int `json:"session-up"`
-		Down int `json:"session-down"`
-	}
+	var all []counters
 	if err := n.Show(&all, "show bfd peers counters json"); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range all {
-		if p.Peer == address.String() {
-			return p.Up, p.Down
+	for _, c := range all {
+		if c.Peer == address.String() {
+			return c
 		}
 	}
 	t.Fatalf("FRR has no session with %s", address)
-	return 0, 0
+	return counters{}
 }
 
 // session is ours, with every status that its owner was told.
