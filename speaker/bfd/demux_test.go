@@ -73,7 +73,7 @@ func TestDemultiplexing(t *testing.T) {
 func TestGarbageHurtsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemory()
-		a, b := pair(t, n, fast, fast)
+		a, _ := pair(t, n, fast, fast)
 		stranger := n.host("192.0.2.66")
 		flood, err := stranger.Dial(Key{Remote: a.host.address})
 		if err != nil {
@@ -101,8 +101,6 @@ func TestGarbageHurtsNobody(t *testing.T) {
 		if s := a.Status(); s.Counters.DownEvents != 0 || s.Counters.Discarded != 0 {
 			t.Errorf("%+v", s)
 		}
-		a.engine.Close()
-		b.engine.Close()
 	})
 }
 
@@ -129,7 +127,6 @@ func TestAuthenticatedNeighbor(t *testing.T) {
 		if s.State != Down || s.Counters.Discarded != 1 || s.Counters.ControlReceived != 0 || !strings.Contains(strings.Join(s.Notices, ";"), "authenticated") {
 			t.Errorf("%+v", s)
 		}
-		a.engine.Close()
 	})
 }
 
@@ -170,6 +167,7 @@ func TestWhatTheNetworkRefusesIsTriedAgain(t *testing.T) {
 		r := &reluctant{n.host("192.0.2.1"), 20}
 		b := open(t, n.host("192.0.2.2"), Key{Remote: r.address}, fast)
 		a := &end{engine: New(Options{Transport: r})}
+		t.Cleanup(a.engine.Close)
 		var err error
 		if a.Session, err = a.engine.Open(Key{Remote: b.host.address}, fast, a.changed); err != nil {
 			t.Fatal(err)
@@ -189,8 +187,6 @@ func TestWhatTheNetworkRefusesIsTriedAgain(t *testing.T) {
 			t.Errorf("told %d times", len(a.told))
 		}
 		a.mu.Unlock()
-		a.engine.Close()
-		b.engine.Close()
 	})
 }
 
@@ -221,7 +217,5 @@ func TestChatterOfNeighborIsNotPassedOn(t *testing.T) {
 			t.Errorf("told of %s in the end, it is %s", last.RemoteTransmitInterval, now.RemoteTransmitInterval)
 		}
 		a.mu.Unlock()
-		a.engine.Close()
-		b.engine.Close()
 	})
 }

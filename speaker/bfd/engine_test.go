@@ -49,6 +49,7 @@ func (e *end) states() string {
 func open(t *testing.T, h *host, k Key, p Parameters) *end {
 	t.Helper()
 	e := &end{engine: New(Options{Transport: h}), host: h}
+	t.Cleanup(e.engine.Close)
 	var err error
 	if e.Session, err = e.engine.Open(k, p, e.changed); err != nil {
 		t.Fatal(err)
@@ -96,8 +97,6 @@ func TestSessionComesUpAndNegotiates(t *testing.T) {
 		if s := b.Status(); s.TransmitInterval != 400*time.Millisecond || s.DetectionTime != 3*200*time.Millisecond {
 			t.Errorf("the other end sends each %s and detects in %s", s.TransmitInterval, s.DetectionTime)
 		}
-		a.engine.Close()
-		b.engine.Close()
 	})
 }
 
@@ -119,14 +118,12 @@ func TestCutLinkIsDetectedInTime(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 		}
-		a.engine.Close()
-		b.engine.Close()
 	})
 }
 
 func TestStarvedProcessDoesNotDeclareDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := pair(t, newMemory(), fast, fast)
+		a, _ := pair(t, newMemory(), fast, fast)
 		time.Sleep(5 * time.Second)
 		// Packets arrive, but the goroutine that waits for them gets no time.
 		a.host.receiver(Scope{}).starve(true)
@@ -135,8 +132,6 @@ func TestStarvedProcessDoesNotDeclareDown(t *testing.T) {
 		if s := a.Status(); s.Counters.DownEvents != 0 {
 			t.Errorf("%d false downs", s.Counters.DownEvents)
 		}
-		a.engine.Close()
-		b.engine.Close()
 	})
 }
 
@@ -159,15 +154,13 @@ func TestAdminDownIsNoFailure(t *testing.T) {
 		if b.Status().Failed {
 			t.Error("AdminDown became a failure later")
 		}
-		a.engine.Close()
-		b.engine.Close()
 	})
 }
 
 func TestAdminDownIsSaidUntilTheNeighbourAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemory()
-		a, b := pair(t, n, fast, fast)
+		a, _ := pair(t, n, fast, fast)
 		time.Sleep(5 * time.Second)
 		lose := 1
 		n.setFate(func(from, _ netip.Addr, _ []byte) (time.Duration, bool) {
@@ -186,8 +179,6 @@ func TestAdminDownIsSaidUntilTheNeighbourAnswers(t *testing.T) {
 		if after := a.Status().Counters.ControlSent - sent; after > 4 {
 			t.Errorf("AdminDown said %d times", after)
 		}
-		a.engine.Close()
-		b.engine.Close()
 	})
 }
 
@@ -215,8 +206,6 @@ func TestCloseAndOpenAgain(t *testing.T) {
 			t.Errorf("%d sessions left, want 1", len(a.engine.byDiscriminator))
 		}
 		a.engine.mu.RUnlock()
-		a.engine.Close()
-		b.engine.Close()
 	})
 }
 
@@ -242,8 +231,6 @@ func TestPassiveRole(t *testing.T) {
 				if sent := a.Status().Counters.ControlSent; test.want == Down && sent != 0 {
 					t.Errorf("a passive end sent %d packets to nobody", sent)
 				}
-				a.engine.Close()
-				b.engine.Close()
 			})
 		})
 	}
@@ -253,8 +240,9 @@ func TestOwnerIsToldEveryTransitionInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newMemory()
 		ha, hb := n.host("192.0.2.1"), n.host("192.0.2.2")
-		b := open(t, hb, Key{Remote: ha.address}, fast)
+		open(t, hb, Key{Remote: ha.address}, fast)
 		engine := New(Options{Transport: ha})
+		t.Cleanup(engine.Close)
 		var states []State
 		release := make(chan struct{})
 		_, err := engine.Open(Key{Remote: hb.address}, fast, func(s Status) {
@@ -287,8 +275,6 @@ func TestOwnerIsToldEveryTransitionInOrder(t *testing.T) {
 		if ups != 4 || downs != 3 {
 			t.Errorf("told %v", states)
 		}
-		engine.Close()
-		b.engine.Close()
 	})
 }
 
@@ -313,8 +299,6 @@ func TestRetuneKeepsTheSession(t *testing.T) {
 		if n, m := a.Status().Counters.DownEvents, b.Status().Counters.DownEvents; n != 0 || m != 0 {
 			t.Errorf("flaps: %d and %d", n, m)
 		}
-		a.engine.Close()
-		b.engine.Close()
 	})
 }
 
@@ -338,15 +322,13 @@ func TestTTL(t *testing.T) {
 				n.ttl = test.ttl
 				ha, hb := n.host("192.0.2.1"), n.host("198.51.100.2")
 				a := open(t, ha, Key{Remote: hb.address, MultiHop: test.multiHop}, multi)
-				b := open(t, hb, Key{Remote: ha.address, MultiHop: test.multiHop}, multi)
+				open(t, hb, Key{Remote: ha.address, MultiHop: test.multiHop}, multi)
 				time.Sleep(5 * time.Second)
 				a.want(t, test.want)
 				s := a.Status()
 				if got := strings.Join(s.Notices, "; "); !strings.Contains(got, test.notice) || test.notice == "" && got != "" {
 					t.Errorf("notices: %q", got)
 				}
-				a.engine.Close()
-				b.engine.Close()
 			})
 		})
 	}
@@ -382,8 +364,6 @@ func TestEchoFunction(t *testing.T) {
 			t.Errorf("not detected in time: %+v", a.told)
 		}
 		a.mu.Unlock()
-		a.engine.Close()
-		b.engine.Close()
 	})
 }
 
@@ -402,14 +382,12 @@ func TestEchoThatNobodySendsBack(t *testing.T) {
 		if got := strings.Join(s.Notices, "; "); !strings.Contains(got, "does not") || !strings.Contains(got, "forwarding is off") {
 			t.Errorf("notices: %s", got)
 		}
-		a.engine.Close()
-		b.engine.Close()
 	})
 }
 
 func TestSendingFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := pair(t, newMemory(), fast, fast)
+		a, _ := pair(t, newMemory(), fast, fast)
 		a.host.setBroken(errors.New("no such device"))
 		time.Sleep(30 * time.Second)
 		if got := strings.Join(a.Status().Notices, "; "); !strings.Contains(got, "no such device") {
@@ -421,8 +399,6 @@ func TestSendingFails(t *testing.T) {
 		if n := a.Status().Notices; len(n) != 0 {
 			t.Errorf("notices: %q", n)
 		}
-		a.engine.Close()
-		b.engine.Close()
 	})
 }
 

@@ -1,6 +1,9 @@
 package bfd
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // maxPending bounds the changes that wait for a slow owner.
 const maxPending = 256
@@ -59,4 +62,28 @@ func (n *notifier) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.closed, n.pending = true, nil
+}
+
+// tellInterval is the least time between calls of the owner's function for anything less than a change of state, since
+// neighbours may change what they say with every packet.
+const tellInterval = 100 * time.Millisecond
+
+// tell has the owner told of what changed. The caller holds mu.
+func (s *Session) tell(now time.Time) {
+	v, trouble := s.machine.view(), s.receiver.trouble.Load()
+	if v == s.told && trouble == s.toldTrouble && !s.untold {
+		return
+	}
+	if v.state == s.told.state && v.remoteState == s.told.remoteState && now.Sub(s.toldAt) < tellInterval {
+		s.untold = true
+		return
+	}
+	if v.state == Up && s.told.state != Up {
+		s.discarded = 0
+	}
+	if (v.state == Up) != (s.told.state == Up) {
+		s.askReflects = true
+	}
+	s.told, s.toldAt, s.toldTrouble, s.untold = v, now, trouble, false
+	s.notifier.add(s.status())
 }

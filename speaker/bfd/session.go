@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// maxLinger bounds how long a neighbour that does not answer is told of AdminDown.
-const maxLinger = 10 * time.Second
-
 // Session is a BFD session with one neighbour. Its methods may be called from several goroutines at the same time.
 type Session struct {
 	engine        *Engine
@@ -169,37 +166,10 @@ func (s *Session) transmit(now time.Time) {
 	s.tell(now)
 }
 
-// tellInterval is the least time between calls of the owner's function for anything less than a change of state, since
-// neighbours may change what they say with every packet.
-const tellInterval = 100 * time.Millisecond
-
-// tell has the owner told of what changed. The caller holds mu.
-func (s *Session) tell(now time.Time) {
-	v, trouble := s.machine.view(), s.receiver.trouble.Load()
-	if v == s.told && trouble == s.toldTrouble && !s.untold {
-		return
-	}
-	if v.state == s.told.state && v.remoteState == s.told.remoteState && now.Sub(s.toldAt) < tellInterval {
-		s.untold = true
-		return
-	}
-	if v.state == Up && s.told.state != Up {
-		s.discarded = 0
-	}
-	if (v.state == Up) != (s.told.state == Up) {
-		s.askReflects = true
-	}
-	s.told, s.toldAt, s.toldTrouble, s.untold = v, now, trouble, false
-	s.notifier.add(s.status())
-}
-
 // rouse has run look again if something is due before it would, or there is something to dial. The caller holds mu.
 func (s *Session) rouse(now time.Time) {
 	if s.due(now).Before(s.armed) || s.machine.sessionState == AdminDown {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+		s.kick()
 	}
 }
 
@@ -245,95 +215,9 @@ func (s *Session) discard(d Discard) {
 	}
 }
 
-// Retune changes the parameters. A session that is Up stays so; what needs the neighbour's consent takes effect when that
-// has answered a Poll.
-func (s *Session) Retune(p Parameters) error {
-	if err := p.validate(); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || s.ended {
-		return ErrClosed
-	}
-	if s.machine.wanted == p {
-		return nil
-	}
-	now := time.Now()
-	s.askReflects = true
-	s.untold = true
-	s.machine.retune(now, p)
-	s.transmit(now)
-	// Not rouse: run has to ask the transport about echo packets.
-	s.armed = time.Time{}
-	s.kick()
-	return nil
-}
-
 func (s *Session) kick() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
-}
-
-// AdminDown takes the session down on purpose (RFC 5880 section 6.8.16), as before a restart: the neighbour is told so, and
-// keeps from taking it for a failure. The channel that it returns is closed once the neighbour has shown that it knows, or
-// was told for as long as it takes it to detect a failure, 10 seconds at most. The session stays AdminDown until it is closed.
-func (s *Session) AdminDown() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.adminDown(time.Now())
-	return s.said
-}
-
-func (s *Session) adminDown(now time.Time) {
-	if s.machine.sessionState == AdminDown {
-		return
-	}
-	s.machine.adminDown(now)
-	s.lingerUntil = now.Add(min(s.machine.linger(), maxLinger))
-	s.transmit(now)
-	s.kick()
-}
-
-// Reset takes a session that is Up down, since the forwarding plane was reset (RFC 5880 section 6.8.15). It comes up again
-// by itself.
-func (s *Session) Reset() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	s.machine.reset(now)
-	s.transmit(now)
-	s.rouse(now)
-}
-
-// Close ends the session for good. It does not wait: the neighbour is told AdminDown in the background, as by AdminDown,
-// while another session with the same key may already be opened. No call of the owner's function begins after Close
-// has returned.
-func (s *Session) Close() {
-	s.notifier.close()
-	s.engine.unlist(s)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	s.adminDown(time.Now())
-	s.kick()
-}
-
-// abandon ends the session at once, with one last word to the neighbour.
-func (s *Session) abandon() {
-	s.notifier.close()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed, s.ended = true, true
-	s.adminDown(time.Now())
-	s.kick()
-}
-
-// Status returns what is known of the session.
-func (s *Session) Status() Status {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.status()
 }

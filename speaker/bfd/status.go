@@ -85,3 +85,49 @@ func (m *machine) status() Status {
 		Counters:               Counters{UpEvents: m.upEvents, DownEvents: m.downEvents},
 	}
 }
+
+// status is Status; the caller holds mu.
+func (s *Session) status() Status {
+	st := s.machine.status()
+	st.Key = s.key
+	if s.control.sender != nil {
+		st.Local = s.control.sender.Local()
+	}
+	up, down := st.Counters.UpEvents, st.Counters.DownEvents
+	st.Counters = s.counters
+	st.Counters.UpEvents, st.Counters.DownEvents = up, down
+	st.Notices = s.notices()
+	return st
+}
+
+// notices says where the session is not as its parameters have it. The caller holds mu.
+func (s *Session) notices() []string {
+	var all []string
+	add := func(text string, applies bool) {
+		if applies && text != "" {
+			all = append(all, text)
+		}
+	}
+	if t := s.receiver.trouble.Load(); t != nil {
+		add(*t, true)
+	}
+	add(s.control.trouble, true)
+	if s.discarded != 0 {
+		add("thrown away: a packet that "+s.discarded.Error(), true)
+	}
+	m := s.machine
+	if !m.wanted.Echo {
+		return all
+	}
+	up := m.sessionState == Up
+	add("no echo function: it works over one hop only", s.key.MultiHop)
+	add("no echo function: it works over IPv4 only", !s.key.MultiHop && !s.echoCapable())
+	if !s.echoCapable() {
+		return all
+	}
+	add("echo packets: "+s.echo.trouble, s.echo.trouble != "")
+	add("the neighbour does not accept echo packets", up && m.remoteMinEchoRx == 0)
+	add("the neighbour does not send back echo packets", m.echo.active && !m.echo.working && s.sequence > uint64(m.detectMult))
+	add("the neighbour's echo packets are not accepted: this host would not send them back (IPv4 forwarding is off)", !m.echoReflected && !s.askReflects)
+	return all
+}
