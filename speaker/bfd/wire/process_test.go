@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,8 +21,12 @@ import (
 	"github.com/ingot-lb/ingot/test/netns"
 )
 
-// roleEnv makes a test binary something else than tests.
-const roleEnv = "INGOT_TEST_ROLE"
+const (
+	// roleEnv makes a test binary something else than tests.
+	roleEnv = "INGOT_TEST_ROLE"
+	// coreEnv is the core that it keeps busy.
+	coreEnv = "INGOT_TEST_CORE"
+)
 
 func TestMain(m *testing.M) {
 	roles := map[string]func() error{"engine": serve, "spin": spin}
@@ -39,6 +44,15 @@ func TestMain(m *testing.M) {
 func spin() error {
 	runtime.LockOSThread()
 	if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr}, 0); err != nil {
+		return err
+	}
+	core, err := strconv.Atoi(os.Getenv(coreEnv))
+	if err != nil {
+		return err
+	}
+	var set unix.CPUSet
+	set.Set(core)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
 		return err
 	}
 	for n := 0; ; n++ {
@@ -188,10 +202,18 @@ func busy(t testing.TB) (stop func()) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	var cores unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &cores); err != nil {
+		t.Fatal(err)
+	}
 	var wait []func() error
-	for range runtime.NumCPU() {
+	for core, left := 0, cores.Count(); left > 0; core++ {
+		if !cores.IsSet(core) {
+			continue
+		}
+		left--
 		cmd := netns.Here(t).Command(ctx, self)
-		cmd.Env = append(os.Environ(), roleEnv+"=spin")
+		cmd.Env = append(os.Environ(), roleEnv+"=spin", coreEnv+"="+strconv.Itoa(core))
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
