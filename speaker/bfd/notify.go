@@ -57,7 +57,7 @@ func (n *notifier) run() {
 	}
 }
 
-// close ends it: no call begins after close has returned.
+// close ends it: at most the call that is under way goes on.
 func (n *notifier) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -62,8 +62,8 @@ func (s *Session) Reset() {
 }
 
 // Close ends the session for good. It does not wait: the neighbour is told AdminDown in the background, as by AdminDown,
-// while another session with the same key may already be opened. No call of the owner's function begins after Close
-// has returned.
+// while another session with the same key may already be opened. The owner is told nothing more, but for what it is being
+// told at this moment.
 func (s *Session) Close() {
 	s.notifier.close()
 	s.engine.unlist(s)

@@ -47,8 +47,8 @@ type Transport interface {
 
 // Sender sends the packets of one session.
 type Sender interface {
-	// Send sends one packet and does not wait: what cannot be sent now is lost, with an error, and a later packet is not.
-	// It does not keep payload.
+	// Send sends one packet and does not wait. What cannot be sent now is lost, with an error; as soon as the network allows,
+	// packets are sent again. Send does not keep payload.
 	Send(payload []byte) error
 	// Local returns the address and port that packets come from. The address may be unspecified as long as the
 	// kernel has none to choose.
