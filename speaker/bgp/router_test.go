@@ -27,16 +27,28 @@ func newRouter(t *testing.T, node netns.Namespace, number int, asn int, lines ..
 		address4:  fmt.Sprintf("10.77.%d.1", number), node4: fmt.Sprintf("10.77.%d.11", number),
 		address6: fmt.Sprintf("fd77:%d::1", number), node6: fmt.Sprintf("fd77:%d::11", number),
 	}
+	r.cable(t, node, fmt.Sprintf("eth%d", number))
+	r.serve(t, asn, lines...)
+	return r
+}
+
+// cable connects the router's eth0 to an interface of the node, with the addresses of both.
+func (r *router) cable(t *testing.T, node netns.Namespace, name string) {
+	t.Helper()
 	netns.Cable(t,
-		node, fmt.Sprintf("eth%d", number), []string{r.node4 + "/24", r.node6 + "/64"},
+		node, name, []string{r.node4 + "/24", r.node6 + "/64"},
 		r.Namespace, "eth0", []string{r.address4 + "/24", r.address6 + "/64"})
+}
+
+// serve starts FRR with the lines as "router bgp" section.
+func (r *router) serve(t *testing.T, asn int, lines ...string) {
+	t.Helper()
 	config := append([]string{
 		fmt.Sprintf("router bgp %d", asn),
 		"bgp router-id " + r.address4, "no bgp ebgp-requires-policy", "no bgp default ipv4-unicast", "no bgp network import-check",
 	}, lines...)
 	text := strings.NewReplacer("NODE4", r.node4, "NODE6", r.node6).Replace(strings.Join(config, "\n") + "\n")
 	r.frr = frr.Start(t, r.Namespace, text, "bgpd")
-	return r
 }
 
 // neighbour returns the lines for a neighbour with both families.
@@ -89,7 +101,7 @@ func (r *router) path(prefix, from string) (seen, error) {
 		return seen{}, err
 	}
 	for _, p := range table.Paths {
-		if p.Peer.PeerID != from {
+		if from != "" && p.Peer.PeerID != from {
 			continue
 		}
 		s := seen{Communities: p.Community.String, Large: p.Large.String, LocalPref: p.LocPrf, ASPath: p.ASPath.String, Valid: p.Valid, MED: -1}
@@ -110,8 +122,24 @@ type neighbourState struct {
 	Established int    `json:"connectionsEstablished"`
 	LastReset   string `json:"lastResetDueTo"`
 	Messages    struct {
-		UpdatesReceived int `json:"updatesRecv"`
+		UpdatesReceived    int `json:"updatesRecv"`
+		KeepalivesReceived int `json:"keepalivesRecv"`
 	} `json:"messageStats"`
+	RemoteAS       int    `json:"remoteAs"`
+	RemoteRouterID string `json:"remoteRouterId"`
+	HostForeign    string `json:"hostForeign"`
+	Hold           int    `json:"bgpTimerHoldTimeMsecs"`
+	Keepalive      int    `json:"bgpTimerKeepAliveIntervalMsecs"`
+	LastError      string `json:"lastNotificationReason"`
+	Capabilities   struct {
+		Families map[string]struct{ Received, Advertised, AdvertisedAndReceived bool } `json:"multiprotocolExtensions"`
+	} `json:"neighborCapabilities"`
+	GracefulRestart struct {
+		Mode   string `json:"remoteGrMode"`
+		Timers struct {
+			Received int `json:"receivedRestartTimer"`
+		} `json:"timers"`
+	} `json:"gracefulRestartInfo"`
 }
 
 func (r *router) neighbour(address string) (neighbourState, error) {
@@ -121,6 +149,9 @@ func (r *router) neighbour(address string) (neighbourState, error) {
 	}
 	return all[address], nil
 }
+
+// anyPath is path with whatever neighbour.
+func (r *router) anyPath(prefix string) (seen, error) { return r.path(prefix, "") }
 
 // mustNeighbour is neighbour for where FRR is known to answer.
 func (r *router) mustNeighbour(t *testing.T, address string) neighbourState {
