@@ -13,11 +13,8 @@ const (
 	// firstPause and longestPause bound the waits before a neighbour that ends sessions early, or refuses them, is tried
 	// again. gobgp adds 1 to 2 s to each.
 	firstPause, longestPause = time.Second, 30 * time.Second
-	// holdDownASN and holdDownPrefixes are waits before a session that we refused is tried again.
-	holdDownASN      = 30 * time.Second
+	// holdDownPrefixes is how long a neighbour that sent too many prefixes is let be.
 	holdDownPrefixes = 5 * time.Minute
-	// holdDownTimers is for a neighbour that wants no keepalives.
-	holdDownTimers = 30 * time.Second
 	// noASN is an AS number that no neighbour can have (RFC 7300): to demand it refuses whoever there is.
 	noASN = 4294967295
 )
@@ -68,7 +65,7 @@ func (s *session) up(t transition) {
 	}
 	if agreed.hold == 0 {
 		// gobgp v3 would give every message a deadline that has passed.
-		s.holdDown(deconfigured("the peer wants no hold time (it sent 0), which this speaker cannot do; configure one of 3s or more there"), holdDownTimers)
+		s.holdDown(deconfigured("the peer wants no hold time (it sent 0), which this speaker cannot do; configure one of 3s or more there"), s.pace.Next())
 		return
 	}
 	s.mu.Lock()

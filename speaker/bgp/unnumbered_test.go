@@ -1,7 +1,6 @@
 package bgp
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,18 +29,6 @@ func unnumberedLink(t *testing.T, asn int, lines ...string) (netns.Namespace, *r
 
 func over(device string) change {
 	return func(s *ingotv1.BgpSession) { s.Address, s.Interface = "", device }
-}
-
-// onlyUnnumbered is FRR's only neighbour.
-func (r *router) onlyNeighbour() (neighbourState, error) {
-	var all map[string]neighbourState
-	if err := r.show(&all, "show bgp neighbors json"); err != nil {
-		return neighbourState{}, err
-	}
-	for _, n := range all {
-		return n, nil
-	}
-	return neighbourState{}, errors.New("FRR has no neighbour")
 }
 
 // forwards waits until the router's kernel sends a prefix to a link-local address over eth0.
@@ -173,7 +160,7 @@ func TestALinkLocalPeerAddress(t *testing.T) {
 		device := fmt.Sprintf("eth%d", i+1)
 		netns.Cable(t, node, device, nil, r.Namespace, "eth0", []string{fmt.Sprintf("fe80::%d/64", i+1)})
 		own := linkLocal(t, node, device)
-		r.serve(t, routerASN, neighbour(own, "64500", "interface eth0")...)
+		r.serve(t, routerASN, neighbour(own, "64500", "interface eth0", "capability extended-nexthop")...)
 		routers = append(routers, r)
 	}
 	p := node.Start(t)
