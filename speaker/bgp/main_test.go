@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"flag"
 	"log/slog"
 	"os"
 	"testing"
@@ -10,6 +11,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// They mostly wait for timers of routers.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	netns.Main(m, func() netns.Announcer {
 		level := new(slog.LevelVar)
 		level.Set(slog.LevelDebug)
