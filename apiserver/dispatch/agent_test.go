@@ -216,7 +216,7 @@ func TestRealSpeakerHoldsBackWhatNothingExplains(t *testing.T) {
 	if _, err := second.hub.Adopt(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	s.expect(t, "bgp-session/tor", "")
+	s.expect(t, "bgp-guard bgp-session/tor", "")
 }
 
 func TestRealSpeakerLetsGoOfWhatIsDeleted(t *testing.T) {
@@ -232,7 +232,7 @@ func TestRealSpeakerLetsGoOfWhatIsDeleted(t *testing.T) {
 		c.delete(fmt.Sprintf("bgp-%d", i))
 		c.delete(fmt.Sprintf("l2-%d", i))
 	}
-	s.expect(t, "bgp-session/tor", "")
+	s.expect(t, "bgp-guard bgp-session/tor", "")
 	c.store.set(func(m *memory) {
 		if len(m.decisions) != 0 {
 			t.Errorf("decisions left: %v", m.decisions)

@@ -2,12 +2,14 @@ package dispatch
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/ingot-lb/ingot/apiserver/dispatch/identity"
+	"github.com/ingot-lb/ingot/apiserver/plan"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -138,6 +140,10 @@ func checkHello(hello *ingotv1.Hello, caller identity.Caller) error {
 	return nil
 }
 
+// guardFeature is what speakers call the prefix guard. Older ones do without it, and are not told of it, for they would
+// say that they cannot do it.
+const guardFeature = "bgp_guard"
+
 // open makes the lanes of what the speaker says it holds, and takes the node over.
 func (s *stream) open(hello *ingotv1.Hello) {
 	held := map[ingotv1.Lane]map[string]holding{}
@@ -147,10 +153,14 @@ func (s *stream) open(hello *ingotv1.Hello) {
 	for _, item := range hello.GetHeld() {
 		held[item.GetLane()][item.GetId()] = holding{digest: item.GetDigest(), status: item.GetStatus()}
 	}
+	var without []string
+	if !slices.Contains(hello.GetFeatures(), guardFeature) {
+		without = append(without, plan.GuardID)
+	}
 	s.lanes = map[ingotv1.Lane]*lane{}
 	for _, id := range allLanes {
 		s.lanes[id] = &lane{
-			id: id, held: held[id], adoption: hello.GetAdoption(),
+			id: id, held: held[id], adoption: hello.GetAdoption(), without: without,
 			explain: func(item string) (string, bool) { return s.hub.engine.removed.reason(hello.GetNode(), item) },
 		}
 	}

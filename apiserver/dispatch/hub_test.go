@@ -129,7 +129,7 @@ func TestRemovalWhileAwayIsExplained(t *testing.T) {
 	c.delete("web")
 	eventually(t, "the plan without the Service", func() bool {
 		o := c.hub.desired.Load().order("node1", routing)
-		return o != nil && len(o.items) == 1
+		return o != nil && len(o.items) == 2
 	})
 
 	again := c.connect(hello("node1", held...))
@@ -476,7 +476,7 @@ func TestMetricsTellTheState(t *testing.T) {
 	}
 	got := gathered()
 	for name, want := range map[string]float64{
-		"ingot_dispatch_connected_speakers": 1, "ingot_dispatch_leader_epoch": 1, "ingot_dispatch_items/routing": 1,
+		"ingot_dispatch_connected_speakers": 1, "ingot_dispatch_leader_epoch": 1, "ingot_dispatch_items/routing": 2,
 		"ingot_dispatch_resyncs_total/routing": 1,
 	} {
 		if got[name] != want {
@@ -503,4 +503,18 @@ func TestHubNeedsItsParts(t *testing.T) {
 			t.Errorf("%s: a hub was made", name)
 		}
 	}
+}
+
+// TestOnlySpeakersThatKnowTheGuardGetIt: others would report that they cannot do it.
+func TestOnlySpeakersThatKnowTheGuardGetIt(t *testing.T) {
+	t.Parallel()
+	c := newCentre(t, newMemory(configuration()), nodeNamed("node1"), nodeNamed("node2"), service("web", "10.0.0.1"), slice("web"))
+	knows := hello("node1")
+	knows.Features = []string{"bgp_session", "bgp_route", "layer2_address", "bgp_guard"}
+	p := c.connect(knows)
+	p.welcomeLeading()
+	expect(t, p.update(routing), true, "+bgp-session/tor +bgp-guard +bgp-route/10.0.0.1/32")
+	old := c.connect(hello("node2"))
+	old.welcomeLeading()
+	expect(t, old.update(routing), true, "+bgp-session/tor +bgp-route/10.0.0.1/32")
 }

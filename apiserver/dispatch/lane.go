@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
@@ -29,6 +30,10 @@ type lane struct {
 	inflight *ingotv1.Update // waits for its ack
 	sentAt   time.Time
 	refused  *refusal
+	// without are ids of items that the speaker does not know, and that a node can be without.
+	without []string
+	// whole is the order that fitted was made of, by leaving those out.
+	whole, fitted *order
 	// done is the order that needs nothing more to be sent.
 	done *order
 }
@@ -76,6 +81,7 @@ type outcome struct {
 // next returns the update to send now, or nil: when one is unacknowledged, when the speaker refused and nothing
 // relevant has changed, or when it holds what o says.
 func (l *lane) next(o *order, now time.Time) *ingotv1.Update {
+	o = l.fit(o)
 	if o == nil || l.inflight != nil || o == l.done {
 		return nil
 	}
@@ -100,6 +106,20 @@ func (l *lane) next(o *order, now time.Time) *ingotv1.Update {
 	u.Lane, u.Nonce = l.id, l.nonce
 	l.inflight, l.sentAt = u, now
 	return u
+}
+
+// fit leaves out of an order what the speaker does not know.
+func (l *lane) fit(o *order) *order {
+	if o == nil || len(l.without) == 0 {
+		return o
+	}
+	if l.whole != o {
+		l.whole, l.fitted = o, &order{stamp: o.stamp, items: maps.Clone(o.items)}
+		for _, id := range l.without {
+			delete(l.fitted.items, id)
+		}
+	}
+	return l.fitted
 }
 
 // acknowledged takes the answer to the update in flight, and returns what became of items. An error means that the

@@ -91,10 +91,13 @@ func difference(o *order, held map[string]holding, adoption uint64, explain func
 
 func sessionsFirst(a, b *ingotv1.Item) int {
 	rank := func(i *ingotv1.Item) int {
-		if i.GetBgpSession() != nil {
+		switch i.GetContent().(type) {
+		case *ingotv1.Item_BgpSession:
 			return 0
+		case *ingotv1.Item_BgpGuard: // routes are judged by it
+			return 1
 		}
-		return 1
+		return 2
 	}
 	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.GetId(), b.GetId()))
 }

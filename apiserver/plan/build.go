@@ -41,7 +41,7 @@ func Plan(in Input) Output {
 		}
 	}
 	routes.settle(note)
-	routing := routes.items(seal)
+	routing := routes.items(seal, newGuards(pools, seal))
 	routes.unheard(note)
 
 	owners := &layer2Table{

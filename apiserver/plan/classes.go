@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/binary"
+	"slices"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
@@ -59,7 +60,7 @@ func (t *routeTable) classes() []*nodeClass {
 
 // items makes the routing lane of every node, in the order of nodes. Nodes of one class share the map; classes that
 // get the same route share the item.
-func (t *routeTable) items(seal digester) []map[string]*ingotv1.Item {
+func (t *routeTable) items(seal digester, guards *guards) []map[string]*ingotv1.Item {
 	classes := t.classes()
 	lanes := make([]map[string]*ingotv1.Item, len(classes))
 	for i, class := range classes {
@@ -95,6 +96,9 @@ func (t *routeTable) items(seal digester) []map[string]*ingotv1.Item {
 	}
 	byNode := make([]map[string]*ingotv1.Item, len(t.peers.ofNode))
 	for i, class := range classes {
+		if sessions := len(slices.Collect(class.peers.members())); sessions > 0 {
+			lanes[i][GuardID] = guards.item(len(lanes[i]) - sessions)
+		}
 		for _, n := range class.nodes {
 			byNode[n] = lanes[i]
 		}

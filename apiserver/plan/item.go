@@ -59,7 +59,7 @@ func ServiceRefs(item *ingotv1.Item) []*ingotv1.ServiceRef {
 // ProtocolOf is the protocol an item belongs to; empty for content that this version does not know.
 func ProtocolOf(item *ingotv1.Item) Protocol {
 	switch item.GetContent().(type) {
-	case *ingotv1.Item_BgpSession, *ingotv1.Item_BgpRoute:
+	case *ingotv1.Item_BgpSession, *ingotv1.Item_BgpRoute, *ingotv1.Item_BgpGuard:
 		return BGP
 	case *ingotv1.Item_Layer2Address:
 		return Layer2

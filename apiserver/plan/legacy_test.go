@@ -146,7 +146,7 @@ func TestAddressPoolAnnouncesItself(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	if diff := cmp.Diff([]string{"bgp-route/10.1.0.1/32", "bgp-session/tor", "layer2/10.0.0.1"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"bgp-guard", "bgp-route/10.1.0.1/32", "bgp-session/tor", "layer2/10.0.0.1"}, got); diff != "" {
 		t.Errorf("items (-want +got):\n%s", diff)
 	}
 }

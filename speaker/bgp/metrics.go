@@ -70,7 +70,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			sum.up = 1
 		}
 		sum.advertised += session.advertised()
-		sum.wanted += session.wanted
+		sum.wanted += session.rib.wanted()
 		session.mu.Unlock()
 		snapshots[l] = sum
 	}

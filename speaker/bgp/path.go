@@ -42,6 +42,7 @@ type path struct {
 // route is a BgpRoute item, checked.
 type route struct {
 	item   *ingotv1.Item // that it was read from
+	round  uint64        // when it was last among those to apply
 	prefix netip.Prefix
 	peers  map[string]attributes
 }
@@ -54,15 +55,15 @@ const maxCommunityBytes = 3800
 const maxPrepend = 32
 
 // parseRoute checks an item. Its errors become the reason of a refusal.
-func parseRoute(item *ingotv1.BgpRoute) (route, error) {
+func parseRoute(item *ingotv1.BgpRoute) (*route, error) {
 	prefix, err := netip.ParsePrefix(item.GetPrefix())
 	if err != nil {
-		return route{}, fmt.Errorf("prefix %q: %w", item.GetPrefix(), err)
+		return nil, fmt.Errorf("prefix %q: %w", item.GetPrefix(), err)
 	}
 	if prefix != prefix.Masked() {
-		return route{}, fmt.Errorf("prefix %s has bits set beyond its length", prefix)
+		return nil, fmt.Errorf("prefix %s has bits set beyond its length", prefix)
 	}
-	r := route{prefix: prefix, peers: make(map[string]attributes)}
+	r := &route{prefix: prefix, peers: make(map[string]attributes)}
 	for _, ad := range item.GetAdvertisements() {
 		attrs := attributes{
 			localPref:        ad.GetLocalPref(),
@@ -73,14 +74,14 @@ func parseRoute(item *ingotv1.BgpRoute) (route, error) {
 			largeCommunities: packLargeCommunities(ad.GetLargeCommunities()),
 		}
 		if size := len(attrs.communities) + len(attrs.largeCommunities); size > maxCommunityBytes {
-			return route{}, fmt.Errorf("the communities of %s take %d bytes; a message has room for %d", prefix, size, maxCommunityBytes)
+			return nil, fmt.Errorf("the communities of %s take %d bytes; a message has room for %d", prefix, size, maxCommunityBytes)
 		}
 		if n := ad.GetAsPathPrepend(); n > maxPrepend {
-			return route{}, fmt.Errorf("the AS path of %s is prepended %d times; %d is the most", prefix, n, maxPrepend)
+			return nil, fmt.Errorf("the AS path of %s is prepended %d times; %d is the most", prefix, n, maxPrepend)
 		}
 		for _, peer := range ad.GetPeers() {
 			if _, twice := r.peers[peer]; twice {
-				return route{}, fmt.Errorf("peer %s appears in two advertisements of %s", peer, prefix)
+				return nil, fmt.Errorf("peer %s appears in two advertisements of %s", peer, prefix)
 			}
 			r.peers[peer] = attrs
 		}
@@ -119,23 +120,4 @@ func packLargeCommunities(values []*ingotv1.LargeCommunity) string {
 		packed += e
 	}
 	return packed
-}
-
-// changes says how to get from the paths in a RIB to the wanted ones. Additions replace what has the same
-// prefix, and go first, so that nothing is without a path meanwhile.
-func changes(have, want map[netip.Prefix]path) (add []path, remove []path) {
-	for prefix, w := range want {
-		if have[prefix] != w {
-			add = append(add, w)
-		}
-	}
-	for prefix, h := range have {
-		if _, ok := want[prefix]; !ok {
-			remove = append(remove, h)
-		}
-	}
-	byPrefix := func(a, b path) int { return a.prefix.Compare(b.prefix) }
-	slices.SortFunc(add, byPrefix)
-	slices.SortFunc(remove, byPrefix)
-	return add, remove
 }

@@ -129,10 +129,10 @@ func (s *session) report() *ingotv1.SessionReport {
 	if s.state == stateEstablished {
 		r.HoldTimeMs, r.KeepaliveTimeMs = uint32(s.agreed.hold.Milliseconds()), uint32(s.agreed.keepalive.Milliseconds())
 		if s.ipv4 {
-			r.Families, r.AdvertisedIpv4 = append(r.Families, ingotv1.Family_FAMILY_IPV4_UNICAST), uint32(s.paths4)
+			r.Families, r.AdvertisedIpv4 = append(r.Families, ingotv1.Family_FAMILY_IPV4_UNICAST), uint32(s.rib.ipv4)
 		}
 		if s.ipv6 {
-			r.Families, r.AdvertisedIpv6 = append(r.Families, ingotv1.Family_FAMILY_IPV6_UNICAST), uint32(s.paths6)
+			r.Families, r.AdvertisedIpv6 = append(r.Families, ingotv1.Family_FAMILY_IPV6_UNICAST), uint32(len(s.rib.have)-s.rib.ipv4)
 		}
 	}
 	r.Advertised = r.AdvertisedIpv4 + r.AdvertisedIpv6
@@ -156,10 +156,10 @@ func (r *reached) report() *ingotv1.SessionCounters {
 func (s *session) advertised() int {
 	n := 0
 	if s.state == stateEstablished && s.ipv4 {
-		n += s.paths4
+		n += s.rib.ipv4
 	}
 	if s.state == stateEstablished && s.ipv6 {
-		n += s.paths6
+		n += len(s.rib.have) - s.rib.ipv4
 	}
 	return n
 }

@@ -22,30 +22,63 @@ func (s *Speaker) Report(r *ingotv1.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, result := range results {
-		if !proto.Equal(s.told[result.GetId()], result) {
+		if told := s.told[result.GetId()]; told != result && !proto.Equal(told, result) {
 			s.told[result.GetId()] = result
 			r.Results = append(r.Results, result)
 		}
 	}
 }
 
-// results says what became of each item, as things stand. s.applying is held.
+// verdict is the result of an item that is not refused, as it was worked out last.
+type verdict struct {
+	item   *ingotv1.Item
+	result *ingotv1.ItemResult
+}
+
+// results says what became of each item, as things stand. Those of routes are worked out anew when the route, or
+// something that all depend on, has changed. s.applying is held.
 func (s *Speaker) results() []*ingotv1.ItemResult {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	age := s.age()
+	if age != s.verdictsAge || len(s.verdicts) > 2*len(s.items) {
+		s.verdictsAge = age
+		clear(s.verdicts)
+	}
 	results := make([]*ingotv1.ItemResult, 0, len(s.items))
 	for _, item := range s.items {
-		result := &ingotv1.ItemResult{Id: item.GetId(), Digest: item.GetDigest()}
-		if why, bad := s.errors[item.GetId()]; bad {
-			result.Status, result.Reason = ingotv1.ItemResult_STATUS_REJECTED, why
-		} else if content := item.GetBgpSession(); content != nil {
-			result.Status, result.Reason = s.sessions[content.GetPeer()].status()
-		} else {
-			result.Status, result.Reason = s.routeStatus(s.routes[item.GetId()])
-		}
-		results = append(results, result)
+		results = append(results, s.result(item))
 	}
 	return results
+}
+
+// age changes whenever a route's result may, though the route has not. s.mu is held.
+func (s *Speaker) age() uint64 {
+	age := s.generation
+	for _, session := range s.sessions {
+		age += session.verdicts()
+	}
+	return age
+}
+
+func (s *Speaker) result(item *ingotv1.Item) *ingotv1.ItemResult {
+	id := item.GetId()
+	if why, bad := s.errors[id]; bad {
+		delete(s.verdicts, id)
+		return &ingotv1.ItemResult{Id: id, Digest: item.GetDigest(), Status: ingotv1.ItemResult_STATUS_REJECTED, Reason: why}
+	}
+	if known, ok := s.verdicts[id]; ok && known.item == item {
+		return known.result
+	}
+	result := &ingotv1.ItemResult{Id: id, Digest: item.GetDigest(), Status: ingotv1.ItemResult_STATUS_APPLIED}
+	switch content := item.GetContent().(type) {
+	case *ingotv1.Item_BgpSession:
+		result.Status, result.Reason = s.sessions[content.BgpSession.GetPeer()].status()
+	case *ingotv1.Item_BgpRoute:
+		result.Status, result.Reason = s.routeStatus(s.routes[id])
+		s.verdicts[id] = verdict{item, result}
+	}
+	return result
 }
 
 // status of the session's item: it is pending while the node has no way at all to the neighbour.
@@ -59,9 +92,9 @@ func (s *session) status() (ingotv1.ItemResult_Status, string) {
 }
 
 // routeStatus of a route's item: applied when the path is in the RIB of every session that carries its family. A
-// route that is for no such session can never be, and is refused. s.mu is held.
-func (s *Speaker) routeStatus(r route) (ingotv1.ItemResult_Status, string) {
-	var waiting, refused []string
+// route that is for no such session can never be, and is refused, as is one that the guard keeps from any. s.mu is held.
+func (s *Speaker) routeStatus(r *route) (ingotv1.ItemResult_Status, string) {
+	var waiting, refused, guarded []string
 	applied := false
 	for peer := range r.peers {
 		session := s.sessions[peer]
@@ -72,6 +105,8 @@ func (s *Speaker) routeStatus(r route) (ingotv1.ItemResult_Status, string) {
 			waiting = append(waiting, fmt.Sprintf("peer %s: no session on this node", peer))
 		case !session.cfg.carries(r.prefix):
 			refused = append(refused, fmt.Sprintf("peer %s: the session does not carry the family of %s", peer, r.prefix))
+		case session.guarded(r) != "":
+			guarded = append(guarded, fmt.Sprintf("peer %s: %s", peer, session.guarded(r)))
 		case session.lacksNextHop(r):
 			waiting = append(waiting, fmt.Sprintf("peer %s: the interface towards it has no address of the family of %s to use as next hop", peer, r.prefix))
 		default:
@@ -80,7 +115,10 @@ func (s *Speaker) routeStatus(r route) (ingotv1.ItemResult_Status, string) {
 	}
 	slices.Sort(waiting)
 	slices.Sort(refused)
+	slices.Sort(guarded)
 	switch {
+	case len(guarded) > 0:
+		return ingotv1.ItemResult_STATUS_REJECTED, strings.Join(guarded, "; ")
 	case len(waiting) > 0:
 		return ingotv1.ItemResult_STATUS_PENDING, strings.Join(waiting, "; ")
 	case applied:
@@ -91,10 +129,24 @@ func (s *Speaker) routeStatus(r route) (ingotv1.ItemResult_Status, string) {
 	return ingotv1.ItemResult_STATUS_REJECTED, "the route names no peer"
 }
 
-func (s *session) lacksNextHop(r route) bool {
+func (s *session) lacksNextHop(r *route) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.missing[r.prefix]
+	return s.rib.missing[r.prefix]
+}
+
+// guarded is why the guard keeps a route from the neighbour; empty when it does not.
+func (s *session) guarded(r *route) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rib.refused[r.prefix]
+}
+
+// verdicts counts what changed for routes that did not.
+func (s *session) verdicts() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rib.verdicts
 }
 
 // Explain takes the reasons for which items leave with the next Apply.

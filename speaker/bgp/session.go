@@ -23,10 +23,8 @@ type session struct {
 	wire         wire
 	release      func() // what the node does for the session
 	egress       egress
-	way          way  // that the wire connects by; its address is invalid while the wire does not
-	restarting   bool // the neighbour may still hold our routes when we connect next
-	want         map[netip.Prefix]attributes
-	have         map[netip.Prefix]path
+	way          way             // that the wire connects by; its address is invalid while the wire does not
+	restarting   bool            // the neighbour may still hold our routes when we connect next
 	pace         backoff.Backoff // between sessions that do not last
 	retry        *time.Timer     // while the next attempt waits
 	again        *time.Timer     // while the node is looked at again, for it knows no way
@@ -44,31 +42,28 @@ type session struct {
 	unreachable string
 	beyondLink  netip.Addr // gateway to an external neighbour that must be one hop away; invalid when it is on the link
 	connected   netip.Addr // address in use
-	paths4      int
-	paths6      int
-	wanted      int
-	missing     map[netip.Prefix]bool // wanted, but without a next hop
+	rib         *rib       // changed with applying held, too
 }
 
 // openSession starts a session: its paths are in the RIB before the first attempt to connect, so that the neighbour
 // gets them all at once.
-func openSession(cfg sessionConfig, want map[netip.Prefix]attributes, opener opener, n node, nodeName string, restored bool, log *slog.Logger, changed func()) (*session, error) {
+func openSession(cfg sessionConfig, want *delta, g *guard, opener opener, n node, nodeName string, restored bool, log *slog.Logger, changed func()) (*session, error) {
 	s := &session{
 		log:          log.With("peer", cfg.peer, "address", cfg.neighbour(), "localASN", cfg.ownASN(), "peerASN", cfg.peerASN),
 		node:         n,
 		changed:      changed,
 		cfg:          cfg,
 		connectRetry: cfg.connectRetry,
-		have:         make(map[netip.Prefix]path),
 		pace:         backoff.Backoff{First: firstPause, Most: longestPause},
 		restarting:   restored && cfg.gracefulRestart,
+		rib:          newRIB(cfg),
 		state:        stateIdle,
 		since:        time.Now(),
 	}
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	s.release = n.hold(cfg)
-	if err := s.open(want, opener, nodeName); err != nil {
+	if err := s.open(want, g, opener, nodeName); err != nil {
 		s.end()
 		return nil, err
 	}
@@ -76,7 +71,7 @@ func openSession(cfg sessionConfig, want map[netip.Prefix]attributes, opener ope
 	return s, nil
 }
 
-func (s *session) open(want map[netip.Prefix]attributes, opener opener, nodeName string) error {
+func (s *session) open(want *delta, g *guard, opener opener, nodeName string) error {
 	s.look()
 	s.routerID = s.cfg.routerID
 	if !s.routerID.IsValid() {
@@ -88,7 +83,7 @@ func (s *session) open(want map[netip.Prefix]attributes, opener opener, nodeName
 	}
 	s.wire = w
 	s.reached.routerID = s.routerID.String()
-	if err := s.program(want); err != nil {
+	if err := s.program(want, g); err != nil {
 		return err
 	}
 	return s.follow()
@@ -116,11 +111,11 @@ func (s *session) needsReset(n sessionConfig) bool {
 	return s.cfg.needsReset(n)
 }
 
-// apply takes a new set of paths, and the time between attempts to connect, which needs no reset.
-func (s *session) apply(connectRetry time.Duration, want map[netip.Prefix]attributes) error {
+// apply takes a change of what the neighbour shall see, and the time between attempts to connect, which needs no reset.
+func (s *session) apply(connectRetry time.Duration, d *delta, g *guard) error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	if err := s.program(want); err != nil {
+	if err := s.program(d, g); err != nil {
 		return err
 	}
 	if s.connectRetry == connectRetry {
@@ -144,7 +139,7 @@ func (s *session) refresh() error {
 		return nil
 	}
 	s.look()
-	if err := s.program(s.want); err != nil {
+	if err := s.reprogram(); err != nil {
 		return err
 	}
 	return s.follow()
@@ -193,48 +188,55 @@ func (s *session) look() {
 	})
 }
 
-// program brings the RIB to want: what is new or changed first, then what is gone. Equal sets touch nothing.
-func (s *session) program(want map[netip.Prefix]attributes) error {
-	next := make(map[netip.Prefix]path, len(want))
-	missing := make(map[netip.Prefix]bool)
+// reprogram looks at every path again: next hops may have changed.
+func (s *session) reprogram() error {
 	s.mu.Lock()
+	s.rib.stale = true
+	g := s.rib.guard
+	s.mu.Unlock()
+	return s.program(newDelta(), g)
+}
+
+// program brings the RIB to what is wanted: what is new or changed first, then what is gone. What stays costs nothing.
+func (s *session) program(d *delta, g *guard) error {
+	s.mu.Lock()
+	verdicts, refused := s.rib.verdicts, len(s.rib.refused)
 	// An unnumbered neighbour is taken to understand IPv6 next hops until it says otherwise.
 	extended := s.agreed.extendedNextHop || s.cfg.linkLocal() && s.state != stateEstablished
-	s.mu.Unlock()
-	for prefix, attrs := range want {
-		if !s.cfg.carries(prefix) {
-			continue
-		}
-		hop := nextHop(s.cfg, s.egress, extended, prefix)
-		if !hop.IsValid() {
-			missing[prefix] = true
-			continue
-		}
-		next[prefix] = path{prefix: prefix, nextHop: hop, attributes: s.cfg.shown(attrs)}
+	add, remove := s.rib.step(d, g, func(p netip.Prefix) netip.Addr { return nextHop(s.cfg, s.egress, extended, p) })
+	verdicts, paths := s.rib.verdicts-verdicts, len(s.rib.have)
+	refusal := ""
+	if len(s.rib.refused) > refused {
+		refusal = s.rib.refusal()
 	}
-	s.want = want
-	add, remove := changes(s.have, next)
-	if err := s.wire.add(add); err != nil {
+	s.mu.Unlock()
+	if refusal != "" {
+		s.log.Error("the plan contradicts its own bounds", "op", "sendUpdate", "error", refusal)
+	}
+	err := s.wire.add(add)
+	if err == nil {
+		err = s.wire.remove(remove)
+	}
+	if err != nil {
+		s.mu.Lock()
+		s.rib.failed(add, remove)
+		s.mu.Unlock()
 		return err
 	}
-	if err := s.wire.remove(remove); err != nil {
-		return err
-	}
-	s.have = next
-	n4 := 0
-	for prefix := range next {
-		if prefix.Addr().Is4() {
-			n4++
-		}
-	}
-	s.mu.Lock()
-	s.paths4, s.paths6, s.wanted, s.missing = n4, len(next)-n4, len(next)+len(missing), missing
-	s.mu.Unlock()
 	if len(add)+len(remove) > 0 {
-		s.log.Info("making advertisements using BGP", "event", "updatedAdvertisements", "numAds", len(next), "changed", len(add), "withdrawn", len(remove))
+		s.log.Info("making advertisements using BGP", "event", "updatedAdvertisements", "numAds", paths, "changed", len(add), "withdrawn", len(remove))
+	}
+	if len(add)+len(remove) > 0 || verdicts > 0 {
 		s.changed()
 	}
 	return nil
+}
+
+// objection is why a new guard is refused, with d to come.
+func (s *session) objection(g *guard, d *delta) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rib.objection(g, d)
 }
 
 // close takes the session out of the configuration.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -34,15 +35,21 @@ type Speaker struct {
 	applying sync.Mutex
 	// configs and routes are the last good content of each item: what a refused change leaves in place.
 	configs map[string]sessionConfig
-	routes  map[string]route
-	refused map[string]string // session items by peer: why there is none
-	reasons map[string]string // why items leave with the next Apply, by id
+	routes  map[string]*route
+	owners  map[netip.Prefix]string // of routes, by prefix
+	round   uint64                  // of Apply
+	guard   *guard                  // nil: none
+	refused map[string]string       // session items by peer: why there is none
+	reasons map[string]string       // why items leave with the next Apply, by id
 
 	mu       sync.Mutex
 	sessions map[string]*session            // by peer
 	items    []*ingotv1.Item                // last applied, BGP only
 	errors   map[string]string              // items refused, with the reason
 	told     map[string]*ingotv1.ItemResult // what the agent knows
+	// generation changes with the set of sessions, by more than sessions count verdicts; verdicts are results as of verdictsAge.
+	generation, verdictsAge uint64
+	verdicts                map[string]verdict // by item
 }
 
 // New returns a speaker without sessions.
@@ -54,7 +61,9 @@ func New(o Options) *Speaker {
 		opener:   &gobgp{log: o.Log},
 		changed:  make(chan struct{}, 1),
 		configs:  make(map[string]sessionConfig),
-		routes:   make(map[string]route),
+		routes:   make(map[string]*route),
+		owners:   make(map[netip.Prefix]string),
+		verdicts: make(map[string]verdict),
 		sessions: make(map[string]*session),
 		told:     make(map[string]*ingotv1.ItemResult),
 	}
@@ -115,14 +124,14 @@ func (s *Speaker) Apply(_ context.Context, items []*ingotv1.Item, restored bool)
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	errors := make(map[string]string)
-	mine := s.take(items, errors)
-	wants := s.wants()
+	taken := s.take(items, errors)
+	s.takeGuard(taken, errors)
 
 	var failed sync.Mutex
 	var group sync.WaitGroup
 	for id, cfg := range s.configs {
 		group.Go(func() {
-			if err := s.converge(cfg, wants[cfg.peer], restored); err != nil {
+			if err := s.converge(cfg, taken.deltas[cfg.peer], restored); err != nil {
 				failed.Lock()
 				errors[id] = err.Error()
 				failed.Unlock()
@@ -133,95 +142,43 @@ func (s *Speaker) Apply(_ context.Context, items []*ingotv1.Item, restored bool)
 	s.closeOthers()
 
 	s.mu.Lock()
-	s.items, s.errors = mine, errors
+	s.items, s.errors = taken.items, errors
+	if !maps.Equal(s.refused, taken.refusedBefore) {
+		s.generation += 1 << 32
+	}
 	s.mu.Unlock()
 	results := s.results()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	clear(s.told)
+	if len(s.told) != len(results) {
+		clear(s.told)
+	}
 	for _, r := range results {
-		s.told[r.GetId()] = r
+		if s.told[r.GetId()] != r {
+			s.told[r.GetId()] = r
+		}
 	}
 	return results
 }
 
-// take parses the items into configs and routes. Of an item that is refused, the last good content stays.
-func (s *Speaker) take(items []*ingotv1.Item, errors map[string]string) []*ingotv1.Item {
-	var mine []*ingotv1.Item
-	configs, routes := make(map[string]sessionConfig), make(map[string]route, len(s.routes))
-	peers := make(map[string]bool)
-	s.refused = make(map[string]string)
-	for _, item := range items {
-		id := item.GetId()
-		switch content := item.GetContent().(type) {
-		case *ingotv1.Item_BgpSession:
-			mine = append(mine, item)
-			peer := content.BgpSession.GetPeer()
-			if peers[peer] {
-				errors[id] = "another item configures the session with peer " + peer
-				continue
-			}
-			peers[peer] = true
-			cfg, err := parseSession(content.BgpSession)
-			if err != nil {
-				errors[id] = err.Error()
-				s.refused[peer] = err.Error()
-				if old, ok := s.configs[id]; ok && old.peer == peer {
-					configs[id] = old
-				}
-				continue
-			}
-			configs[id] = cfg
-		case *ingotv1.Item_BgpRoute:
-			mine = append(mine, item)
-			if old, ok := s.routes[id]; ok && old.item == item {
-				routes[id] = old // items never change: this one is known
-				continue
-			}
-			r, err := parseRoute(content.BgpRoute)
-			if err != nil {
-				errors[id] = err.Error()
-				if old, ok := s.routes[id]; ok {
-					routes[id] = old
-				}
-				continue
-			}
-			r.item = item
-			routes[id] = r
-		}
-	}
-	s.configs, s.routes = configs, routes
-	return mine
-}
-
-// wants sorts the routes by peer.
-func (s *Speaker) wants() map[string]map[netip.Prefix]attributes {
-	wants := make(map[string]map[netip.Prefix]attributes, len(s.configs))
-	for _, r := range s.routes {
-		for peer, attrs := range r.peers {
-			if wants[peer] == nil {
-				wants[peer] = make(map[netip.Prefix]attributes, len(s.routes))
-			}
-			wants[peer][r.prefix] = attrs
-		}
-	}
-	return wants
-}
-
 // converge opens, replaces or updates one session.
-func (s *Speaker) converge(cfg sessionConfig, want map[netip.Prefix]attributes, restored bool) error {
+func (s *Speaker) converge(cfg sessionConfig, d *delta, restored bool) error {
 	s.mu.Lock()
 	old := s.sessions[cfg.peer]
 	s.mu.Unlock()
 	if old != nil && !old.needsReset(cfg) {
-		return old.apply(cfg.connectRetry, want)
+		if d == nil {
+			d = newDelta()
+		}
+		return old.apply(cfg.connectRetry, d, s.guard)
 	}
 	if old != nil {
 		old.close("changed")
 	}
-	session, err := openSession(cfg, want, s.opener, s.node, s.nodeName, restored, s.log, s.notify)
+	session, err := openSession(cfg, s.wanted(cfg.peer), s.guard, s.opener, s.node, s.nodeName, restored, s.log, s.notify)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.generation += 1 << 32
 	if err != nil {
 		delete(s.sessions, cfg.peer)
 		return err
@@ -243,6 +200,7 @@ func (s *Speaker) closeOthers() {
 		session.close(s.whyRemoved(session.cfg.peer))
 		s.mu.Lock()
 		delete(s.sessions, session.cfg.peer)
+		s.generation += 1 << 32
 		s.mu.Unlock()
 	}
 }

@@ -84,7 +84,7 @@ func (s *session) up(t transition) {
 	s.log.Info("BGP session established", "event", "sessionUp", "remoteASN", t.peerASN)
 	// There was perhaps no way to the neighbour when the session was opened.
 	s.look()
-	if err := s.program(s.want); err != nil {
+	if err := s.reprogram(); err != nil {
 		s.log.Error("cannot update paths", "op", "sendUpdate", "error", err)
 	}
 }

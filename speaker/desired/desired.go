@@ -41,7 +41,7 @@ func (h *Held) effective() *ingotv1.Item {
 // laneOf returns the lane that item belongs in, or unspecified for a kind that this program does not know.
 func laneOf(item *ingotv1.Item) ingotv1.Lane {
 	switch item.GetContent().(type) {
-	case *ingotv1.Item_BgpSession, *ingotv1.Item_BgpRoute:
+	case *ingotv1.Item_BgpSession, *ingotv1.Item_BgpRoute, *ingotv1.Item_BgpGuard:
 		return ingotv1.Lane_LANE_ROUTING
 	case *ingotv1.Item_Layer2Address:
 		return ingotv1.Lane_LANE_LAYER2
@@ -50,7 +50,7 @@ func laneOf(item *ingotv1.Item) ingotv1.Lane {
 }
 
 // Features are the kinds of item that this program understands, as the field names of Item.content.
-func Features() []string { return []string{"bgp_session", "bgp_route", "layer2_address"} }
+func Features() []string { return []string{"bgp_session", "bgp_route", "layer2_address", "bgp_guard"} }
 
 // Standing is what the node obeys.
 type Standing struct {

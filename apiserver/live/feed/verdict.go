@@ -83,7 +83,7 @@ func rejection(id, why string) string {
 		why = "the speaker refuses it"
 	}
 	what := id
-	for prefix, word := range map[string]string{"bgp-session/": "BGPPeer ", "bgp-route/": "route ", "layer2/": "layer-2 address "} {
+	for prefix, word := range map[string]string{"bgp-session/": "BGPPeer ", "bgp-route/": "route ", "layer2/": "layer-2 address ", "bgp-guard": "prefix guard"} {
 		if name, ok := strings.CutPrefix(id, prefix); ok {
 			what = word + name
 		}
