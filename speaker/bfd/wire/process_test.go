@@ -194,7 +194,8 @@ func startEngine(t testing.TB, n netns.Namespace, j job) (ask func() tally) {
 }
 
 // busy keeps every core busy with a process of the same priority as this one, until the function that it returns is
-// called.
+// called. Each has a session of its own, so that the kernel counts what it uses as its own ("autogroup"), as with
+// processes of different containers.
 func busy(t testing.TB) (stop func()) {
 	t.Helper()
 	self, err := os.Executable()
@@ -214,6 +215,7 @@ func busy(t testing.TB) (stop func()) {
 		left--
 		cmd := netns.Here(t).Command(ctx, self)
 		cmd.Env = append(os.Environ(), roleEnv+"=spin", coreEnv+"="+strconv.Itoa(core))
+		cmd.SysProcAttr.Setsid = true
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
