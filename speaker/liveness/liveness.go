@@ -38,6 +38,8 @@ type BGP interface {
 	PathDown(peer, why string) bool
 	// PathUp has the session with a peer tried soon.
 	PathUp(peer string)
+	// HangUp ends the connections of sessions with graceful restart, so that neighbours keep their routes.
+	HangUp()
 }
 
 // Options configure a Watcher.
@@ -143,7 +145,8 @@ func (w *Watcher) list() []*watch {
 }
 
 // Run runs BGP, and follows the node's links and addresses, until ctx ends. Then neighbours are told that BFD ends on
-// purpose, which is no reason for them to end BGP.
+// purpose. That is no reason to end BGP (RFC 5882 section 3.2), but not all know: those that help a graceful restart see
+// the connection end before.
 func (w *Watcher) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return w.bgp.Run(ctx) })
@@ -165,6 +168,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	err := g.Wait()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
+	w.bgp.HangUp()
 	w.AdminDown(stop)
 	w.engine.close()
 	return err

@@ -119,6 +119,7 @@ func (b *fakeBGP) Apply(_ context.Context, items []*ingotv1.Item, _ bool) []*ing
 func (b *fakeBGP) Changed() <-chan struct{}         { return b.changed }
 func (b *fakeBGP) Report(*ingotv1.Report)           {}
 func (b *fakeBGP) States() []*ingotv1.SessionReport { return nil }
+func (b *fakeBGP) HangUp()                          { b.note("BGP: hang up") }
 func (b *fakeBGP) PathUp(peer string)               { b.note("BGP: path to %s up", peer) }
 
 func (b *fakeBGP) Run(ctx context.Context) error {
@@ -287,6 +288,19 @@ func TestAdminDownIsSaidToAllAndIsTheEnd(t *testing.T) {
 	want(t, "said", r.take(), "admin down 192.0.2.1", "admin down 192.0.2.3")
 	r.apply(item("tor1", "192.0.2.1", 50), item("tor3", "192.0.2.4", 300))
 	want(t, "afterwards", r.take())
+}
+
+// TestTheEnd: connections that neighbours shall take for a restart end before BFD does.
+func TestTheEnd(t *testing.T) {
+	r := newRig()
+	r.apply(item("tor", "192.0.2.1", 300))
+	r.take()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "done", r.take(), "BGP: hang up", "admin down 192.0.2.1", "close engine")
 }
 
 func TestReport(t *testing.T) {
