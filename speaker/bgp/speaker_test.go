@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/test/netns"
 )
 
 // script records what wires were asked to do, in order, for one peer after the other.
@@ -382,5 +383,46 @@ func TestASessionWithNoWayToThePeerIsPending(t *testing.T) {
 	results := s.Apply(t.Context(), []*ingotv1.Item{sessionItem("tor1")}, false)
 	if got := results[0]; got.GetStatus() != ingotv1.ItemResult_STATUS_PENDING || got.GetReason() != n.fail.Error() {
 		t.Errorf("got %v, want pending with %q", got, n.fail)
+	}
+}
+
+// TestPathDown: a session is reset when the path is known to be dead, and tried at once when it is back; one that is not up
+// has nothing to lose, and one that was just configured or is held down is left alone.
+func TestPathDown(t *testing.T) {
+	s, wires, _ := newTestSpeaker(t)
+	s.Apply(t.Context(), []*ingotv1.Item{sessionItem("tor")}, false)
+	w := wires.wires["tor"]
+	if s.PathDown("tor", "nobody there") || s.PathDown("other", "nobody there") {
+		t.Error("a session that was not up was ended")
+	}
+	s.PathUp("other")
+	w.observe(transition{state: stateActive})
+	wires.take()
+	s.PathUp("tor")
+	if got := wires.take()["tor"]; len(got) != 2 || got[0] != "disconnect" || !strings.HasPrefix(got[1], "connect") {
+		t.Errorf("a session that waits was not tried: %q", got)
+	}
+
+	w.observe(transition{state: stateEstablished, peerASN: 64501})
+	wires.take()
+	s.PathUp("tor")
+	if got := wires.take()["tor"]; len(got) != 0 {
+		t.Errorf("a session that is up was asked to %q", got)
+	}
+	if !s.PathDown("tor", "control detection time expired") {
+		t.Error("a session that was up was not ended")
+	}
+	if diff := cmp.Diff([]string{"reset BFD Down (control detection time expired)"}, wires.take()["tor"]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// The wire does not say that it is down: its neighbour takes nothing any more.
+	netns.Eventually(t, 10*time.Second, func() error {
+		if state := s.States()[0].GetState(); state == string(stateEstablished) {
+			return fmt.Errorf("the session is %s", state)
+		}
+		return nil
+	})
+	if got := s.States()[0].GetLastError(); got != "BFD Down (control detection time expired)" {
+		t.Errorf("last error %q", got)
 	}
 }

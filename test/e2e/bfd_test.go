@@ -11,19 +11,20 @@ import (
 
 // bfdPeer is how the router shows a BFD session.
 type bfdPeer struct {
-	Peer          string
-	ID            int64
-	RemoteID      int64 `json:"remote-id"`
-	Status        string
-	Receive       int `json:"remote-receive-interval"`
-	Transmit      int `json:"remote-transmit-interval"`
-	Echo          int `json:"remote-echo-receive-interval"`
-	Multiplier    int `json:"remote-detect-multiplier"`
-	OwnReceive    int `json:"receive-interval"`
-	OwnTransmit   int `json:"transmit-interval"`
-	OwnMultiplier int `json:"detect-multiplier"`
-	ControlIn     int `json:"control-packet-input"`
-	SessionDown   int `json:"session-down"`
+	Peer             string
+	ID               int64
+	RemoteID         int64 `json:"remote-id"`
+	Status           string
+	RemoteDiagnostic string `json:"remote-diagnostic"`
+	Receive          int    `json:"remote-receive-interval"`
+	Transmit         int    `json:"remote-transmit-interval"`
+	Echo             int    `json:"remote-echo-receive-interval"`
+	Multiplier       int    `json:"remote-detect-multiplier"`
+	OwnReceive       int    `json:"receive-interval"`
+	OwnTransmit      int    `json:"transmit-interval"`
+	OwnMultiplier    int    `json:"detect-multiplier"`
+	ControlIn        int    `json:"control-packet-input"`
+	SessionDown      int    `json:"session-down"`
 }
 
 // bfdOf returns what the router shows of its session with a node, by "show bfd peers json" or "… counters json".
@@ -306,6 +307,37 @@ func TestBFDMissesACable(t *testing.T) {
 	lab(t, "heal", "node1")
 	announcedBy(t, address, nodes)
 	watched(t, "node1", "up again", isUp)
+}
+
+// TestBFDSaysAdminDownBeforeARestart, and the router goes on forwarding where the session has graceful restart.
+func TestBFDSaysAdminDownBeforeARestart(t *testing.T) {
+	routerBFD(t)
+	apply(t, bfdProfile(patient))
+	apply(t, bfdBGPPeer(`, bfdProfile: watch, enableGracefulRestart: true`))
+	apply(t, object("v1beta1", "IPAddressPool", "watched", `{addresses: [198.51.78.0/28], autoAssign: false}`))
+	apply(t, object("v1beta1", "BGPAdvertisement", "watched", `{ipAddressPools: [watched]}`))
+	apply(t, service("watched", "watched", ""))
+	address := addresses(t, "watched", 1)[0]
+	announcedBy(t, address, 1)
+	watched(t, "node1", "up", isUp)
+
+	t.Cleanup(func() { _, _ = tryLab("start", "speaker/node1") })
+	lab(t, "stop", "speaker/node1")
+	p, err := bfdOf(node1V4, "")
+	if err != nil || p.Status != "down" || p.RemoteDiagnostic != "administratively down" {
+		t.Errorf("the router's session is %+v, %v", p, err)
+	}
+	always(t, "the router forwards", 2*time.Second, func() error {
+		hops, err := nextHops(address)
+		if err == nil && len(hops) != 1 {
+			return fmt.Errorf("paths by %v", hops)
+		}
+		return err
+	})
+	lab(t, "start", "speaker/node1")
+	watched(t, "node1", "up again", isUp)
+	eventually(t, "BGP again", func() error { _, err := bgpEstablished(node1V4); return err })
+	announcedBy(t, address, 1)
 }
 
 // TestBFDOfANodeThatIsAwayIsUnknown, also for those who watch.
