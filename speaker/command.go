@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ingot-lb/ingot/speaker/bgp"
 	"github.com/ingot-lb/ingot/speaker/show"
 	"github.com/ingot-lb/ingot/speaker/show/frr"
 )
@@ -23,6 +24,7 @@ type flags struct {
 	grpcSocket         string
 	metricsAddress     string
 	excludeInterfaces  []string
+	prefixLimit        int
 	logLevel           string
 }
 
@@ -52,6 +54,7 @@ func newCommand() *cobra.Command {
 	fs.StringVar(&f.grpcAddress, "grpc-address", "127.0.0.1:7474", "loopback address of the read-only SpeakerService; empty: off")
 	fs.StringVar(&f.metricsAddress, "metrics-address", ":7472", "address of /metrics, /healthz and /readyz, plain HTTP; empty: off")
 	fs.StringSliceVar(&f.excludeInterfaces, "exclude-interfaces", excludedInterfaces, "regular expressions of interfaces that layer 2 leaves alone")
+	fs.IntVar(&f.prefixLimit, "bgp-prefix-limit", bgp.DefaultPrefixLimit, "prefixes of an address family that a BGP peer may send, all of them refused, before its session is closed")
 	fs.StringVar(&f.logLevel, "log-level", "info", "all, debug, info, warn, error or none")
 	root.PersistentFlags().StringVar(&f.grpcSocket, "grpc-socket", defaultSocket(), "unix socket of the whole SpeakerService")
 	root.AddCommand(newShowCommand(&f.grpcSocket))

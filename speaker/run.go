@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"regexp"
 	"runtime"
@@ -42,6 +43,9 @@ func run(ctx context.Context, f flags) error {
 	if f.nodeName == "" {
 		return errors.New("--node-name or METALLB_NODE_NAME is required")
 	}
+	if f.prefixLimit < 1 || f.prefixLimit > math.MaxInt32 {
+		return fmt.Errorf("--bgp-prefix-limit %d is not within 1 to %d", f.prefixLimit, math.MaxInt32)
+	}
 	exclude, err := compile(f.excludeInterfaces)
 	if err != nil {
 		return fmt.Errorf("--exclude-interfaces: %w", err)
@@ -68,7 +72,7 @@ func run(ctx context.Context, f flags) error {
 		Announcers: map[ingotv1.Lane]agent.Announcer{
 			ingotv1.Lane_LANE_LAYER2: l2.New(l2.Options{Log: log, Exclude: exclude, Registerer: registry}),
 			ingotv1.Lane_LANE_ROUTING: liveness.New(liveness.Options{
-				BGP: bgp.New(bgp.Options{Node: f.nodeName, Log: log, Registerer: registry}), Log: log, Registerer: registry,
+				BGP: bgp.New(bgp.Options{Node: f.nodeName, Log: log, PrefixLimit: f.prefixLimit, Registerer: registry}), Log: log, Registerer: registry,
 			}),
 		},
 		Registerer: registry,

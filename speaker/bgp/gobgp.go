@@ -12,9 +12,6 @@ import (
 )
 
 const (
-	// prefixLimit is how many prefixes a neighbour may send of a family. None is accepted, but gobgp remembers
-	// all; a full table would cost several hundred megabytes.
-	prefixLimit = 100_000
 	// restartSeconds is how long a neighbour keeps our routes under graceful restart, as FRR's default.
 	restartSeconds = 120
 	// deferralSeconds is how long a restarting instance waits for the neighbour's End-of-RIB. It selects among
@@ -26,6 +23,9 @@ const (
 // stopped servers are kept and used again.
 type gobgp struct {
 	log *slog.Logger
+	// prefixLimit is how many prefixes of a family a neighbour may send before its session is closed. None is
+	// accepted, but gobgp remembers all while the session lasts.
+	prefixLimit int
 
 	mu   sync.Mutex
 	idle []*instance
@@ -115,13 +115,17 @@ func (w *gobgpWire) start(ctx context.Context, cfg sessionConfig, routerID netip
 			return
 		}
 		s := p.GetPeer().GetState()
+		limit := 0
+		if s.GetAdminState() == api.PeerState_PFX_CT {
+			limit = w.owner.prefixLimit
+		}
 		observe(transition{
 			state:       stateOf(s.GetSessionState()),
 			peerASN:     s.GetPeerAsn(),
 			localASN:    s.GetLocalAsn(),
 			peerID:      s.GetRouterId(),
 			local:       p.GetPeer().GetTransport().GetLocalAddress(),
-			prefixLimit: s.GetAdminState() == api.PeerState_PFX_CT,
+			prefixLimit: limit,
 		})
 	})
 	if err != nil {
@@ -175,7 +179,7 @@ func (w *gobgpWire) remove(paths []path) error {
 func (w *gobgpWire) connect(cfg sessionConfig, to target, restarting bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.server.AddPeer(context.Background(), &api.AddPeerRequest{Peer: encodePeer(cfg, to, restarting)}); err != nil {
+	if err := w.server.AddPeer(context.Background(), &api.AddPeerRequest{Peer: encodePeer(cfg, to, restarting, w.owner.prefixLimit)}); err != nil {
 		return fmt.Errorf("add peer: %w", err)
 	}
 	w.neighbour = to.address.String()

@@ -20,7 +20,7 @@ var (
 
 // encodePeer gives a session's configuration in gobgp's terms. A link-local neighbour has no zone there: gobgp could not
 // set a password for it, nor recognize next hops. The connection is bound to the link instead.
-func encodePeer(cfg sessionConfig, to target, restarting bool) *api.Peer {
+func encodePeer(cfg sessionConfig, to target, restarting bool, prefixLimit int) *api.Peer {
 	peer := &api.Peer{
 		Conf: &api.PeerConf{
 			NeighborAddress: to.address.String(),
@@ -57,7 +57,7 @@ func encodePeer(cfg sessionConfig, to target, restarting bool) *api.Peer {
 			peer.AfiSafis = append(peer.AfiSafis, &api.AfiSafi{
 				Config:            &api.AfiSafiConfig{Family: f.family, Enabled: true},
 				MpGracefulRestart: &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: cfg.gracefulRestart}},
-				PrefixLimits:      &api.PrefixLimit{Family: f.family, MaxPrefixes: prefixLimit},
+				PrefixLimits:      &api.PrefixLimit{Family: f.family, MaxPrefixes: uint32(prefixLimit)},
 			})
 		}
 	}

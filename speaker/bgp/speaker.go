@@ -19,9 +19,15 @@ type Options struct {
 	// Node is the node's name, of which router IDs are made where the node has no IPv4 address.
 	Node string
 	Log  *slog.Logger
+	// PrefixLimit is how many prefixes of a family a neighbour may send, all of which are refused, before its session
+	// is closed with Cease, Maximum Number of Prefixes Reached (RFC 4486). 0 means DefaultPrefixLimit.
+	PrefixLimit int
 	// Registerer receives MetalLB's metallb_bgp_… metrics; nil for none.
 	Registerer prometheus.Registerer
 }
+
+// DefaultPrefixLimit is more than a neighbour has reason to send to who takes nothing, and little memory.
+const DefaultPrefixLimit = 10_000
 
 // Speaker keeps the BGP sessions of this node. It is one of the agent's announcers.
 type Speaker struct {
@@ -58,7 +64,7 @@ func New(o Options) *Speaker {
 		nodeName: o.Node,
 		log:      o.Log,
 		node:     newKernel(o.Log),
-		opener:   &gobgp{log: o.Log},
+		opener:   &gobgp{log: o.Log, prefixLimit: cmp.Or(o.PrefixLimit, DefaultPrefixLimit)},
 		changed:  make(chan struct{}, 1),
 		configs:  make(map[string]sessionConfig),
 		routes:   make(map[string]*route),

@@ -34,12 +34,12 @@ func (s *session) observe(t transition) {
 	s.reached.follow(before, t)
 	s.mu.Unlock()
 	switch {
-	case t.prefixLimit:
+	case t.prefixLimit > 0:
 		if before == stateEstablished && t.state != stateEstablished {
 			s.log.Warn("BGP session down", "event", "sessionDown", "error", "too many prefixes")
 		}
 		s.holdDown(fault{code: codeCease, subcode: ceaseMaxPrefixes,
-			words: fmt.Sprintf("the peer sent more than %d prefixes of one family", prefixLimit)}, holdDownPrefixes)
+			words: fmt.Sprintf("the peer sent more than %d prefixes of one family", t.prefixLimit)}, holdDownPrefixes)
 	case t.state == stateEstablished && before != stateEstablished:
 		s.up(t)
 	case before == stateEstablished && t.state != stateEstablished:

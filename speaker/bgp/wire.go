@@ -83,8 +83,9 @@ type transition struct {
 	localASN uint32
 	// peerID is the neighbour's BGP identifier, and local our address; both are known once there is a session.
 	peerID, local string
-	// prefixLimit is set when the instance shut itself because the neighbour sent too many prefixes.
-	prefixLimit bool
+	// prefixLimit is the limit of prefixes of one family that the neighbour went beyond, so that the instance shut
+	// itself; 0 when it did not.
+	prefixLimit int
 }
 
 // counters count messages as FRR and MetalLB do.
