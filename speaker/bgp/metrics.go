@@ -59,7 +59,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	snapshots := make(map[labels]snapshot)
 	for _, session := range c.speaker.list() {
 		session.count(shownFresh)
-		l := labels{net.JoinHostPort(session.cfg.address.String(), strconv.Itoa(int(session.cfg.port))), session.cfg.vrf}
+		l := labels{net.JoinHostPort(session.cfg.neighbour(), strconv.Itoa(int(session.cfg.port))), session.cfg.vrf}
 		if l.vrf == "" {
 			l.vrf = defaultVRF
 		}
