@@ -51,7 +51,7 @@ func bgpState(t *testing.T, node, peer string, is func(*sessionState) bool) *ses
 	return &got
 }
 
-func isUp(s *sessionState) bool { return s.Status.BGPStatus == "Established" }
+func sessionIsUp(s *sessionState) bool { return s.Status.BGPStatus == "Established" }
 
 // frrNeighbour is what FRR says of a neighbour in "show bgp neighbors json"; our answers have the same keys.
 type frrNeighbour struct {
@@ -97,7 +97,7 @@ func TestSessionsAndAnnouncementsAreServed(t *testing.T) {
 	for _, address := range addresses(t, "seen", 2) {
 		announcedBy(t, address, nodes)
 	}
-	s := bgpState(t, "node1", "peer31", func(s *sessionState) bool { return isUp(s) && s.Status.Counters.Sent.Updates > 0 })
+	s := bgpState(t, "node1", "peer31", func(s *sessionState) bool { return sessionIsUp(s) && s.Status.Counters.Sent.Updates > 0 })
 	frr := neighbours(t, in(t, "router", "vtysh", "-c", "show bgp neighbors "+node1+" json"))[node1]
 	if s.Status.RouterID != frr.RemoteRouterId || s.Status.PeerRouterID != frr.LocalRouterId || s.Status.LocalASN != frr.RemoteAs || s.Status.PeerASN != frr.LocalAs ||
 		s.Status.LocalAddress != node1 || s.Status.Peer != routerV4 || s.Status.BFDStatus != "N/A" ||
@@ -132,7 +132,7 @@ func TestSessionsAndAnnouncementsAreServed(t *testing.T) {
 
 	before := storeRevision(t)
 	in(t, "router", "vtysh", "-c", "clear bgp "+node1)
-	s = bgpState(t, "node1", "peer31", func(s *sessionState) bool { return isUp(s) && s.Status.Counters.Lost > 0 })
+	s = bgpState(t, "node1", "peer31", func(s *sessionState) bool { return sessionIsUp(s) && s.Status.Counters.Lost > 0 })
 	if e := s.Status.LastError; e == nil || s.Status.Counters.Established < 2 {
 		t.Errorf("after the router cleared the session: %+v", s)
 	} else if e.Code == 6 && (e.SentBy != "Peer" || e.Subcode != 2 && e.Subcode != 4) {
@@ -145,7 +145,7 @@ func TestSessionsAndAnnouncementsAreServed(t *testing.T) {
 		t.Errorf("ServiceBGPStatus of a node without speaker: %q", out)
 	}
 	lab(t, "start", "speaker/node1")
-	bgpState(t, "node1", "peer31", isUp)
+	bgpState(t, "node1", "peer31", sessionIsUp)
 	if after := storeRevision(t); after != before {
 		t.Errorf("etcd went from revision %s to %s while sessions came and went", before, after)
 	}
