@@ -158,7 +158,7 @@ func shares(s, o *Service) bool {
 	return s.SharingKey != "" && s.SharingKey == o.SharingKey && s.BackendKey == o.BackendKey
 }
 
-// inUse names all holders that s may not share with.
+// inUse names holders that s may not share with.
 func (at slotAt) inUse(s Service) *InUseError {
 	e := &InUseError{Addr: at.addr, Key: s.Key}
 	for _, h := range at.slot.holders {
@@ -177,6 +177,8 @@ func (at slotAt) inUse(s Service) *InUseError {
 		}
 	}
 	slices.Sort(e.Holders)
+	named := min(mostNamed, len(e.Holders))
+	e.More, e.Holders = len(e.Holders)-named, e.Holders[:named]
 	return e
 }
 

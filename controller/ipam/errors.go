@@ -224,14 +224,28 @@ func (e *QuotaError) cause() string { return fmt.Sprintf("quota of pool %s: %d",
 type InUseError struct {
 	Addr    netip.Addr
 	Key     string   // of the Service that asks
-	Holders []string // in order
+	Holders []string // in order, the first few
+	More    int      // how many others there are
 	// Why they do not.
 	Why string
 }
 
 // Error implements error.
 func (e *InUseError) Error() string {
-	return fmt.Sprintf("can't change sharing key for %q, address also in use by %s: %q %s", e.Key, strings.Join(e.Holders, ","), e.Addr, e.Why)
+	holders := strings.Join(e.Holders, ",")
+	if e.More > 0 {
+		holders += fmt.Sprintf(" and %d more", e.More)
+	}
+	return fmt.Sprintf("can't change sharing key for %q, address also in use by %s: %q %s", e.Key, holders, e.Addr, e.Why)
+}
+
+// cause leaves out the holders where they are many: who waits for the address of hundreds is not told of each that
+// comes and goes.
+func (e *InUseError) cause() string {
+	if e.More > 0 {
+		return "in use by many: " + e.Addr.String() + " " + e.Why
+	}
+	return e.Error()
 }
 
 // PortError says that a port of a shared address is taken.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -164,6 +165,46 @@ func TestConditionIsWrittenOnlyForANewCause(t *testing.T) {
 	after.decide(two)
 	if out := after.decide(stored); !out.state.isToldBy(stored) {
 		t.Errorf("after a restart a condition is written for its numbers: %s", said(out.state))
+	}
+}
+
+// TestWhoWaitsForASharedAddressIsNotToldOfEachHolder: of an address of hundreds, a few are named, and that others come and
+// go is neither an event nor a write. Of few, each is.
+func TestWhoWaitsForASharedAddressIsNotToldOfEachHolder(t *testing.T) {
+	d := deskWith(pool("a", "10.0.0.7/32"))
+	const many = 100
+	name := func(i int) string { return fmt.Sprintf("holder-%02d", i) }
+	for i := range many {
+		holder := newService(name(i), annotated("metallb.io/allow-shared-ip", "k"))
+		holder.Spec.Ports[0].Port = int32(1000 + i)
+		if out := d.decide(holder); len(out.addrs) != 1 {
+			t.Fatalf("%s got %v", holder.Name, out.addrs)
+		}
+	}
+	waits := newService("x", annotated("metallb.io/loadBalancerIPs", "10.0.0.7"), annotated("metallb.io/allow-shared-ip", "q"))
+	const words = `can't change sharing key for "default/x", address also in use by `
+	first := d.decide(waits)
+	if got, want := said(first.state), "False SharingClash: "+words+
+		`default/holder-00,default/holder-01,default/holder-02 and 97 more: "10.0.0.7" is shared under another sharing key`; got != want {
+		t.Fatalf("-want +got:\n%s", cmp.Diff(want, got))
+	}
+	var told []string
+	for i := range many - 1 {
+		d.forget("default/" + name(i))
+		for _, n := range d.decide(waits).notes {
+			told = append(told, n.message)
+		}
+	}
+	var want []string
+	for i := many - 3; i < many; i++ {
+		var left []string
+		for j := i; j < many; j++ {
+			left = append(left, "default/"+name(j))
+		}
+		want = append(want, `Failed to allocate IP for "default/x": `+words+strings.Join(left, ",")+`: "10.0.0.7" is shared under another sharing key`)
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("events, -want +got:\n%s", diff)
 	}
 }
 
