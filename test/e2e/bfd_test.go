@@ -12,6 +12,7 @@ import (
 // bfdPeer is how the router shows a BFD session.
 type bfdPeer struct {
 	Peer             string
+	MultiHop         bool
 	ID               int64
 	RemoteID         int64 `json:"remote-id"`
 	Status           string
@@ -62,14 +63,15 @@ func configure(t *testing.T, lines ...string) {
 	in(t, "router", args...)
 }
 
-// routerPeer are the lines that lead to the router's BFD session with a node.
-func routerPeer(address string, line string) []string {
-	return []string{"bfd", "peer " + address + " local-address " + routerV4 + " interface eth0", line}
+// routerPeer is the line that names the router's BFD session with a node.
+func routerPeer(address string) string {
+	return "peer " + address + " local-address " + routerV4 + " interface eth0"
 }
 
 // bfdState is the status of a BFDSessionState.
 type bfdState struct {
 	State, RemoteState, Diagnostic, Peer, BGPPeer, BFDProfile, LocalAddress string
+	MultiHop                                                                bool
 	LocalDiscriminator, RemoteDiscriminator                                 int64
 	TransmitInterval, DetectionTime, EchoTransmitInterval                   string
 	RemoteReceiveInterval, RemoteTransmitInterval                           string
@@ -114,21 +116,21 @@ func watched(t *testing.T, node, what string, want func(bfdState) bool) bfdState
 
 func isUp(s bfdState) bool { return s.State == "Up" && s.RemoteState == "Up" }
 
-// bgpEstablished returns since when the router has its session with a node, in milliseconds.
-func bgpEstablished(address string) (int64, error) {
+// bgpEstablished returns the node's TCP port of the router's session with it, which another session would not have.
+func bgpEstablished(address string) (port int, err error) {
 	out, err := tryIn("router", "vtysh", "-c", "show bgp neighbors "+address+" json")
 	if err != nil {
 		return 0, err
 	}
 	var all map[string]struct {
 		BgpState string
-		Since    int64 `json:"bgpTimerUpEstablishedEpoch"`
+		Port     int `json:"portForeign"`
 	}
 	if err := json.Unmarshal([]byte(out), &all); err != nil {
 		return 0, fmt.Errorf("show bgp neighbors: %w: %s", err, out)
 	}
 	if n := all[address]; n.BgpState == "Established" {
-		return n.Since, nil
+		return n.Port, nil
 	}
 	return 0, fmt.Errorf("the session is not established: %s", out)
 }
@@ -153,8 +155,8 @@ func TestBFDProfileReachesTheRouter(t *testing.T) {
 	apply(t, bfdProfile(patient))
 	apply(t, bfdBGPPeer(`, bfdProfile: watch`))
 	watched(t, "node1", "up", isUp)
-	var since int64
-	eventually(t, "BGP", func() (err error) { since, err = bgpEstablished(node1V4); return err })
+	var port int
+	eventually(t, "BGP", func() (err error) { port, err = bgpEstablished(node1V4); return err })
 	first, err := bfdOf(node1V4, "")
 	if err != nil {
 		t.Fatal(err)
@@ -204,8 +206,8 @@ func TestBFDProfileReachesTheRouter(t *testing.T) {
 			s.RemoteReceiveInterval == fmt.Sprintf("%dms", p.OwnReceive) && s.RemoteTransmitInterval == fmt.Sprintf("%dms", p.OwnTransmit) &&
 			s.TransmitInterval == "300ms" && s.DetectionTime == "900ms" && s.EchoTransmitInterval == "" && s.Counters.Up == 1 && s.Counters.Down == 0
 	})
-	if now, err := bgpEstablished(node1V4); err != nil || now != since {
-		t.Errorf("BGP was established at %d, now at %d: %v", since, now, err)
+	if now, err := bgpEstablished(node1V4); err != nil || now != port {
+		t.Errorf("BGP came from port %d, and from %d now: %v", port, now, err)
 	}
 	counters, err := bfdOf(node1V4, " counters")
 	if err != nil || counters.SessionDown != 0 {
@@ -232,10 +234,11 @@ func TestBFDEndsWithItsReference(t *testing.T) {
 	apply(t, bfdProfile(patient))
 	apply(t, bfdBGPPeer(`, bfdProfile: watch`))
 	watched(t, "node1", "up", isUp)
-	var since int64
-	eventually(t, "BGP", func() (err error) { since, err = bgpEstablished(node1V4); return err })
+	var port int
+	eventually(t, "BGP", func() (err error) { port, err = bgpEstablished(node1V4); return err })
 
-	configure(t, routerPeer(node1V4, "shutdown")...)
+	t.Cleanup(func() { configure(t, "bfd", "no "+routerPeer(node1V4)) })
+	configure(t, "bfd", routerPeer(node1V4), "shutdown")
 	watched(t, "node1", "shut by the router", func(s bfdState) bool {
 		return s.State == "Down" && s.RemoteState == "AdminDown" && s.Diagnostic == "neighbor signaled session down"
 	})
@@ -266,8 +269,8 @@ func TestBFDEndsWithItsReference(t *testing.T) {
 			return fmt.Errorf("the router got %d packets, %d before", after.ControlIn, before.ControlIn)
 		}
 		now, err := bgpEstablished(node1V4)
-		if err == nil && now != since {
-			return fmt.Errorf("BGP was established at %d, now at %d", since, now)
+		if err == nil && now != port {
+			return fmt.Errorf("BGP came from port %d, and from %d now", port, now)
 		}
 		return err
 	})
@@ -307,6 +310,36 @@ func TestBFDMissesACable(t *testing.T) {
 	lab(t, "heal", "node1")
 	announcedBy(t, address, nodes)
 	watched(t, "node1", "up again", isUp)
+}
+
+// TestBFDOverIPv6, and its neighbour as MetalLB names it.
+func TestBFDOverIPv6(t *testing.T) {
+	configure(t, "router bgp 64501", "neighbor nodes-v6 bfd")
+	t.Cleanup(func() { configure(t, "router bgp 64501", "no neighbor nodes-v6 bfd") })
+	apply(t, bfdProfile(patient))
+	apply(t, object("v1beta2", "BGPPeer", "watched", `{myASN: 64500, peerASN: 64501, peerAddress: "`+routerV6+`", bfdProfile: watch, `+bfdOnNode1+`}`))
+	state := watched(t, "node1", "up", isUp)
+	if state.Peer != "fd00-0222-0000-0000-0000-0000-0000-0001" || state.LocalAddress != "fd00:222::11" || state.MultiHop {
+		t.Errorf("the session is %+v", state)
+	}
+	if p, err := bfdOf("fd00:222::11", ""); err != nil || p.Status != "up" || p.MultiHop {
+		t.Errorf("the router's session is %+v, %v", p, err)
+	}
+}
+
+// TestBFDOverSeveralHops is what a peer with ebgpMultiHop has, at both ends.
+func TestBFDOverSeveralHops(t *testing.T) {
+	configure(t, "router bgp 64501", "neighbor nodes ebgp-multihop 5")
+	t.Cleanup(func() { configure(t, "router bgp 64501", "no neighbor nodes ebgp-multihop") })
+	routerBFD(t)
+	apply(t, bfdProfile(patient+", minimumTtl: 250"))
+	apply(t, bfdBGPPeer(`, bfdProfile: watch, ebgpMultiHop: true`))
+	if state := watched(t, "node1", "up", isUp); !state.MultiHop {
+		t.Errorf("the session is %+v", state)
+	}
+	if p, err := bfdOf(node1V4, ""); err != nil || p.Status != "up" || !p.MultiHop {
+		t.Errorf("the router's session is %+v, %v", p, err)
+	}
 }
 
 // TestBFDSaysAdminDownBeforeARestart, and the router goes on forwarding where the session has graceful restart.
