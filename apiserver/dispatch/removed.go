@@ -71,11 +71,11 @@ func (r *removals) forget(planned map[string]*plan.NodePlan) {
 // reasons puts into words why an item left the plan that out replaces: one of MetalLB's words, by which users search
 // the speakers' logs (spec.md section 5.5), and after a colon a sentence.
 type reasons struct {
-	out      *plan.Output
-	service  func(types.NamespacedName) (*corev1.Service, bool)
+	out     *plan.Output
+	service func(types.NamespacedName) (*corev1.Service, bool)
 	// configured says whether there is a BGPPeer of that name.
 	configured func(peer string) bool
-	withheld map[types.NamespacedName][]plan.Withheld
+	withheld   map[types.NamespacedName][]plan.Withheld
 }
 
 func newReasons(out *plan.Output, service func(types.NamespacedName) (*corev1.Service, bool), configured func(peer string) bool) *reasons {
