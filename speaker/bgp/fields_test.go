@@ -114,9 +114,7 @@ func TestADynamicASNumberOfTheWrongKindIsRefused(t *testing.T) {
 
 			// The router gets another number, which will do.
 			lines := []string{"configure terminal", fmt.Sprintf("no router bgp %d", tt.wrong), fmt.Sprintf("router bgp %d", tt.right), "no bgp ebgp-requires-policy", "no bgp default ipv4-unicast"}
-			for _, l := range neighbour(r.node4, "64500") {
-				lines = append(lines, l)
-			}
+			lines = append(lines, neighbour(r.node4, "64500")...)
 			if out, err := r.vtysh(lines...); err != nil {
 				t.Fatal(out, err)
 			}
