@@ -37,7 +37,7 @@ func (s *session) leave() (neighbour netip.AddrPort, established bool) {
 		return netip.AddrPort{}, false
 	}
 	s.closed = true
-	return netip.AddrPortFrom(s.connected, s.cfg.port), true
+	return netip.AddrPortFrom(s.connected.address, s.cfg.port), true
 }
 
 // hangUp shuts the TCP connections of this process with these neighbours down. gobgp has no way to do so that does not send

@@ -100,7 +100,7 @@ func TestTheConnectTimeIsThatOfGobgp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	peer := encodePeer(cfg, target{way: way{address: cfg.address}, peerASN: cfg.peerASN, connectRetry: cfg.connectRetry}, false)
+	peer := encodePeer(cfg, target{way: way{address: cfg.address}, peerASN: cfg.peerASN, connectRetry: cfg.connectRetry}, false, 10)
 	if got := peer.GetTimers().GetConfig().GetConnectRetry(); got != 7 {
 		t.Errorf("connect retry %d s, want 7", got)
 	}

@@ -104,7 +104,7 @@ func (s *session) report() *ingotv1.SessionReport {
 	r := &ingotv1.SessionReport{
 		Peer:           s.cfg.peer,
 		Address:        s.address(),
-		Interface:      s.cfg.unnumbered,
+		Interface:      s.device(),
 		Vrf:            s.cfg.vrf,
 		Notices:        s.notices(),
 		Port:           uint32(s.cfg.port),

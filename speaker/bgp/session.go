@@ -41,7 +41,7 @@ type session struct {
 	demand      uint32    // AS number that a dynamic neighbour must say at the next attempt; 0 for any
 	unreachable string
 	beyondLink  netip.Addr // gateway to an external neighbour that must be one hop away; invalid when it is on the link
-	connected   netip.Addr // address in use
+	connected   way        // that the wire connects by, for observers
 	rib         *rib       // changed with applying held, too
 }
 
@@ -252,8 +252,16 @@ func (s *session) address() string {
 	if s.cfg.address.IsValid() {
 		return s.cfg.address.String()
 	}
-	if s.connected.IsValid() {
-		return s.connected.String()
+	if s.connected.address.IsValid() {
+		return s.connected.address.String()
 	}
 	return ""
+}
+
+// device is the interface of a link-local neighbour, as configured or as found. s.mu is held.
+func (s *session) device() string {
+	if s.cfg.unnumbered == "" && s.cfg.linkLocal() {
+		return s.connected.device
+	}
+	return s.cfg.unnumbered
 }

@@ -144,7 +144,7 @@ func (s *session) reconnect() error {
 func (s *session) connect() error {
 	s.way = s.present()
 	s.mu.Lock()
-	s.connected, s.agreed = s.way.address, agreement{}
+	s.connected, s.agreed = s.way, agreement{}
 	to := target{way: s.way, peerASN: s.cfg.peerASN, connectRetry: s.connectRetry}
 	switch {
 	case s.demand != 0:
@@ -170,7 +170,7 @@ func (s *session) disconnect(why string) error {
 	if s.state != stateIdle {
 		s.state, s.since = stateIdle, time.Now()
 	}
-	s.connected, s.agreed = s.way.address, agreement{}
+	s.connected, s.agreed = s.way, agreement{}
 	if why != "" {
 		s.last = lastFault{fault{words: why}, time.Now()}
 	}

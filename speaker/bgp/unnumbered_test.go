@@ -170,6 +170,12 @@ func TestALinkLocalPeerAddress(t *testing.T) {
 	routers[0].forwards(t, "2001:db8:1::1/128", linkLocal(t, node, "eth1"))
 	routers[1].forwards(t, "198.51.100.2/32", linkLocal(t, node, "eth2"))
 
+	for peer, device := range map[string]string{"one": "eth1", "two": "eth2"} {
+		if got := up(t, p, peer).GetInterface(); got != device {
+			t.Errorf("peer %s is reported on %q, want %s", peer, got, device)
+		}
+	}
+
 	// Both have one address: it does not say who is meant.
 	routers[1].Run(t, "ip", "addr", "add", "fe80::1/64", "dev", "eth0", "nodad")
 	node.Run(t, "ip", "neigh", "replace", "fe80::1", "dev", "eth2", "lladdr", strings.TrimSpace(routers[1].Run(t, "cat", "/sys/class/net/eth0/address")), "nud", "permanent")
