@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 )
@@ -52,6 +53,46 @@ func TestServicesSayThatTheLedgerIsAway(t *testing.T) {
 	if n := testutil.CollectAndCount(ctl, "ingot_controller_ledger_request_duration_seconds"); n != 1 {
 		t.Errorf("%d histograms of the ledger's answers", n)
 	}
+}
+
+// TestNewcomersAreToldThatTheLedgerIsAway: by a controller that starts while it is, and nothing else is written then.
+func TestNewcomersAreToldThatTheLedgerIsAway(t *testing.T) {
+	c := newCluster(t)
+	c.putPool("web", "192.0.2.1-192.0.2.9")
+	_, stop := c.start()
+	c.createService("has")
+	c.awaitIP("has", "192.0.2.1")
+	c.createService("asks", annotated("metallb.io/loadBalancerIPs", "198.51.100.1"))
+	c.awaitCondition("asks", "False NotInPool: ", "")
+	stop()
+	c.ledger.set(func() { c.ledger.fail = errors.New("away") })
+	c.createService("waits")
+	c.createService("inside", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeClusterIP })
+	c.createService("others", func(s *corev1.Service) { s.Spec.LoadBalancerClass = new("example.org/other") })
+	before := c.services()
+
+	ctl, _ := c.launch(func(o *Options) { o.awayGrace = time.Nanosecond })
+	told := c.awaitCondition("waits", "False LedgerUnavailable: ", "metallb.io")
+	c.awaitEvents("waits", "Warning LedgerUnavailable: "+away.message)
+	c.createService("later")
+	c.awaitCondition("later", "False LedgerUnavailable: ", "metallb.io")
+	now := c.services()
+	for _, name := range []string{"has", "asks", "inside", "others"} {
+		if before[name].ResourceVersion != now[name].ResourceVersion {
+			t.Errorf("Service %s was written", name)
+		}
+	}
+	if got := now["waits"].ResourceVersion; got != told.ResourceVersion {
+		t.Error("a Service was written again for the same cause")
+	}
+	if ctl.Ready() == nil {
+		t.Error("the controller is ready before its term has begun")
+	}
+
+	c.ledger.set(func() { c.ledger.fail = nil })
+	c.awaitCondition("waits", "True Allocated: ", "of pool web")
+	c.awaitCondition("later", "True Allocated: ", "of pool web")
+	c.awaitHolders("192.0.2.1", "has", c.service("waits").Status.LoadBalancer.Ingress[0].IP, "waits", c.service("later").Status.LoadBalancer.Ingress[0].IP, "later")
 }
 
 // TestLongClaimsAreAskedForInParts: a request is no longer than a server takes.

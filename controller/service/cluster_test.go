@@ -309,8 +309,16 @@ func (f *front) deafen(deaf bool) {
 
 func (f *front) restore() { f.lost.Store(false); f.CloseClientConnections() }
 
-// start runs a controller with the ServiceAccount that is shipped. stop ends it and waits.
+// start runs a controller with the ServiceAccount that is shipped, and waits until it is ready. stop ends it and waits.
 func (c *cluster) start(edits ...func(*Options)) (ctl *Controller, stop func()) {
+	c.Helper()
+	ctl, stop = c.launch(edits...)
+	c.await("the controller to be ready", func() bool { return ctl.Ready() == nil })
+	return ctl, stop
+}
+
+// launch is start without waiting.
+func (c *cluster) launch(edits ...func(*Options)) (ctl *Controller, stop func()) {
 	c.Helper()
 	config := api.Config("controller")
 	client, err := kubernetes.NewForConfig(Compact(config))
@@ -347,7 +355,6 @@ func (c *cluster) start(edits ...func(*Options)) (ctl *Controller, stop func()) 
 		}
 	}
 	c.Cleanup(stop)
-	c.await("the controller to be ready", func() bool { return ctl.Ready() == nil })
 	return ctl, stop
 }
 

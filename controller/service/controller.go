@@ -147,7 +147,10 @@ func (c *Controller) Run(ctx context.Context) error {
 	// The term begins before the Services are read: what is decided in a term before it comes to nothing, or is in
 	// the ledger now.
 	c.teller = &teller{c: c, asks: make(chan ask), lost: cancel}
-	past, err := c.teller.begin(ctx)
+	for range eventWorkers {
+		wg.Go(func() { c.events.run(ctx) })
+	}
+	past, err := c.beginTerm(ctx)
 	if err != nil {
 		return nil // ctx has ended
 	}
@@ -185,13 +188,20 @@ func (c *Controller) Run(ctx context.Context) error {
 	for range workers {
 		wg.Go(func() { c.work(ctx) })
 	}
-	for range eventWorkers {
-		wg.Go(func() { c.events.run(ctx) })
-	}
 	wg.Go(func() { c.keepPoolStatus(ctx) })
 	wg.Go(func() { c.keepReport(ctx) })
 	<-ctx.Done()
 	return nil
+}
+
+// beginTerm waits until our term at the ledger has begun, and tells newcomers meanwhile.
+func (c *Controller) beginTerm(ctx context.Context) ([]v1beta1.PastAllocation, error) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	begun, begin := context.WithCancel(ctx)
+	defer begin()
+	wg.Go(func() { c.tellNewcomers(begun) })
+	return c.teller.begin(ctx)
 }
 
 // begin takes over all assignments before anybody new is served: those with more addresses first (spec.md section
