@@ -3,6 +3,7 @@ package service
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -157,16 +158,18 @@ func refused(reason string, err error) *state {
 }
 
 // causeOf is ipam's, and what of the pools in it changes seldom enough to be written to all who wait: sizes and who holds
-// most.
+// most, not who of them holds more, which may change with every address.
 func causeOf(err error) string {
 	cause := ipam.Cause(err)
 	var exhausted *ipam.ExhaustedError
 	if errors.As(err, &exhausted) {
 		for _, l := range exhausted.Lacks {
-			cause += fmt.Sprintf(" %d", l.Total)
+			var biggest []string
 			for _, s := range l.Biggest {
-				cause += " " + s.Namespace
+				biggest = append(biggest, s.Namespace)
 			}
+			slices.Sort(biggest)
+			cause += fmt.Sprintf(" %d %s", l.Total, strings.Join(biggest, " "))
 		}
 	}
 	return cause

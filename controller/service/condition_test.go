@@ -168,6 +168,35 @@ func TestConditionIsWrittenOnlyForANewCause(t *testing.T) {
 	}
 }
 
+// TestTheOrderOfTheBiggestHoldersIsNoCause: where two namespaces hold about the same, it changes with every address, and a
+// write to all who wait were too much for that.
+func TestTheOrderOfTheBiggestHoldersIsNoCause(t *testing.T) {
+	d := deskWith(pool("a", "10.0.0.0/30"))
+	take := func(namespace, name string) {
+		t.Helper()
+		svc := newService(name)
+		svc.Namespace = namespace
+		if out := d.decide(svc); len(out.addrs) != 1 {
+			t.Fatalf("%s/%s got %v", namespace, name, out.addrs)
+		}
+	}
+	for _, name := range []string{"one", "two", "three"} {
+		take("default", name)
+	}
+	take("other", "one")
+	first := d.decide(newService("x")).state
+	if want := "False PoolFull: no available IPs: pool a: of its 4 IPv4 addresses 4 in use, most by namespaces default (3), other (1)"; said(first) != want {
+		t.Fatalf("-want +got:\n%s", cmp.Diff(want, said(first)))
+	}
+	for _, name := range []string{"two", "three"} {
+		d.forget("default/" + name)
+		take("other", name)
+	}
+	if second := d.decide(newService("x")).state; second != first {
+		t.Errorf("the condition changed to %s", said(second))
+	}
+}
+
 // TestWhoWaitsForASharedAddressIsNotToldOfEachHolder: of an address of hundreds, a few are named, and that others come and
 // go is neither an event nor a write. Of few, each is.
 func TestWhoWaitsForASharedAddressIsNotToldOfEachHolder(t *testing.T) {
