@@ -124,7 +124,7 @@ func (w *gobgpWire) start(ctx context.Context, cfg sessionConfig, routerID netip
 			peerASN:     s.GetPeerAsn(),
 			localASN:    s.GetLocalAsn(),
 			peerID:      s.GetRouterId(),
-			local:       p.GetPeer().GetTransport().GetLocalAddress(),
+			local:       knownAddress(p.GetPeer().GetTransport().GetLocalAddress()),
 			prefixLimit: limit,
 		})
 	})
@@ -132,6 +132,14 @@ func (w *gobgpWire) start(ctx context.Context, cfg sessionConfig, routerID netip
 		return fmt.Errorf("watch sessions: %w", err)
 	}
 	return nil
+}
+
+// knownAddress is what gobgp says of an address; empty where it knows none, as of our link-local ones.
+func knownAddress(s string) string {
+	if _, err := netip.ParseAddr(s); err != nil {
+		return ""
+	}
+	return s
 }
 
 func stateOf(s api.PeerState_SessionState) state {

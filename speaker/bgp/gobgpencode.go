@@ -35,8 +35,14 @@ func encodePeer(cfg sessionConfig, to target, restarting bool, prefixLimit int) 
 			ConnectRetry:           uint64(to.connectRetry.Seconds()),
 			IdleHoldTimeAfterReset: 1,
 		}},
+	}
+	if to.peerASN == cfg.ownASN() {
+		// Internal peers get a TTL of 255, as from other implementations, and so may ask for it (RFC 5082). From them any
+		// will do: 1 is gobgp's smallest other than its default, which is 255.
+		peer.TtlSecurity = &api.TtlSecurity{Enabled: true, TtlMin: 1}
+	} else {
 		// gobgp's TTL for external peers is 1 otherwise.
-		EbgpMultihop: &api.EbgpMultihop{Enabled: cfg.multiHop, MultihopTtl: 255},
+		peer.EbgpMultihop = &api.EbgpMultihop{Enabled: cfg.multiHop, MultihopTtl: 255}
 	}
 	if cfg.source.IsValid() {
 		peer.Transport.LocalAddress = cfg.source.String()

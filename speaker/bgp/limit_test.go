@@ -35,6 +35,12 @@ func newStranger(t *testing.T, address string, play func(net.Conn)) *stranger {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newStrangerOn(t, l, play)
+}
+
+// newStrangerOn is newStranger with a listener for TCP.
+func newStrangerOn(t *testing.T, l net.Listener, play func(net.Conn)) *stranger {
+	t.Helper()
 	s := &stranger{Listener: l, port: uint32(l.Addr().(*net.TCPAddr).Port), got: make(chan [3]byte, 4096)}
 	ended := make(chan struct{})
 	go func() {

@@ -85,8 +85,8 @@ func TestUnnumbered(t *testing.T) {
 				r.forwards(t, prefix, own)
 			}
 			s := up(t, p, "tor")
-			if want := linkLocal(t, r.Namespace, "eth0"); s.GetAddress() != want || s.GetInterface() != "eth1" || len(s.GetNotices()) > 0 {
-				t.Errorf("report %v; want address %s, interface eth1 and no notices", s, want)
+			if want := linkLocal(t, r.Namespace, "eth0"); s.GetAddress() != want || s.GetLocalAddress() != own || s.GetInterface() != "eth1" || len(s.GetNotices()) > 0 {
+				t.Errorf("report %v; want address %s, local address %s, interface eth1 and no notices", s, want, own)
 			}
 		})
 	}
