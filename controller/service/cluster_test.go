@@ -309,55 +309,6 @@ func (f *front) deafen(deaf bool) {
 
 func (f *front) restore() { f.lost.Store(false); f.CloseClientConnections() }
 
-// start runs a controller with the ServiceAccount that is shipped, and waits until it is ready. stop ends it and waits.
-func (c *cluster) start(edits ...func(*Options)) (ctl *Controller, stop func()) {
-	c.Helper()
-	ctl, stop = c.launch(edits...)
-	c.await("the controller to be ready", func() bool { return ctl.Ready() == nil })
-	return ctl, stop
-}
-
-// launch is start without waiting.
-func (c *cluster) launch(edits ...func(*Options)) (ctl *Controller, stop func()) {
-	c.Helper()
-	config := api.Config("controller")
-	client, err := kubernetes.NewForConfig(Compact(config))
-	if err != nil {
-		c.Fatal(err)
-	}
-	viaFront := rest.CopyConfig(config)
-	viaFront.Host, viaFront.TLSClientConfig = c.front.URL, rest.TLSClientConfig{}
-	hc, err := rest.HTTPClientFor(viaFront)
-	if err != nil {
-		c.Fatal(err)
-	}
-	pools, err := NewPoolClient(viaFront, hc)
-	if err != nil {
-		c.Fatal(err)
-	}
-	options := Options{Client: client, Pools: pools, Ledger: c.ledger, Namespace: system, Log: silent()}
-	for _, edit := range edits {
-		edit(&options)
-	}
-	ctl = New(options)
-	ctx, cancel := context.WithCancel(c.ctx)
-	done := make(chan error, 1)
-	go func() { done <- ctl.Run(ctx) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			c.Errorf("Run: %v", err)
-		}
-	}
-	c.Cleanup(stop)
-	return ctl, stop
-}
-
 // await waits for what polls true.
 func (c *cluster) await(what string, is func() bool) {
 	c.Helper()
