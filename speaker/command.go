@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +27,7 @@ type flags struct {
 	excludeInterfaces  []string
 	prefixLimit        int
 	logLevel           string
+	drainTime          time.Duration
 }
 
 // excludedInterfaces is MetalLB's list; spec.md section 5.3.
@@ -55,6 +57,7 @@ func newCommand() *cobra.Command {
 	fs.StringVar(&f.metricsAddress, "metrics-address", ":7472", "address of /metrics, /healthz and /readyz, plain HTTP; empty: off")
 	fs.StringSliceVar(&f.excludeInterfaces, "exclude-interfaces", excludedInterfaces, "regular expressions of interfaces that layer 2 leaves alone")
 	fs.IntVar(&f.prefixLimit, "bgp-prefix-limit", bgp.DefaultPrefixLimit, "prefixes of an address family that a BGP peer may send, all of them refused, before its session is closed")
+	fs.DurationVar(&f.drainTime, "drain-time", 3*time.Second, "how long routers are asked to prefer other nodes before a BGP session is closed on purpose; 0: not at all")
 	fs.StringVar(&f.logLevel, "log-level", "info", "all, debug, info, warn, error or none")
 	root.PersistentFlags().StringVar(&f.grpcSocket, "grpc-socket", defaultSocket(), "unix socket of the whole SpeakerService")
 	root.AddCommand(newShowCommand(&f.grpcSocket))

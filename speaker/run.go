@@ -29,9 +29,11 @@ import (
 // version is set by the linker.
 var version = "dev"
 
-// farewell is how long parts may take to end. Ending is not worth more: the state is saved, and sessions are left as
-// they are.
+// farewell is how long parts may take to end, beyond the time to drain sessions. Ending is not worth more: the state is saved.
 const farewell = 3 * time.Second
+
+// maxDrainTime is what the grace period of the speaker's Pods has room for.
+const maxDrainTime = time.Minute
 
 // run is the speaker until ctx ends.
 func run(ctx context.Context, f flags) error {
@@ -45,6 +47,9 @@ func run(ctx context.Context, f flags) error {
 	}
 	if f.prefixLimit < 1 || f.prefixLimit > math.MaxInt32 {
 		return fmt.Errorf("--bgp-prefix-limit %d is not within 1 to %d", f.prefixLimit, math.MaxInt32)
+	}
+	if f.drainTime < 0 || f.drainTime > maxDrainTime {
+		return fmt.Errorf("--drain-time: %s is outside 0s to %s", f.drainTime, maxDrainTime)
 	}
 	exclude, err := compile(f.excludeInterfaces)
 	if err != nil {
@@ -73,6 +78,8 @@ func run(ctx context.Context, f flags) error {
 			ingotv1.Lane_LANE_LAYER2: l2.New(l2.Options{Log: log, Exclude: exclude, Registerer: registry}),
 			ingotv1.Lane_LANE_ROUTING: liveness.New(liveness.Options{
 				BGP: bgp.New(bgp.Options{Node: f.nodeName, Log: log, PrefixLimit: f.prefixLimit, Registerer: registry}), Log: log, Registerer: registry,
+	}
+				BGP: bgp.New(bgp.Options{Node: f.nodeName, Log: log, DrainTime: f.drainTime, Registerer: registry}), Log: log, Registerer: registry,
 			}),
 		},
 		Registerer: registry,
@@ -102,11 +109,11 @@ func run(ctx context.Context, f flags) error {
 	<-ctx.Done()
 	select {
 	case err = <-ended:
-	case <-time.After(farewell):
+	case <-time.After(f.drainTime + farewell):
 		log.Warn("not everything ended in time; leaving anyway")
 	}
 	if err == nil {
-		log.Info("Ingot speaker ends; the saved state and the network stay as they are", "event", "speakerEnded")
+		log.Info("Ingot speaker ends; the saved state, and sessions with graceful restart, stay as they are", "event", "speakerEnded")
 	}
 	return err
 }

@@ -29,10 +29,12 @@ func (n *nodeSets) intern(set bitset) setID {
 	return id
 }
 
-// nodeClass is a set of nodes that have the same sessions and are in the same sets, and so get the same items.
+// nodeClass is a set of nodes that have the same sessions, are in the same sets, and are in service or are not, and so get
+// the same items.
 type nodeClass struct {
-	peers bitset
-	nodes []int
+	peers    bitset
+	nodes    []int
+	draining bool
 }
 
 func (t *routeTable) classes() []*nodeClass {
@@ -46,10 +48,14 @@ func (t *routeTable) classes() []*nodeClass {
 				in.add(id)
 			}
 		}
-		key = in.appendKey(peers.appendKey(key[:0]))
+		draining := t.nodes.draining.has(n)
+		key = append(in.appendKey(peers.appendKey(key[:0])), 0)
+		if draining {
+			key[len(key)-1] = 1
+		}
 		class, ok := byKey[string(key)]
 		if !ok {
-			class = &nodeClass{peers: peers}
+			class = &nodeClass{peers: peers, draining: draining}
 			byKey[string(key)] = class
 			list = append(list, class)
 		}
@@ -66,7 +72,8 @@ func (t *routeTable) items(seal digester, guards *guards) []map[string]*ingotv1.
 	for i, class := range classes {
 		lanes[i] = make(map[string]*ingotv1.Item)
 		for p := range class.peers.members() {
-			lanes[i][t.peers.items[p].Id] = t.peers.items[p]
+			item := t.peers.session(p, class.draining)
+			lanes[i][item.Id] = item
 		}
 	}
 	for prefix, all := range t.routes {

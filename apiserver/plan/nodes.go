@@ -15,13 +15,22 @@ type nodeList struct {
 	index map[string]int
 	// usable are those that neither their condition nor their label excludes.
 	usable bitset
+	// draining are those that are to be taken out of service.
+	draining bitset
 }
 
+// DrainAnnotation on a Node with the value "true" takes the node's BGP sessions out of service: its routes are announced
+// with the community graceful-shutdown (RFC 8326), and then its sessions are shut, until the annotation goes.
+const DrainAnnotation = "ingot.io/drain"
+
 func newNodeList(all []*corev1.Node, note func(Withheld)) *nodeList {
-	n := &nodeList{list: slices.Clone(all), index: make(map[string]int, len(all)), usable: newBitset(len(all))}
+	n := &nodeList{list: slices.Clone(all), index: make(map[string]int, len(all)), usable: newBitset(len(all)), draining: newBitset(len(all))}
 	slices.SortFunc(n.list, func(a, b *corev1.Node) int { return cmp.Compare(a.Name, b.Name) })
 	for i, node := range n.list {
 		n.index[node.Name] = i
+		if node.Annotations[DrainAnnotation] == "true" {
+			n.draining.add(i)
+		}
 		reason, message := exclusion(node)
 		if reason == "" {
 			n.usable.add(i)

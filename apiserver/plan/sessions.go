@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -24,6 +25,8 @@ const defaultBGPPort = 179
 type peerList struct {
 	names []string
 	items []*ingotv1.Item
+	// drained are the items of nodes that are being drained; nil where no node is.
+	drained []*ingotv1.Item
 	// ofNode are the peers that each node has a session with.
 	ofNode []bitset
 	// carries4 and carries6 are the peers whose session has the family.
@@ -37,6 +40,9 @@ func newPeerList(all []*metallb.BGPPeer, known profiles, secrets map[string]*cor
 	l := &peerList{
 		items: make([]*ingotv1.Item, len(all)), ofNode: make([]bitset, len(nodes.list)),
 		carries4: newBitset(len(all)), carries6: newBitset(len(all)), all: newBitset(len(all)),
+	}
+	if !nodes.draining.empty() {
+		l.drained = make([]*ingotv1.Item, len(all))
 	}
 	for i := range l.ofNode {
 		l.ofNode[i] = newBitset(len(all))
@@ -54,6 +60,11 @@ func newPeerList(all []*metallb.BGPPeer, known profiles, secrets map[string]*cor
 		}
 		session.Bfd = known.of(&p.Spec)
 		l.items[i] = seal.seal(&ingotv1.Item{Id: SessionID(p.Name), Content: &ingotv1.Item_BgpSession{BgpSession: session}})
+		if l.drained != nil {
+			leaving := proto.CloneOf(session)
+			leaving.Drain = true
+			l.drained[i] = seal.seal(&ingotv1.Item{Id: SessionID(p.Name), Content: &ingotv1.Item_BgpSession{BgpSession: leaving}})
+		}
 		for n := range nodes.matching(selected).members() {
 			l.ofNode[n].add(i)
 		}
@@ -66,6 +77,14 @@ func newPeerList(all []*metallb.BGPPeer, known profiles, secrets map[string]*cor
 	}
 	l.keepApart(all, nodes, note)
 	return l
+}
+
+// session is the item of a peer on a node.
+func (l *peerList) session(peer int, draining bool) *ingotv1.Item {
+	if draining {
+		return l.drained[peer]
+	}
+	return l.items[peer]
 }
 
 // named is the set of peers that a list of names means; an empty list means all, and unknown names mean nothing.

@@ -48,6 +48,7 @@ type sessionConfig struct {
 	vrf             string
 	ipv4, ipv6      bool
 	gracefulRestart bool
+	drain           bool // out of service; it resets nothing
 }
 
 // ownASN is the AS number that the neighbour sees.
@@ -84,9 +85,9 @@ func (c sessionConfig) carries(p netip.Prefix) bool {
 	return c.ipv6
 }
 
-// needsReset says whether going from c to n takes a new session. How often to try to connect does not.
+// needsReset says whether going from c to n takes a new session. How often to try to connect does not, nor does draining.
 func (c sessionConfig) needsReset(n sessionConfig) bool {
-	c.connectRetry = n.connectRetry
+	c.connectRetry, c.drain = n.connectRetry, n.drain
 	return c != n
 }
 
@@ -103,6 +104,7 @@ func parseSession(item *ingotv1.BgpSession) (sessionConfig, error) {
 		multiHop:        item.GetEbgpMultiHop(),
 		vrf:             item.GetVrf(),
 		gracefulRestart: item.GetGracefulRestart(),
+		drain:           item.GetDrain(),
 	}
 	if c.peer == "" {
 		return c, fmt.Errorf("the session has no peer name")

@@ -222,6 +222,18 @@ func (w *gobgpWire) reset(words string) error {
 	return nil
 }
 
+func (w *gobgpWire) shutdown(words string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.neighbour == "" {
+		return nil
+	}
+	if err := w.server.DisablePeer(context.Background(), &api.DisablePeerRequest{Address: w.neighbour, Communication: words}); err != nil {
+		return fmt.Errorf("disable peer: %w", err)
+	}
+	return nil
+}
+
 // close frees the server for its next use. StopBgp waits until the CEASE is written, for a hold time at most.
 func (w *gobgpWire) close() {
 	w.logger.sink.Store(nil)

@@ -93,7 +93,7 @@ func encodePath(p path, ownASN uint32) (*api.Path, error) {
 	if p.hasMED {
 		attrs = append(attrs, &api.MultiExitDiscAttribute{Med: p.med})
 	}
-	if p.localPref != 0 {
+	if p.localPref != 0 || p.lastResort {
 		attrs = append(attrs, &api.LocalPrefAttribute{LocalPref: p.localPref})
 	}
 	if p.communities != "" {

@@ -23,6 +23,13 @@ func (s *Speaker) States() []*ingotv1.SessionReport {
 	return all
 }
 
+// Leaving says whether the session with a peer is not configured any more, and being drained.
+func (s *Speaker) Leaving(peer string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leaving[peer] != nil
+}
+
 // PathDown ends the session with a peer at once, if it is established, since the path to the neighbour is known to be dead;
 // why says how. It says whether there was something to end. The session is tried again as after any other loss.
 func (s *Speaker) PathDown(peer, why string) bool {
@@ -41,7 +48,10 @@ func (s *Speaker) PathUp(peer string) {
 func (s *Speaker) session(peer string) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sessions[peer]
+	if session := s.sessions[peer]; session != nil {
+		return session
+	}
+	return s.leaving[peer]
 }
 
 // pathDown does not wait for paths that are being programmed: they are for nobody.

@@ -23,6 +23,12 @@ func (s *session) notices() []string {
 	if s.cfg.noHold {
 		notices = append(notices, fmt.Sprintf("a hold time of 0 cannot be sent: it is %s, the longest there is, so the peer's own hold time is in force", maxHold))
 	}
+	switch s.service {
+	case draining:
+		notices = append(notices, "draining: the peer is asked by the community graceful-shutdown to prefer other nodes, and the session will be shut")
+	case shut:
+		notices = append(notices, "drained: the session is shut until the node's annotation ingot.io/drain goes")
+	}
 	if s.state != stateEstablished {
 		return notices
 	}

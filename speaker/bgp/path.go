@@ -37,6 +37,8 @@ type path struct {
 	// nextHop is unspecified (0.0.0.0 or ::) for the local address of the session.
 	nextHop netip.Addr
 	attributes
+	// lastResort says that the path is to be used when there is no other: its LOCAL_PREF is 0, to internal neighbours.
+	lastResort bool
 }
 
 // route is a BgpRoute item, checked.

@@ -21,8 +21,10 @@ type rib struct {
 	refused map[netip.Prefix]string
 	// surplus are those of refused for which there is no room.
 	surplus map[netip.Prefix]bool
-	ipv4    int  // of have
-	stale   bool // the wire may hold something else than have
+	ipv4    int // of have
+	// draining says that the neighbour is asked to prefer others (RFC 8326).
+	draining bool
+	stale    bool // the wire may hold something else than have
 	// verdicts counts the changes of missing and refused.
 	verdicts uint64
 }
@@ -160,7 +162,11 @@ func (r *rib) path(prefix netip.Prefix, hop func(netip.Prefix) netip.Addr) (path
 		r.verdicts++
 		return path{}, false
 	}
-	return path{prefix: prefix, nextHop: next, attributes: attrs}, true
+	p := path{prefix: prefix, nextHop: next, attributes: attrs}
+	if r.draining {
+		p = r.cfg.leaving(p)
+	}
+	return p, true
 }
 
 // clear forgets why a prefix is not on the wire.

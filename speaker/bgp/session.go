@@ -28,6 +28,9 @@ type session struct {
 	pace         backoff.Backoff // between sessions that do not last
 	retry        *time.Timer     // while the next attempt waits
 	again        *time.Timer     // while the node is looked at again, for it knows no way
+	drainTimer   *time.Timer     // while the session is being drained
+	drainTime    time.Duration   // between the request to prefer others and the session's end
+	retired      bool            // the process ends: nothing brings the session into service again
 	closed       bool
 
 	// mu guards what observers read; it is never held while the wire is called, since faults take it.
@@ -43,17 +46,19 @@ type session struct {
 	beyondLink  netip.Addr // gateway to an external neighbour that must be one hop away; invalid when it is on the link
 	connected   way        // that the wire connects by, for observers
 	rib         *rib       // changed with applying held, too
+	service     service    // likewise
 }
 
 // openSession starts a session: its paths are in the RIB before the first attempt to connect, so that the neighbour
 // gets them all at once.
-func openSession(cfg sessionConfig, want *delta, g *guard, opener opener, n node, nodeName string, restored bool, log *slog.Logger, changed func()) (*session, error) {
+func openSession(cfg sessionConfig, want *delta, g *guard, opener opener, n node, nodeName string, restored bool, drainTime time.Duration, log *slog.Logger, changed func()) (*session, error) {
 	s := &session{
 		log:          log.With("peer", cfg.peer, "address", cfg.neighbour(), "localASN", cfg.ownASN(), "peerASN", cfg.peerASN),
 		node:         n,
 		changed:      changed,
 		cfg:          cfg,
 		connectRetry: cfg.connectRetry,
+		drainTime:    drainTime,
 		pace:         backoff.Backoff{First: firstPause, Most: longestPause},
 		restarting:   restored && cfg.gracefulRestart,
 		rib:          newRIB(cfg),
@@ -83,6 +88,14 @@ func (s *session) open(want *delta, g *guard, opener opener, nodeName string) er
 	}
 	s.wire = w
 	s.reached.routerID = s.routerID.String()
+	switch {
+	case s.cfg.drain && s.restarting:
+		// The neighbour holds routes of ours, and is to be told what to think of them.
+		s.enter(draining)
+		s.shutAfter(drainedWords, s.drainTime)
+	case s.cfg.drain:
+		s.enter(shut)
+	}
 	if err := s.program(want, g); err != nil {
 		return err
 	}
@@ -92,7 +105,7 @@ func (s *session) open(want *delta, g *guard, opener opener, nodeName string) er
 // end frees what the session has. s.applying is held.
 func (s *session) end() {
 	s.closed = true
-	for _, timer := range []*time.Timer{s.retry, s.again} {
+	for _, timer := range []*time.Timer{s.retry, s.again, s.drainTimer} {
 		if timer != nil {
 			timer.Stop()
 		}
@@ -111,17 +124,21 @@ func (s *session) needsReset(n sessionConfig) bool {
 	return s.cfg.needsReset(n)
 }
 
-// apply takes a change of what the neighbour shall see, and the time between attempts to connect, which needs no reset.
-func (s *session) apply(connectRetry time.Duration, d *delta, g *guard) error {
+// apply takes a change of what the neighbour shall see, and what of a configuration needs no reset: the time between attempts
+// to connect, and whether the session is in service.
+func (s *session) apply(cfg sessionConfig, d *delta, g *guard) error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	if err := s.program(d, g); err != nil {
 		return err
 	}
-	if s.connectRetry == connectRetry {
+	if err := s.serve(cfg.drain); err != nil {
+		return err
+	}
+	if s.connectRetry == cfg.connectRetry {
 		return nil
 	}
-	s.connectRetry = connectRetry
+	s.connectRetry = cfg.connectRetry
 	s.mu.Lock()
 	trying := s.retry == nil && (s.state == stateIdle || s.state == stateConnect || s.state == stateActive)
 	s.mu.Unlock()
@@ -243,6 +260,11 @@ func (s *session) objection(g *guard, d *delta) error {
 func (s *session) close(reason string) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
+	s.finish(reason)
+}
+
+// finish is close with s.applying held.
+func (s *session) finish(reason string) {
 	s.end()
 	s.log.Info("peer deconfigured, closing BGP session", "event", "peerRemoved", "reason", reason)
 }

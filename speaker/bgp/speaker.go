@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -22,6 +23,8 @@ type Options struct {
 	// PrefixLimit is how many prefixes of a family a neighbour may send, all of which are refused, before its session
 	// is closed with Cease, Maximum Number of Prefixes Reached (RFC 4486). 0 means DefaultPrefixLimit.
 	PrefixLimit int
+	// DrainTime is how long neighbours are given to move traffic away before a session is closed on purpose; 0 for none.
+	DrainTime time.Duration
 	// Registerer receives MetalLB's metallb_bgp_… metrics; nil for none.
 	Registerer prometheus.Registerer
 }
@@ -31,11 +34,12 @@ const DefaultPrefixLimit = 10_000
 
 // Speaker keeps the BGP sessions of this node. It is one of the agent's announcers.
 type Speaker struct {
-	nodeName string
-	log      *slog.Logger
-	node     node
-	opener   opener
-	changed  chan struct{}
+	nodeName  string
+	log       *slog.Logger
+	node      node
+	opener    opener
+	changed   chan struct{}
+	drainTime time.Duration
 
 	// applying serializes Apply with the kernel's news.
 	applying sync.Mutex
@@ -50,6 +54,7 @@ type Speaker struct {
 
 	mu       sync.Mutex
 	sessions map[string]*session            // by peer
+	leaving  map[string]*session            // not configured any more, and being drained
 	items    []*ingotv1.Item                // last applied, BGP only
 	errors   map[string]string              // items refused, with the reason
 	told     map[string]*ingotv1.ItemResult // what the agent knows
@@ -61,17 +66,19 @@ type Speaker struct {
 // New returns a speaker without sessions.
 func New(o Options) *Speaker {
 	s := &Speaker{
-		nodeName: o.Node,
-		log:      o.Log,
-		node:     newKernel(o.Log),
-		opener:   &gobgp{log: o.Log, prefixLimit: cmp.Or(o.PrefixLimit, DefaultPrefixLimit)},
-		changed:  make(chan struct{}, 1),
-		configs:  make(map[string]sessionConfig),
-		routes:   make(map[string]*route),
-		owners:   make(map[netip.Prefix]string),
-		verdicts: make(map[string]verdict),
-		sessions: make(map[string]*session),
-		told:     make(map[string]*ingotv1.ItemResult),
+		nodeName:  o.Node,
+		log:       o.Log,
+		node:      newKernel(o.Log),
+		opener:    &gobgp{log: o.Log, prefixLimit: cmp.Or(o.PrefixLimit, DefaultPrefixLimit)},
+		drainTime: o.DrainTime,
+		leaving:   make(map[string]*session),
+		changed:   make(chan struct{}, 1),
+		configs:   make(map[string]sessionConfig),
+		routes:    make(map[string]*route),
+		owners:    make(map[netip.Prefix]string),
+		verdicts:  make(map[string]verdict),
+		sessions:  make(map[string]*session),
+		told:      make(map[string]*ingotv1.ItemResult),
 	}
 	if o.Registerer != nil {
 		o.Registerer.MustRegister(collector{s})
@@ -89,13 +96,15 @@ func (s *Speaker) notify() {
 	}
 }
 
-// Run follows the node's links and addresses until ctx ends. Then it returns and leaves the sessions up: whether
-// routes outlive the process is for the neighbours to decide (RFC 4724).
+// Run follows the node's links and addresses until ctx ends. Then it leaves the sessions with graceful restart up: whether
+// routes outlive the process is for the neighbours to decide (RFC 4724). The routes of all others will not, so these sessions
+// are drained and shut before it returns.
 func (s *Speaker) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	group.Go(func() { s.keepCounting(ctx) })
 	s.node.watch(ctx, s.refresh)
 	group.Wait()
+	s.retire()
 	return nil
 }
 
@@ -176,12 +185,13 @@ func (s *Speaker) converge(cfg sessionConfig, d *delta, restored bool) error {
 		if d == nil {
 			d = newDelta()
 		}
-		return old.apply(cfg.connectRetry, d, s.guard)
+		return old.apply(cfg, d, s.guard)
 	}
 	if old != nil {
 		old.close("changed")
 	}
-	session, err := openSession(cfg, s.wanted(cfg.peer), s.guard, s.opener, s.node, s.nodeName, restored, s.log, s.notify)
+	s.makeWay(cfg)
+	session, err := openSession(cfg, s.wanted(cfg.peer), s.guard, s.opener, s.node, s.nodeName, restored, s.drainTime, s.log, s.notify)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.generation += 1 << 32
@@ -203,7 +213,7 @@ func (s *Speaker) closeOthers() {
 		if configured[session.cfg.peer] {
 			continue
 		}
-		session.close(s.whyRemoved(session.cfg.peer))
+		s.dismiss(session, s.whyRemoved(session.cfg.peer))
 		s.mu.Lock()
 		delete(s.sessions, session.cfg.peer)
 		s.generation += 1 << 32

@@ -98,6 +98,11 @@ func (w *fakeWire) reset(words string) error {
 	return nil
 }
 
+func (w *fakeWire) shutdown(words string) error {
+	w.script.note(w.peer, "shutdown %s", words)
+	return nil
+}
+
 func (w *fakeWire) close() { w.script.note(w.peer, "close") }
 func (w *fakeWire) negotiated() (agreement, error) {
 	return agreement{ipv4: true, ipv6: true, hold: 9 * time.Second, keepalive: 3 * time.Second}, nil

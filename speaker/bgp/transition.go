@@ -42,6 +42,11 @@ func (s *session) observe(t transition) {
 			words: fmt.Sprintf("the peer sent more than %d prefixes of one family", t.prefixLimit)}, holdDownPrefixes)
 	case t.state == stateEstablished && before != stateEstablished:
 		s.up(t)
+	case before == stateEstablished && t.state != stateEstablished && s.inService() == shut:
+		s.log.Info("BGP session shut", "event", "sessionDown")
+		if err := s.disconnect(""); err != nil {
+			s.log.Error("cannot shut the session", "op", "disconnect", "error", err)
+		}
 	case before == stateEstablished && t.state != stateEstablished:
 		s.down(lived >= stableAfter)
 	case t.state == stateIdle && (before == stateOpenSent || before == stateOpenConfirm):
@@ -153,7 +158,8 @@ func (s *session) connect() error {
 		to.peerASN = s.cfg.ownASN()
 	}
 	s.mu.Unlock()
-	if !to.address.IsValid() {
+	if !to.address.IsValid() || s.inService() == shut {
+		s.way = way{}
 		return nil
 	}
 	return s.wire.connect(s.cfg, to, s.restarting)

@@ -19,6 +19,9 @@ type wire interface {
 	disconnect() error
 	// reset ends the session with CEASE, Administrative Reset, and words for it (RFC 9003), if it is up.
 	reset(words string) error
+	// shutdown ends the session with CEASE, Administrative Shutdown, and words for it (RFC 9003), if it is up, and does not
+	// connect again.
+	shutdown(words string) error
 	// negotiated says what both sides agreed to. It is valid while the session is established.
 	negotiated() (agreement, error)
 	// counters returns the messages exchanged since the instance was opened.

@@ -40,6 +40,8 @@ type BGP interface {
 	PathUp(peer string)
 	// HangUp ends the connections of sessions with graceful restart, so that neighbours keep their routes.
 	HangUp()
+	// Leaving says whether the session with a peer is not configured any more, and goes on for a while.
+	Leaving(peer string) bool
 }
 
 // Options configure a Watcher.
@@ -200,7 +202,7 @@ func (w *Watcher) AdminDown(ctx context.Context) {
 func (w *Watcher) look() {
 	w.applying.Lock()
 	defer w.applying.Unlock()
-	if len(w.wanted) > 0 {
+	if len(w.wanted) > 0 || len(w.list()) > 0 {
 		w.converge()
 	}
 }
@@ -219,7 +221,8 @@ func (w *Watcher) converge() {
 		wanted[s.GetPeer()] = true
 	}
 	for _, x := range w.list() {
-		if wanted[x.peer] {
+		// A session that leaves is watched to its end: there are neighbours that take the end of BFD for a failure.
+		if wanted[x.peer] || w.bgp.Leaving(x.peer) {
 			continue
 		}
 		x.close("removedFromConfig")

@@ -102,7 +102,10 @@ type fakeBGP struct {
 	*script
 	refuse  map[string]bool
 	changed chan struct{}
+	leaving map[string]bool
 }
+
+func (b *fakeBGP) Leaving(peer string) bool { return b.leaving[peer] }
 
 func (b *fakeBGP) Apply(_ context.Context, items []*ingotv1.Item, _ bool) []*ingotv1.ItemResult {
 	var results []*ingotv1.ItemResult

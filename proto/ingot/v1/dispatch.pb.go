@@ -2547,7 +2547,10 @@ type BgpSession struct {
 	Families        []Family `protobuf:"varint,17,rep,packed,name=families,proto3,enum=ingot.v1.Family" json:"families,omitempty"`
 	GracefulRestart bool     `protobuf:"varint,18,opt,name=graceful_restart,json=gracefulRestart,proto3" json:"graceful_restart,omitempty"`
 	// How the neighbour's liveness is watched; absent means by BGP alone.
-	Bfd           *BfdParameters `protobuf:"bytes,19,opt,name=bfd,proto3" json:"bfd,omitempty"`
+	Bfd *BfdParameters `protobuf:"bytes,19,opt,name=bfd,proto3" json:"bfd,omitempty"`
+	// The node goes out of service: routes are announced with the community graceful-shutdown (RFC 8326), and then the
+	// session is shut until this is unset. It resets nothing by itself.
+	Drain         bool `protobuf:"varint,20,opt,name=drain,proto3" json:"drain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2713,6 +2716,13 @@ func (x *BgpSession) GetBfd() *BfdParameters {
 		return x.Bfd
 	}
 	return nil
+}
+
+func (x *BgpSession) GetDrain() bool {
+	if x != nil {
+		return x.Drain
+	}
+	return false
 }
 
 // BfdParameters are those of a BFDProfile, with its defaults filled in.
@@ -3466,7 +3476,7 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\tbgp_route\x18\x04 \x01(\v2\x12.ingot.v1.BgpRouteH\x00R\bbgpRoute\x12@\n" +
 	"\x0elayer2_address\x18\x05 \x01(\v2\x17.ingot.v1.Layer2AddressH\x00R\rlayer2Address\x121\n" +
 	"\tbgp_guard\x18\x06 \x01(\v2\x12.ingot.v1.BgpGuardH\x00R\bbgpGuardB\t\n" +
-	"\acontent\"\xbd\x05\n" +
+	"\acontent\"\xd3\x05\n" +
 	"\n" +
 	"BgpSession\x12\x12\n" +
 	"\x04peer\x18\x01 \x01(\tR\x04peer\x12\x15\n" +
@@ -3490,7 +3500,8 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\x03vrf\x18\x10 \x01(\tR\x03vrf\x12,\n" +
 	"\bfamilies\x18\x11 \x03(\x0e2\x10.ingot.v1.FamilyR\bfamilies\x12)\n" +
 	"\x10graceful_restart\x18\x12 \x01(\bR\x0fgracefulRestart\x12)\n" +
-	"\x03bfd\x18\x13 \x01(\v2\x17.ingot.v1.BfdParametersR\x03bfdB\x0f\n" +
+	"\x03bfd\x18\x13 \x01(\v2\x17.ingot.v1.BfdParametersR\x03bfd\x12\x14\n" +
+	"\x05drain\x18\x14 \x01(\bR\x05drainB\x0f\n" +
 	"\r_hold_time_msB\x14\n" +
 	"\x12_keepalive_time_msB\x12\n" +
 	"\x10_connect_time_ms\"\xc3\x02\n" +
