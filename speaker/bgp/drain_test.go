@@ -2,9 +2,11 @@ package bgp
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/test/netns"
 )
 
 const testDrainTime = 3 * time.Second
@@ -171,4 +174,56 @@ func TestTheEndOfTheSpeakerDrainsSessionsThatNeighboursForget(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestTheRouterPrefersOthersToANodeThatLeaves: what FRR makes of a drained session, external and internal, and how it ends.
+func TestTheRouterPrefersOthersToANodeThatLeaves(t *testing.T) {
+	t.Parallel()
+	node := netns.New(t, "node")
+	out := newRouter(t, node, 1, routerASN, neighbour("NODE4", "64500")...)
+	in := newRouter(t, node, 2, nodeASN, neighbour("NODE4", "64500")...)
+	p := node.Start(t, "INGOT_TEST_DRAIN_TIME=3s")
+	sessions := func(with ...func(*ingotv1.BgpSession)) []*ingotv1.Item {
+		return []*ingotv1.Item{
+			external("out", out.address4, with...),
+			external("in", in.address4, append(with, func(s *ingotv1.BgpSession) { s.PeerAsn = nodeASN })...),
+			routeItem("198.51.100.1/32", &ingotv1.BgpAdvertisement{Peers: []string{"out", "in"}, LocalPref: 300, Communities: []uint32{64500<<16 | 1}}),
+		}
+	}
+	p.Apply(t, sessions()...)
+	for _, r := range []*router{out, in} {
+		r.eventuallyPath(t, "198.51.100.1/32", r.node4)
+	}
+
+	p.Apply(t, sessions(drained)...)
+	for _, r := range []*router{out, in} {
+		netns.Eventually(t, 3*time.Second, func() error {
+			// FRR gives routes with the community a LOCAL_PREF of 0 by itself where they are external.
+			if s, err := r.path("198.51.100.1/32", r.node4); err != nil || s.LocalPref != 0 || !strings.Contains(s.Communities, "graceful-shutdown") || !strings.Contains(s.Communities, "64500:1") {
+				return fmt.Errorf("%+v, %v; want a LOCAL_PREF of 0, graceful-shutdown and 64500:1", s, err)
+			}
+			return nil
+		})
+	}
+	for peer, r := range map[string]*router{"out": out, "in": in} {
+		r.eventuallyGone(t, "198.51.100.1/32", r.node4)
+		netns.Eventually(t, 5*time.Second, func() error {
+			text, err := r.vtysh("show bgp neighbors " + r.node4)
+			if err == nil && !(strings.Contains(text, "Cease/Administrative Shutdown") && strings.Contains(text, drainedWords)) {
+				err = fmt.Errorf("no Administrative Shutdown with words in %s", text)
+			}
+			return err
+		})
+		s := reported(t, p, peer, func(s *ingotv1.SessionReport) bool { return s.GetState() == "Idle" })
+		if s.GetLastErrorCode() != 6 || s.GetLastErrorSubcode() != 2 || s.GetLastErrorReceived() || len(s.GetNotices()) == 0 {
+			t.Errorf("drained: %v; want Cease/Administrative Shutdown, sent, and a notice", s)
+		}
+	}
+
+	p.Apply(t, sessions()...)
+	for _, r := range []*router{out, in} {
+		if s := r.eventuallyPath(t, "198.51.100.1/32", r.node4); strings.Contains(s.Communities, "graceful-shutdown") {
+			t.Errorf("in service again: %+v", s)
+		}
+	}
 }
