@@ -77,9 +77,10 @@ func run(ctx context.Context, f flags) error {
 		Announcers: map[ingotv1.Lane]agent.Announcer{
 			ingotv1.Lane_LANE_LAYER2: l2.New(l2.Options{Log: log, Exclude: exclude, Registerer: registry}),
 			ingotv1.Lane_LANE_ROUTING: liveness.New(liveness.Options{
-				BGP: bgp.New(bgp.Options{Node: f.nodeName, Log: log, PrefixLimit: f.prefixLimit, Registerer: registry}), Log: log, Registerer: registry,
-	}
-				BGP: bgp.New(bgp.Options{Node: f.nodeName, Log: log, DrainTime: f.drainTime, Registerer: registry}), Log: log, Registerer: registry,
+				BGP: bgp.New(bgp.Options{
+					Node: f.nodeName, Log: log, PrefixLimit: f.prefixLimit, DrainTime: f.drainTime, Registerer: registry,
+				}),
+				Log: log, Registerer: registry,
 			}),
 		},
 		Registerer: registry,

@@ -26,5 +26,9 @@ func TestADrainedNodesSessionsSaySo(t *testing.T) {
 			t.Errorf("%s: drain is %t, want %t", node, got, want)
 		}
 	}
-	diff(t, "routes of the drained node", routes(out, "node-a"), routes(out, "node-c"))
+	all := routes(out)
+	diff(t, "routes of the drained node", all["node-a"], all["node-c"])
+	if len(all["node-c"]) != 1 {
+		t.Errorf("routes %q, want one", all["node-c"])
+	}
 }
