@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 
@@ -71,7 +72,11 @@ type gobgpWire struct {
 // open starts a server that accepts nothing from the neighbour. It does not connect yet.
 func (g *gobgp) open(cfg sessionConfig, routerID netip.Addr, observe func(transition), fault func(fault)) (wire, error) {
 	in := g.take()
-	in.logger.sink.Store(&faultSink{peer: cfg.peer, fault: fault})
+	in.logger.sink.Store(&faultSink{peer: cfg.peer, fault: fault, connected: func() {
+		if err := interpose(in.server, func(conn net.Conn) net.Conn { return check(conn, cfg.hold, fault) }); err != nil {
+			g.log.Error("the peer's messages are not checked", "op", "interpose", "peer", cfg.peer, "error", err)
+		}
+	}})
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &gobgpWire{owner: g, instance: in, cancel: cancel, ownASN: cfg.ownASN()}
 	if err := w.start(ctx, cfg, routerID, observe); err != nil {

@@ -24,6 +24,8 @@ type gobgpLogger struct {
 type faultSink struct {
 	peer  string
 	fault func(fault)
+	// connected is called when there is a connection and nothing was read from it yet, by gobgp's main goroutine.
+	connected func()
 }
 
 // Panic logs an error; the process lives.
@@ -88,12 +90,21 @@ func (l *gobgpLogger) catch(msg string, f gobgplog.Fields) {
 		s.fault(fault{words: fmt.Sprintf("send: %v", f["Data"])})
 	case "Peer Down":
 		if reason := f["Reason"]; reason == "read-failed" {
-			s.fault(fault{words: "the connection was lost"})
+			s.fault(fault{words: "the connection was lost", vague: true})
 		}
 	case "state changed":
+		if f["new"] == bgppacket.BGP_FSM_OPENSENT.String() && s.connected != nil {
+			s.connected()
+		}
 		if old := f["old"]; old == bgppacket.BGP_FSM_OPENSENT.String() || old == bgppacket.BGP_FSM_OPENCONFIRM.String() {
-			if f["new"] == bgppacket.BGP_FSM_IDLE.String() && fmt.Sprint(f["reason"]) == "read-failed" {
-				s.fault(fault{words: "the peer closed the connection before the session was established"})
+			if f["new"] != bgppacket.BGP_FSM_IDLE.String() {
+				return
+			}
+			switch fmt.Sprint(f["reason"]) {
+			case "read-failed":
+				s.fault(fault{words: "the peer closed the connection before the session was established", vague: true})
+			case "invalid-msg":
+				s.fault(fault{words: "the peer sent another message than was due", vague: true})
 			}
 		}
 	}
@@ -101,6 +112,9 @@ func (l *gobgpLogger) catch(msg string, f gobgplog.Fields) {
 
 // connectPrefix begins every fault that is a failure to connect.
 const connectPrefix = "connect: "
+
+// timedOut is what Go calls a connection that was not answered.
+const timedOut = "i/o timeout"
 
 // connectWords leaves out the addresses, which every report of a session has anyway.
 func connectWords(v any) string {

@@ -23,8 +23,8 @@ func TestFaultsAreCaughtFromTheLog(t *testing.T) {
 		"hold timer":       {"hold timer expired", nil, fault{words: "hold timer expired (code 4, subcode 0)", code: 4}},
 		"received":         {"received notification", gobgplog.Fields{"Code": uint8(6), "Subcode": uint8(2), "Communicated-Reason": "maintenance"}, fault{words: `the peer closed the session: cease: administrative shutdown (code 6, subcode 2): "maintenance"`, code: 6, subcode: 2, received: true}},
 		"sent, as error":   {"sent notification", gobgplog.Fields{"Data": bgppacket.NewMessageError(2, 2, nil, "as number mismatch")}, fault{words: "OPEN message error: bad peer AS (code 2, subcode 2): as number mismatch", code: 2, subcode: 2}},
-		"connection lost":  {"Peer Down", gobgplog.Fields{"Reason": "read-failed"}, fault{words: "the connection was lost"}},
-		"peer is refused":  {"state changed", gobgplog.Fields{"old": "BGP_FSM_OPENSENT", "new": "BGP_FSM_IDLE", "reason": "read-failed"}, fault{words: "the peer closed the connection before the session was established"}},
+		"connection lost":  {"Peer Down", gobgplog.Fields{"Reason": "read-failed"}, fault{words: "the connection was lost", vague: true}},
+		"peer is refused":  {"state changed", gobgplog.Fields{"old": "BGP_FSM_OPENSENT", "new": "BGP_FSM_IDLE", "reason": "read-failed"}, fault{words: "the peer closed the connection before the session was established", vague: true}},
 		"nothing to catch": {"Peer Up", nil, fault{}},
 	}
 	for name, tt := range tests {

@@ -12,6 +12,8 @@ type fault struct {
 	code, subcode uint8
 	// received says that the neighbour sent it.
 	received bool
+	// vague says that it is but a symptom, for which there may be better words.
+	vague bool
 }
 
 // lastFault is the newest one of a session.

@@ -34,6 +34,10 @@ func (r *reached) follow(before state, t transition) {
 // fault notes what went wrong. It is called with gobgp's locks held.
 func (s *session) fault(f fault) {
 	s.mu.Lock()
+	if f.vague && s.last.words != "" && !s.last.vague && time.Since(s.last.at) < vagueWithin {
+		s.mu.Unlock()
+		return
+	}
 	f.words = s.badPeerASN(f.words)
 	news := s.last.fault != f
 	s.last = lastFault{f, time.Now()}

@@ -30,6 +30,7 @@ type session struct {
 	again        *time.Timer     // while the node is looked at again, for it knows no way
 	drainTimer   *time.Timer     // while the session is being drained
 	drainTime    time.Duration   // between the request to prefer others and the session's end
+	silence      *time.Timer     // while the neighbour owes us its OPEN
 	retired      bool            // the process ends: nothing brings the session into service again
 	closed       bool
 
@@ -44,6 +45,7 @@ type session struct {
 	demand      uint32    // AS number that a dynamic neighbour must say at the next attempt; 0 for any
 	unreachable string
 	beyondLink  netip.Addr // gateway to an external neighbour that must be one hop away; invalid when it is on the link
+	onLink      bool       // nothing is between the neighbour and us
 	connected   way        // that the wire connects by, for observers
 	rib         *rib       // changed with applying held, too
 	service     service    // likewise
@@ -105,7 +107,7 @@ func (s *session) open(want *delta, g *guard, opener opener, nodeName string) er
 // end frees what the session has. s.applying is held.
 func (s *session) end() {
 	s.closed = true
-	for _, timer := range []*time.Timer{s.retry, s.again, s.drainTimer} {
+	for _, timer := range []*time.Timer{s.retry, s.again, s.drainTimer, s.silence} {
 		if timer != nil {
 			timer.Stop()
 		}
@@ -182,7 +184,7 @@ func (s *session) look() {
 	case err == nil:
 		s.egress = e
 		s.mu.Lock()
-		s.beyondLink = netip.Addr{}
+		s.beyondLink, s.onLink = netip.Addr{}, !e.gateway.IsValid()
 		if s.cfg.external() && !s.cfg.multiHop {
 			s.beyondLink = e.gateway
 		}

@@ -49,6 +49,8 @@ func (s *session) observe(t transition) {
 		}
 	case before == stateEstablished && t.state != stateEstablished:
 		s.down(lived >= stableAfter)
+	case t.state == stateOpenSent && before != stateOpenSent:
+		s.awaitOpen()
 	case t.state == stateIdle && (before == stateOpenSent || before == stateOpenConfirm):
 		s.pause(s.pace.Next())
 	}
