@@ -216,9 +216,9 @@ func TestOddUpdates(t *testing.T) {
 		send []byte
 		code uint32 // of the error; 0: the session stays
 	}{
-		// What looks like the beginning of a long message is waited for, until the hold timer expires.
-		{"no BGP", []byte("GET / HTTP/1.1\r\nHost: node1\r\n\r\n"), 0},
-		{"the beginning of a message of 64 KiB", huge, 0},
+		{"no BGP", []byte("GET / HTTP/1.1\r\nHost: node1\r\n\r\n"), 1},
+		{"a type that nobody knows", message(77), 1},
+		{"the beginning of a message of 64 KiB", huge, 1},
 		{"a message that is shorter than its header", append(huge[:16:16], 0, 1, 2), 1},
 		{"lengths that do not add up", message(bgp.BGP_MSG_UPDATE, 0xff, 0xff, 0, 0), 3},
 		{"an attribute that nobody knows", message(bgp.BGP_MSG_UPDATE, 0, 0, 0, 4, 0xc0, 250, 1, 9), 0},
