@@ -15,11 +15,15 @@ import (
 )
 
 // checkedConn is the connection with a neighbour. It looks at what comes before gobgp does, which
-//   - takes any marker for a good one, and ends the process when a message has a type that it does not know,
-//   - does not tell what a NOTIFICATION says that comes before a session is established.
+//   - takes any marker for a good one, and ends the process when a message has a type that it does not know, or is an OPEN
+//     though the session is established,
+//   - cannot read the extended optional parameters of RFC 9072,
+//   - does not tell what a NOTIFICATION says that comes before a session is established,
+//   - closes connections so that what it said last may be lost.
 type checkedConn struct {
 	net.Conn
 	fault func(fault)
+	farewell
 	// rest is what gobgp has not read yet of a message that is fit to be read.
 	rest []byte
 	// opened and established say how far the neighbour has come.
@@ -47,6 +51,11 @@ func check(conn net.Conn, most time.Duration, report func(fault)) net.Conn {
 
 // Read gives whole messages that are well-formed, bit by bit.
 func (c *checkedConn) Read(b []byte) (int, error) {
+	if c.closed.Load() {
+		return 0, net.ErrClosed
+	}
+	c.reading.Lock()
+	defer c.reading.Unlock()
 	if len(c.rest) == 0 {
 		message, err := c.next()
 		if err != nil {
@@ -75,7 +84,8 @@ func (c *checkedConn) next() ([]byte, error) {
 		if _, err := io.ReadFull(c.Conn, message[bgppacket.BGP_HEADER_LENGTH:]); err != nil {
 			return nil, c.lost(err)
 		}
-		if !decodes(message) {
+		message = shortenOpen(message)
+		if code, subcode = c.due(message[18]); code == 0 && !decodes(message) {
 			code, subcode, data = bgppacket.BGP_ERROR_MESSAGE_HEADER_ERROR, bgppacket.BGP_ERROR_SUB_BAD_MESSAGE_LENGTH, nil
 		}
 	}
@@ -129,6 +139,23 @@ func decodes(message []byte) (can bool) {
 	return true
 }
 
+// due says what is wrong with a message of this type now (RFC 6608); code 0: nothing.
+func (c *checkedConn) due(kind uint8) (code, subcode uint8) {
+	fits := kind == bgppacket.BGP_MSG_NOTIFICATION
+	switch {
+	case !c.opened:
+		fits, subcode = fits || kind == bgppacket.BGP_MSG_OPEN, bgppacket.BGP_ERROR_SUB_RECEIVE_UNEXPECTED_MESSAGE_IN_OPENSENT_STATE
+	case !c.established:
+		fits, subcode = fits || kind == bgppacket.BGP_MSG_KEEPALIVE, bgppacket.BGP_ERROR_SUB_RECEIVE_UNEXPECTED_MESSAGE_IN_OPENCONFIRM_STATE
+	default:
+		fits, subcode = kind != bgppacket.BGP_MSG_OPEN, bgppacket.BGP_ERROR_SUB_RECEIVE_UNEXPECTED_MESSAGE_IN_ESTABLISHED_STATE
+	}
+	if fits {
+		return 0, 0
+	}
+	return bgppacket.BGP_ERROR_FSM_ERROR, subcode
+}
+
 // follow takes note of a message.
 func (c *checkedConn) follow(message []byte) {
 	switch message[18] {
@@ -143,9 +170,6 @@ func (c *checkedConn) follow(message []byte) {
 	}
 }
 
-// farewellPatience is how long a neighbour may take to accept a NOTIFICATION.
-const farewellPatience = time.Second
-
 // refuse ends the connection with a NOTIFICATION.
 func (c *checkedConn) refuse(code, subcode uint8, data []byte) {
 	words := notificationWords(code, subcode)
@@ -158,7 +182,7 @@ func (c *checkedConn) refuse(code, subcode uint8, data []byte) {
 		_, err = c.Write(b)
 	}
 	_ = err // the connection is closed in any case, and the reason is told
-	_ = c.Conn.Close()
+	_ = c.Close()
 }
 
 // lost says why there is nothing more to read, where that is known.

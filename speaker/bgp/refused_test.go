@@ -135,7 +135,12 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 			code: 2, subcode: 7, received: true, words: "the peer refused the session: OPEN message error: unsupported capability"},
 		{name: "is shut", address: "127.0.3.15", port: answer(t, "127.0.3.15", notification(6, 2, said...)),
 			code: 6, subcode: 2, received: true, words: `the peer refused the session: cease: administrative shutdown (code 6, subcode 2): "see the runbook"`},
-		{name: "begins with a KEEPALIVE", address: "127.0.3.16", port: answer(t, "127.0.3.16", keepalive), words: "the peer sent another message than was due"},
+		{name: "begins with a KEEPALIVE", address: "127.0.3.16", port: answer(t, "127.0.3.16", keepalive),
+			code: 5, subcode: 1, words: "finite state machine error: unexpected message in OpenSent"},
+		{name: "says OPEN twice", address: "127.0.3.21", port: answer(t, "127.0.3.21", openOf(routerASN, 90, "192.0.2.9"), openOf(routerASN, 90, "192.0.2.9")),
+			code: 5, subcode: 2, words: "finite state machine error: unexpected message in OpenConfirm"},
+		{name: "says OPEN in the end", address: "127.0.3.22", port: answer(t, "127.0.3.22", openOf(routerASN, 90, "192.0.2.9"), keepalive, openOf(routerASN, 90, "192.0.2.9")),
+			code: 5, subcode: 3, words: "finite state machine error: unexpected message in Established"},
 		{name: "has no memory", address: "127.0.3.17", port: play(t, "127.0.3.17", func(conn net.Conn) {
 			// As a router does that answers and closes.
 			_, _ = conn.Write(notification(6, 8))

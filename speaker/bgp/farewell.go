@@ -1,0 +1,61 @@
+package bgp
+
+import (
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	bgppacket "github.com/osrg/gobgp/v3/pkg/packet/bgp"
+)
+
+// farewellPatience is how long a neighbour may take to accept a NOTIFICATION, and then to end the connection.
+const farewellPatience = time.Second
+
+// farewell is how a connection on which a NOTIFICATION was sent ends. To close it while something is unread, as when a
+// neighbour has sent too many routes and is sending more, would have the kernel reset it, and the neighbour throw the
+// NOTIFICATION away unread.
+type farewell struct {
+	said, closed atomic.Bool
+	// reading is held by who reads.
+	reading sync.Mutex
+	once    sync.Once
+}
+
+// Write sends what gobgp says, a whole message at a time.
+func (c *checkedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err == nil && n > 18 && b[18] == bgppacket.BGP_MSG_NOTIFICATION {
+		c.said.Store(true)
+	}
+	return n, err
+}
+
+// Close ends the connection. After a NOTIFICATION, whatever the neighbour sends is read in vain, until it ends the connection
+// or its time is over. Nobody waits for that.
+func (c *checkedConn) Close() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !c.said.Load() || !ok {
+		return c.Conn.Close()
+	}
+	c.once.Do(func() {
+		c.closed.Store(true)
+		if half.CloseWrite() != nil || c.SetReadDeadline(time.Now()) != nil { // it has ended
+			_ = c.Conn.Close()
+			return
+		}
+		go c.drain()
+	})
+	return nil
+}
+
+// drain begins when the reader has noticed that the connection is closed. One that comes later finds nothing to read.
+func (c *checkedConn) drain() {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	if c.SetReadDeadline(time.Now().Add(farewellPatience)) == nil {
+		_, _ = io.Copy(io.Discard, struct{ net.Conn }{c.Conn}) // how it ends does not matter
+	}
+	_ = c.Conn.Close()
+}
