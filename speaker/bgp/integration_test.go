@@ -126,7 +126,7 @@ func TestMD5(t *testing.T) {
 	p.Apply(t, external("v4", r.address4, password("wrong")), external("v6", r.address6, password("right")))
 	up(t, p, "v6")
 	s := reported(t, p, "v4", func(s *ingotv1.SessionReport) bool { return s.GetLastError() != "" })
-	if s.GetState() == "Established" || !strings.Contains(s.GetLastError(), "passwords of both sides differ") {
+	if s.GetState() == "Established" || !strings.Contains(s.GetLastError(), "a peer with another password") {
 		t.Errorf("with a wrong password: %v", s)
 	}
 

@@ -28,6 +28,8 @@ type node interface {
 	hold(cfg sessionConfig) (release func())
 	// egress finds the way to a session's neighbour.
 	egress(cfg sessionConfig) (egress, error)
+	// silence says what is known of a neighbour that does not answer a connection, to go on with after that; empty for nothing.
+	silence(cfg sessionConfig) string
 	// firstIPv4 returns the first global IPv4 address of the node, or an invalid one.
 	firstIPv4() netip.Addr
 	// watch calls changed, coalesced, when links, addresses or neighbours changed, until ctx ends.

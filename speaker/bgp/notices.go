@@ -14,9 +14,6 @@ func (s *session) trouble() lastFault {
 	if strings.HasPrefix(last.words, connectPrefix) && s.beyondLink.IsValid() {
 		last.words = fmt.Sprintf("%s (the peer is behind %s: an external peer more than one hop away needs ebgpMultiHop)", last.words, s.beyondLink)
 	}
-	if last.words == connectPrefix+timedOut && s.onLink {
-		last.words += ": the peer is on the link and drops what we send, as when the passwords of both sides differ"
-	}
 	return last
 }
 

@@ -33,6 +33,9 @@ func (r *reached) follow(before state, t transition) {
 
 // fault notes what went wrong. It is called with gobgp's locks held.
 func (s *session) fault(f fault) {
+	if f.words == connectPrefix+timedOut {
+		f.words += s.node.silence(s.cfg)
+	}
 	s.mu.Lock()
 	if f.vague && s.last.words != "" && !s.last.vague && time.Since(s.last.at) < vagueWithin {
 		s.mu.Unlock()

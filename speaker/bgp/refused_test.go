@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,6 +16,7 @@ import (
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/test/await"
+	"github.com/ingot-lb/ingot/test/netns"
 )
 
 // openOf is an OPEN message with whatever is wrong with it.
@@ -274,4 +276,49 @@ func TestBackOff(t *testing.T) {
 		}
 		s.Apply(t.Context(), nil, false)
 	})
+}
+
+// TestWhyNobodyAnswers: a password on one side only, an address that nobody has, and another that is behind a router, against
+// FRR, while the session beside them is up.
+func TestWhyNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	node := netns.New(t, "node")
+	r := newRouter(t, node, 1, routerASN, slices.Concat(neighbour("NODE4", "64500"), neighbour("NODE6", "64500"))...)
+	locked := newRouter(t, node, 2, routerASN, neighbour("NODE4", "64500", "password theirs")...)
+	p := node.Start(t)
+	p.Apply(t,
+		external("well", r.address6),
+		external("ours alone", r.address4, func(s *ingotv1.BgpSession) { s.Password = "ours" }),
+		external("theirs alone", locked.address4),
+		external("nobody", "10.77.1.99"),
+		external("no route", "203.0.113.1"))
+	before := up(t, p, "well")
+	for peer, words := range map[string]string{
+		"ours alone": "with one on one side only", "theirs alone": "with one on one side only",
+		"nobody": "nobody on the link has the peer's address", "no route": "network is unreachable",
+	} {
+		says(t, p, peer, words)
+	}
+	if now := up(t, p, "well"); now.GetSinceMs() != before.GetSinceMs() {
+		t.Errorf("the session beside them came up anew: %v, before %v", now, before)
+	}
+}
+
+// TestARouterThatRefusesOurNumberIsQuoted, and one with our router ID in our AS.
+func TestARouterThatRefusesOurNumberIsQuoted(t *testing.T) {
+	t.Parallel()
+	node := netns.New(t, "node")
+	r := newRouter(t, node, 1, routerASN, neighbour("NODE4", "64999")...)
+	same := newRouter(t, node, 2, nodeASN, append([]string{"bgp router-id 192.0.2.11"}, neighbour("NODE4", "64500")...)...)
+	p := node.Start(t)
+	p.Apply(t, external("tor", r.address4), external("twin", same.address4, func(s *ingotv1.BgpSession) { s.PeerAsn, s.RouterId = nodeASN, "192.0.2.11" }))
+	for peer, want := range map[string]struct {
+		subcode  uint32
+		received bool
+	}{"tor": {2, true}, "twin": {3, false}} {
+		reported(t, p, peer, func(s *ingotv1.SessionReport) bool {
+			// Either side may be the first to see that the router IDs are the same.
+			return s.GetLastErrorCode() == 2 && s.GetLastErrorSubcode() == want.subcode && (s.GetLastErrorReceived() == want.received || peer == "twin")
+		})
+	}
 }

@@ -45,7 +45,6 @@ type session struct {
 	demand      uint32    // AS number that a dynamic neighbour must say at the next attempt; 0 for any
 	unreachable string
 	beyondLink  netip.Addr // gateway to an external neighbour that must be one hop away; invalid when it is on the link
-	onLink      bool       // nothing is between the neighbour and us
 	connected   way        // that the wire connects by, for observers
 	rib         *rib       // changed with applying held, too
 	service     service    // likewise
@@ -184,7 +183,7 @@ func (s *session) look() {
 	case err == nil:
 		s.egress = e
 		s.mu.Lock()
-		s.beyondLink, s.onLink = netip.Addr{}, !e.gateway.IsValid()
+		s.beyondLink = netip.Addr{}
 		if s.cfg.external() && !s.cfg.multiHop {
 			s.beyondLink = e.gateway
 		}

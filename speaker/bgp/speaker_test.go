@@ -122,6 +122,8 @@ func (n *fakeNode) egress(sessionConfig) (egress, error) {
 	return n.way, n.fail
 }
 
+func (n *fakeNode) silence(sessionConfig) string { return "" }
+
 func (n *fakeNode) hold(sessionConfig) (release func()) { return func() {} }
 
 func (n *fakeNode) firstIPv4() netip.Addr { return netip.Addr{} }
