@@ -6,7 +6,7 @@
 // session touches no other.
 //
 // Only differences are sent: applying a set of items that is already in force sends nothing. Sessions dial out
-// and accept no routes. When the process ends, sessions are left to the kernel to close, without a CEASE, so
-// that a neighbour that agreed to graceful restart keeps the routes; a session that is taken out of the
-// configuration is closed with CEASE, Peer De-configured (RFC 4486).
+// and accept no routes. When the process ends, sessions with graceful restart are ended without a CEASE, so that
+// neighbours keep the routes. All others that are closed on purpose are drained before (RFC 8326), and closed with CEASE,
+// Administrative Shutdown, or Peer De-configured when they leave the configuration (RFC 4486).
 package bgp

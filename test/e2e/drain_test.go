@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// asked is what became of requests that a client made, one each 10 ms, over connections of their own.
+type asked struct {
+	total, failed int
+	words         []string
+}
+
+// askAll begins to ask an address, n times. What it returns waits for the end, and fails the test if a request was lost.
+func askAll(t *testing.T, address string, n int) (check func()) {
+	t.Helper()
+	done := make(chan asked, 1)
+	go func() {
+		// curl's own status says only that some of them failed.
+		out, err := tryIn("client", "curl", "-s", "--rate", "100/s", "-H", "Connection: close", "--max-time", "3", "-o", "/dev/null",
+			"-w", "%{http_code} %{errormsg}\n", fmt.Sprintf("http://%s/?[1-%d]", address, n))
+		var a asked
+		for line := range strings.Lines(out) {
+			code, words, _ := strings.Cut(strings.TrimSpace(line), " ")
+			a.total++
+			if code != "200" {
+				a.failed++
+				a.words = append(a.words, words)
+			}
+		}
+		if a.total == 0 {
+			a.words = append(a.words, fmt.Sprint(err))
+		}
+		done <- a
+	}()
+	return func() {
+		t.Helper()
+		a := <-done
+		if a.total < n || a.failed > 0 {
+			t.Errorf("%d of %d requests, of which %d were made, were lost: %q", a.failed, n, a.total, a.words)
+		}
+	}
+}
+
+// withGracefulRestart is a pool, and peers of which the router keeps routes, beside others: one that is away, and one without graceful
+// restart.
+func withGracefulRestart(n int) string {
+	return strings.Replace(bgp(n), "myASN: 64500\n", "myASN: 64500\n  enableGracefulRestart: true\n", 1) + fmt.Sprintf(`---
+apiVersion: metallb.io/v1beta2
+kind: BGPPeer
+metadata: {namespace: metallb-system, name: away%[1]d}
+spec: {myASN: 64500, peerASN: 64501, peerAddress: 192.168.222.77, enableGracefulRestart: true}
+`, n)
+}
+
+// TestNoRequestIsLostWhileSpeakersAreUpgraded: ended in an orderly way or killed, one after the other, and all at once.
+func TestNoRequestIsLostWhileSpeakersAreUpgraded(t *testing.T) {
+	apply(t, withGracefulRestart(60))
+	apply(t, service("upgraded", "pool60", ""))
+	address := addresses(t, "upgraded", 1)[0]
+	announcedBy(t, address, nodes)
+	established(t, 2*nodes)
+	reachable(t, address)
+
+	check := askAll(t, address, 1500)
+	for _, verb := range []string{"stop", "kill"} {
+		lab(t, verb, "speaker/node1")
+		if hops, err := nextHops(address); err != nil || len(hops) != nodes {
+			t.Errorf("after %s of node1's speaker the router forwards to %v (%v)", verb, hops, err)
+		}
+		lab(t, "start", "speaker/node1")
+		restarted(t, "192.168.222.11")
+	}
+	for i := range nodes {
+		lab(t, "kill", fmt.Sprintf("speaker/node%d", i+1))
+	}
+	for i := range nodes {
+		lab(t, "start", fmt.Sprintf("speaker/node%d", i+1))
+	}
+	check()
+	established(t, 2*nodes)
+	announcedBy(t, address, nodes)
+}
+
+// restarted waits until the router has heard all of a neighbour that has restarted, with its bits (RFC 4724 section 3).
+func restarted(t *testing.T, address string) {
+	t.Helper()
+	eventually(t, "the router has heard all from "+address, func() error {
+		out, err := tryIn("router", "vtysh", "-c", "show bgp neighbors "+address)
+		if err != nil {
+			return err
+		}
+		for _, want := range []string{"BGP state = Established", "Remote GR Mode: Restart", "R bit: True", "Received Restart Time(sec): 120", "F bit: True", "End-of-RIB received: Yes"} {
+			if !strings.Contains(out, want) {
+				return fmt.Errorf("no %q in %s", want, out)
+			}
+		}
+		return nil
+	})
+}
+
+// TestNoRequestIsLostWhileANodeIsDrained: the router hears that it shall prefer others, and then the sessions are shut, also
+// over a restart of the speaker, until the annotation goes.
+func TestNoRequestIsLostWhileANodeIsDrained(t *testing.T) {
+	apply(t, bgp(61))
+	apply(t, service("drained", "pool61", ""))
+	address := addresses(t, "drained", 1)[0]
+	announcedBy(t, address, nodes)
+	established(t, 2*nodes)
+	reachable(t, address)
+
+	check := askAll(t, address, 1000)
+	kubectl(t, "annotate", "node", "node1", "ingot.io/drain=true")
+	annotated := true
+	undo := func() {
+		if annotated {
+			kubectl(t, "annotate", "node", "node1", "ingot.io/drain-")
+			annotated = false
+		}
+	}
+	t.Cleanup(undo)
+	eventually(t, "the community graceful-shutdown", func() error {
+		out, err := tryIn("router", "vtysh", "-c", "show bgp ipv4 unicast "+address+"/32")
+		if err == nil && !strings.Contains(out, "graceful-shutdown") {
+			err = fmt.Errorf("the router has %s", out)
+		}
+		return err
+	})
+	isShut := func(s *sessionState) bool {
+		e := s.Status.LastError
+		return s.Status.BGPStatus == "Idle" && e != nil && e.Code == 6 && e.Subcode == 2
+	}
+	bgpState(t, "node1", "peer61", isShut)
+	hops := announcedBy(t, address, nodes-1)
+	if strings.Contains(strings.Join(hops, " "), "192.168.222.11") {
+		t.Errorf("the router forwards to the drained node: %v", hops)
+	}
+	check()
+
+	lab(t, "stop", "speaker/node1")
+	lab(t, "start", "speaker/node1")
+	obeying(t)
+	bgpState(t, "node1", "peer61", func(s *sessionState) bool { return s.Status.BGPStatus == "Idle" })
+	announcedBy(t, address, nodes-1)
+	undo()
+	announcedBy(t, address, nodes)
+	established(t, 2*nodes)
+}
+
+// TestNoRequestIsLostWhenASpeakerEnds, whose routes no router keeps.
+func TestNoRequestIsLostWhenASpeakerEnds(t *testing.T) {
+	apply(t, bgp(62))
+	apply(t, service("ending", "pool62", ""))
+	address := addresses(t, "ending", 1)[0]
+	announcedBy(t, address, nodes)
+	established(t, 2*nodes)
+	reachable(t, address)
+
+	t.Cleanup(func() { _, _ = tryLab("start", "speaker/node1") })
+	check := askAll(t, address, 1000)
+	lab(t, "stop", "speaker/node1")
+	announcedBy(t, address, nodes-1)
+	lab(t, "start", "speaker/node1")
+	announcedBy(t, address, nodes)
+	check()
+
+	// A peer that is taken out of the configuration is left in the same way.
+	check = askAll(t, address, 600)
+	kubectl(t, "patch", "bgppeer", "peer62", inSystem, "--type=merge", "-p", `{"spec":{"nodeSelectors":[{"matchLabels":{"kubernetes.io/hostname":"node2"}}]}}`)
+	kubectl(t, "delete", "bgppeer", "peer62-v6", inSystem)
+	announcedBy(t, address, 1)
+	check()
+}
