@@ -14,6 +14,10 @@ func (s *session) trouble() lastFault {
 	if strings.HasPrefix(last.words, connectPrefix) && s.beyondLink.IsValid() {
 		last.words = fmt.Sprintf("%s (the peer is behind %s: an external peer more than one hop away needs ebgpMultiHop)", last.words, s.beyondLink)
 	}
+	if last.vague && s.unanswered {
+		// It may still wait for us to say something, on a connection that we have given up.
+		last.words += "; before, it sent its OPEN message and did not answer ours" + s.unheard()
+	}
 	return last
 }
 

@@ -110,6 +110,8 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{name: "closed port", address: "127.0.3.1", port: closedPort, words: "connect: connection refused"},
 		{name: "closes at once", address: "127.0.3.2", port: play(t, "127.0.3.2", func(net.Conn) {}), words: "the peer closed the connection before the session was established"},
 		{name: "says nothing", address: "127.0.3.3", port: answer(t, "127.0.3.3"), words: "has sent no OPEN message for 5s"},
+		{name: "does not hear us", address: "127.0.3.23", port: answer(t, "127.0.3.23", openOf(routerASN, 90, "192.0.2.9")),
+			words: "has not answered ours for 5s, as when it demands TTL security (GTSM): ebgpMultiHop"},
 		{name: "speaks HTTP", address: "127.0.3.4", port: answer(t, "127.0.3.4", []byte("HTTP/1.1 400 Bad Request\r\n\r\n")),
 			code: 1, subcode: 1, words: "connection not synchronized (code 1, subcode 1): what the peer sent is no BGP message"},
 		{name: "sends noise", address: "127.0.3.18", port: answer(t, "127.0.3.18", noise), code: 1, subcode: 1, words: "connection not synchronized"},

@@ -30,7 +30,7 @@ type session struct {
 	again        *time.Timer     // while the node is looked at again, for it knows no way
 	drainTimer   *time.Timer     // while the session is being drained
 	drainTime    time.Duration   // between the request to prefer others and the session's end
-	silence      *time.Timer     // while the neighbour owes us its OPEN
+	silence      *time.Timer     // while the neighbour owes us a word
 	retired      bool            // the process ends: nothing brings the session into service again
 	closed       bool
 
@@ -45,6 +45,7 @@ type session struct {
 	demand      uint32    // AS number that a dynamic neighbour must say at the next attempt; 0 for any
 	unreachable string
 	beyondLink  netip.Addr // gateway to an external neighbour that must be one hop away; invalid when it is on the link
+	unanswered  bool       // since the last session, the neighbour has not answered our OPEN at least once
 	connected   way        // that the wire connects by, for observers
 	rib         *rib       // changed with applying held, too
 	service     service    // likewise

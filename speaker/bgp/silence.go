@@ -15,16 +15,20 @@ const (
 	vagueWithin = 2 * time.Second
 )
 
-// awaitOpen watches a neighbour that has accepted our connection and owes us its OPEN. s.applying is held.
-func (s *session) awaitOpen() {
+// awaitWord watches a neighbour that owes us a word: its OPEN, once it has accepted our connection, or a KEEPALIVE in answer to
+// ours. s.applying is held.
+func (s *session) awaitWord() {
 	s.mu.Lock()
-	began := s.since
+	state, began := s.state, s.since
 	s.mu.Unlock()
 	// waits says whether it still owes it.
 	waits := func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return !s.closed && s.state == stateOpenSent && s.since == began
+		return !s.closed && s.state == state && s.since == began
+	}
+	if s.silence != nil {
+		s.silence.Stop()
 	}
 	s.silence = time.AfterFunc(silentAfter, func() {
 		s.applying.Lock()
@@ -33,6 +37,12 @@ func (s *session) awaitOpen() {
 			return
 		}
 		words := fmt.Sprintf("the peer accepted the connection, and has sent no OPEN message for %s", silentAfter)
+		if state == stateOpenConfirm {
+			words = fmt.Sprintf("the peer sent its OPEN message, and has not answered ours for %s%s", silentAfter, s.unheard())
+			s.mu.Lock()
+			s.unanswered = true
+			s.mu.Unlock()
+		}
 		s.log.Warn("failed to connect to peer", "op", "connect", "error", words)
 		s.fault(fault{words: words})
 		s.silence = time.AfterFunc(silentUntil-silentAfter, func() {
@@ -43,4 +53,12 @@ func (s *session) awaitOpen() {
 			}
 		})
 	})
+}
+
+// unheard is why a neighbour may not hear us although we hear it.
+func (s *session) unheard() string {
+	if !s.cfg.external() || s.cfg.multiHop {
+		return ", as when our packets do not get through"
+	}
+	return ", as when it demands TTL security (GTSM): ebgpMultiHop has our packets sent with the TTL of 255 for that"
 }

@@ -49,8 +49,8 @@ func (s *session) observe(t transition) {
 		}
 	case before == stateEstablished && t.state != stateEstablished:
 		s.down(lived >= stableAfter)
-	case t.state == stateOpenSent && before != stateOpenSent:
-		s.awaitOpen()
+	case (t.state == stateOpenSent || t.state == stateOpenConfirm) && before != t.state:
+		s.awaitWord()
 	case t.state == stateIdle && (before == stateOpenSent || before == stateOpenConfirm):
 		s.pause(s.pace.Next())
 	}
@@ -78,6 +78,7 @@ func (s *session) up(t transition) {
 	s.mu.Lock()
 	beyond := s.beyondLink.IsValid() && s.cfg.dynamicASN != "" && s.demand == 0
 	s.agreed, s.ipv4, s.ipv6 = agreed, agreed.ipv4 && s.cfg.ipv4, agreed.ipv6 && s.cfg.ipv6
+	s.unanswered = false
 	s.mu.Unlock()
 	if beyond {
 		// gobgp sends with a TTL of 1, as single-hop sessions must, only to neighbours of which it knows the AS number.
