@@ -172,3 +172,40 @@ func TestNoRequestIsLostWhenASpeakerEnds(t *testing.T) {
 	announcedBy(t, address, 1)
 	check()
 }
+
+// TestWhatIsNotWantedAfterARestartIsWithdrawn, though the router keeps what was announced before.
+func TestWhatIsNotWantedAfterARestartIsWithdrawn(t *testing.T) {
+	apply(t, withGracefulRestart(63))
+	apply(t, service("stays", "pool63", ""))
+	apply(t, service("goes", "pool63", ""))
+	stays, goes := addresses(t, "stays", 1)[0], addresses(t, "goes", 1)[0]
+	announcedBy(t, stays, nodes)
+	announcedBy(t, goes, nodes)
+	established(t, 2*nodes)
+
+	lab(t, "kill", "speaker/node1")
+	t.Cleanup(func() { _, _ = tryLab("start", "speaker/node1") })
+	kubectl(t, "delete", "service", "goes")
+	announcedBy(t, goes, 1) // stale
+	lab(t, "start", "speaker/node1")
+	announcedBy(t, goes, 0)
+	announcedBy(t, stays, nodes)
+}
+
+// TestARouterThatRebootsGetsItsRoutesAgain without help.
+func TestARouterThatRebootsGetsItsRoutesAgain(t *testing.T) {
+	apply(t, bgp(64))
+	apply(t, service("rebooted", "pool64", ""))
+	address := addresses(t, "rebooted", 1)[0]
+	announcedBy(t, address, nodes)
+
+	t.Cleanup(func() { _, _ = tryLab("start", "frr") })
+	lab(t, "kill", "frr")
+	bgpState(t, "node1", "peer64", func(s *sessionState) bool {
+		return !sessionIsUp(s) && s.Status.LastError != nil && strings.Contains(s.Status.LastError.Message, "connection refused")
+	})
+	lab(t, "start", "frr")
+	established(t, 2*nodes)
+	announcedBy(t, address, nodes)
+	reachable(t, address)
+}
