@@ -57,7 +57,11 @@ func Start(t testing.TB, n netns.Namespace, config string, daemons ...string) *R
 			args = append(args, "--bfdctl", filepath.Join(dir, "bfdd.sock"))
 		}
 		n.Run(t, args...)
-		t.Cleanup(func() { stop(t, pidFile) })
+		outlived := guard(t, pidFile)
+		t.Cleanup(func() {
+			stop(t, pidFile)
+			outlived()
+		})
 	}
 	for _, daemon := range daemons {
 		await.Success(t, daemon+" answers", func() error {
@@ -93,6 +97,33 @@ func processOf(pidFile string) (int, error) {
 		return 0, err
 	}
 	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
+
+// guard kills the process whose id is in the file should this one end without cleaning up: a shell waits for the end of a
+// pipe that only this process can write to. The returned function, called once the process has been stopped, ends the shell.
+func guard(t testing.TB, pidFile string) func() {
+	t.Helper()
+	pid, err := processOf(pidFile)
+	if err != nil {
+		t.Fatalf("FRR's pid file: %v", err)
+	}
+	shell := exec.Command("sh", "-c", "read -r stopped || kill -9 "+strconv.Itoa(pid))
+	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that ^C does not end it first
+	in, err := shell.StdinPipe()
+	if err == nil {
+		err = shell.Start()
+	}
+	if err != nil {
+		t.Fatalf("guard FRR: %v", err)
+	}
+	return func() {
+		if _, err := in.Write([]byte("stopped\n")); err != nil {
+			t.Errorf("end the guard of FRR: %v", err)
+		}
+		if err := shell.Wait(); err != nil {
+			t.Errorf("the guard of FRR: %v", err)
+		}
+	}
 }
 
 // stop kills the process whose id is in the file, and waits until it is gone.
