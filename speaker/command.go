@@ -60,7 +60,7 @@ func newCommand() *cobra.Command {
 	fs.DurationVar(&f.drainTime, "drain-time", 3*time.Second, "how long routers are asked to prefer other nodes before a BGP session is closed on purpose; 0: not at all")
 	fs.StringVar(&f.logLevel, "log-level", "info", "all, debug, info, warn, error or none")
 	root.PersistentFlags().StringVar(&f.grpcSocket, "grpc-socket", defaultSocket(), "unix socket of the whole SpeakerService")
-	root.AddCommand(newShowCommand(&f.grpcSocket))
+	root.AddCommand(newShowCommand(&f.grpcSocket), newDrainCommand(&f.grpcSocket))
 	return root
 }
 
@@ -72,6 +72,26 @@ func defaultSocket() string {
 		return socket
 	}
 	return "/run/ingot/speaker.sock"
+}
+
+// newDrainCommand takes the BGP sessions of the speaker on this node out of service.
+func newDrainCommand(socket *string) *cobra.Command {
+	var length time.Duration
+	cmd := &cobra.Command{
+		Use:   "drain",
+		Short: "Take this node's BGP sessions out of service for a while; routers are asked to prefer other nodes before",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := show.Dial(*socket)
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			return client.Drain(cmd.Context(), cmd.OutOrStdout(), length)
+		},
+	}
+	cmd.Flags().DurationVar(&length, "for", 10*time.Minute, "how long, at most 24h; 0 has the sessions in service again")
+	return cmd
 }
 
 // newShowCommand understands words of our own, and what FRR's vtysh does.

@@ -65,6 +65,9 @@ func run(ctx context.Context, f flags) error {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	sessions := bgp.New(bgp.Options{
+		Node: f.nodeName, Log: log, PrefixLimit: f.prefixLimit, DrainTime: f.drainTime, Registerer: registry,
+	})
 	speaker, err := agent.New(agent.Options{
 		Node:       f.nodeName,
 		Version:    version,
@@ -77,10 +80,7 @@ func run(ctx context.Context, f flags) error {
 		Announcers: map[ingotv1.Lane]agent.Announcer{
 			ingotv1.Lane_LANE_LAYER2: l2.New(l2.Options{Log: log, Exclude: exclude, Registerer: registry}),
 			ingotv1.Lane_LANE_ROUTING: liveness.New(liveness.Options{
-				BGP: bgp.New(bgp.Options{
-					Node: f.nodeName, Log: log, PrefixLimit: f.prefixLimit, DrainTime: f.drainTime, Registerer: registry,
-				}),
-				Log: log, Registerer: registry,
+				BGP: sessions, Log: log, Registerer: registry,
 			}),
 		},
 		Registerer: registry,
@@ -90,7 +90,7 @@ func run(ctx context.Context, f flags) error {
 		return err
 	}
 	shown, err := introspect.New(introspect.Options{
-		Source: speaker, Events: events, Level: level, Address: f.grpcAddress, Socket: f.grpcSocket, Log: log,
+		Source: speaker, Events: events, Level: level, Drain: sessions.Drain, Address: f.grpcAddress, Socket: f.grpcSocket, Log: log,
 	})
 	if err != nil {
 		return err

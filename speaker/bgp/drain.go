@@ -44,6 +44,47 @@ const (
 	shutPatience = time.Second
 )
 
+// Drain takes all sessions out of service until a time, whatever their configuration says; a time that has passed ends it.
+func (s *Speaker) Drain(until time.Time) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	s.drainFor(time.Until(until))
+}
+
+// drainFor is Drain with s.applying held.
+func (s *Speaker) drainFor(left time.Duration) {
+	if s.drained != nil {
+		s.drained.Stop()
+		s.drained = nil
+	}
+	if left > 0 {
+		var mine *time.Timer
+		mine = time.AfterFunc(left, func() {
+			s.applying.Lock()
+			defer s.applying.Unlock()
+			if s.drained == mine {
+				s.drainFor(0)
+			}
+		})
+		s.drained = mine
+	}
+	for _, cfg := range s.configs {
+		s.mu.Lock()
+		session := s.sessions[cfg.peer]
+		s.mu.Unlock()
+		if session == nil {
+			continue
+		}
+		session.applying.Lock()
+		err := session.serve(cfg.drain || s.drained != nil)
+		session.applying.Unlock()
+		if err != nil {
+			session.log.Error("cannot drain the session, or have it in service again", "op", "drain", "error", err)
+		}
+	}
+	s.notify()
+}
+
 // serve has the session in service, or drained and shut, as asked. s.applying is held.
 func (s *session) serve(drain bool) error {
 	now := s.inService()

@@ -227,3 +227,26 @@ func TestTheRouterPrefersOthersToANodeThatLeaves(t *testing.T) {
 		}
 	}
 }
+
+func TestADrainOnDemandEndsByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, wires := newDrainingSpeaker()
+		items := []*ingotv1.Item{sessionItem("tor1"), routeItem("198.51.100.1/32", to("tor1"))}
+		s.Apply(t.Context(), items, false)
+		wires.wires["tor1"].observe(transition{state: stateEstablished, peerASN: 64512})
+		wires.take()
+
+		s.Drain(time.Now().Add(time.Minute))
+		s.Apply(t.Context(), items, false) // what the centre says changes nothing
+		wires.expect(t, "draining", map[string][]string{"tor1": {"add 198.51.100.1/32 via 0.0.0.0 communities [4294901760]"}})
+		time.Sleep(testDrainTime)
+		wires.expect(t, "shut", map[string][]string{"tor1": {"shutdown the node is drained"}})
+		wires.wires["tor1"].observe(transition{state: stateIdle})
+		wires.take()
+		time.Sleep(time.Minute - testDrainTime - time.Millisecond)
+		wires.expect(t, "still", map[string][]string{"tor1": {"disconnect"}}) // the end of the patience with what is shut
+		time.Sleep(time.Millisecond)
+		wires.expect(t, "over", map[string][]string{"tor1": {"add 198.51.100.1/32 via 0.0.0.0 communities []", "connect restarting=false"}})
+		s.Apply(t.Context(), nil, false)
+	})
+}

@@ -31,7 +31,7 @@ func (s *session) notices() []string {
 	case draining:
 		notices = append(notices, "draining: the peer is asked by the community graceful-shutdown to prefer other nodes, and the session will be shut")
 	case shut:
-		notices = append(notices, "drained: the session is shut until the node's annotation ingot.io/drain goes")
+		notices = append(notices, "drained: the session is shut until the annotation ingot.io/drain of the Node goes, or a drain on the node itself ends")
 	}
 	if s.state != stateEstablished {
 		return notices

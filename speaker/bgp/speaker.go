@@ -51,6 +51,7 @@ type Speaker struct {
 	guard   *guard                  // nil: none
 	refused map[string]string       // session items by peer: why there is none
 	reasons map[string]string       // why items leave with the next Apply, by id
+	drained *time.Timer             // until sessions are to be in service again, whatever is configured; nil: they are
 
 	mu       sync.Mutex
 	sessions map[string]*session            // by peer
@@ -178,6 +179,7 @@ func (s *Speaker) Apply(_ context.Context, items []*ingotv1.Item, restored bool)
 
 // converge opens, replaces or updates one session.
 func (s *Speaker) converge(cfg sessionConfig, d *delta, restored bool) error {
+	cfg.drain = cfg.drain || s.drained != nil
 	s.mu.Lock()
 	old := s.sessions[cfg.peer]
 	s.mu.Unlock()

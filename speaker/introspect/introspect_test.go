@@ -70,6 +70,7 @@ type served struct {
 	tcp    *grpc.ClientConn
 	unix   *grpc.ClientConn
 	socket string
+	drains chan time.Time
 }
 
 func serve(t *testing.T) *served {
@@ -78,7 +79,9 @@ func serve(t *testing.T) *served {
 	level, err := NewLevel(s.level, "info")
 	check(t, err)
 	s.log = slog.New(s.events.Handler(logging.New(io.Discard, s.level).Handler()))
-	server, err := New(Options{Source: s.source, Events: s.events, Level: level, Address: "127.0.0.1:0", Socket: s.socket, Log: s.log})
+	s.drains = make(chan time.Time, 4)
+	server, err := New(Options{Source: s.source, Events: s.events, Level: level, Address: "127.0.0.1:0", Socket: s.socket, Log: s.log,
+		Drain: func(until time.Time) { s.drains <- until }})
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -196,6 +199,32 @@ func TestLogLevelChangesOnTheSocketOnly(t *testing.T) {
 	} {
 		if _, err := ingotv1.NewSpeakerServiceClient(s.unix).SetLogLevel(t.Context(), bad); status.Code(err) != codes.InvalidArgument {
 			t.Errorf("%v: %v, want InvalidArgument", bad, err)
+		}
+	}
+}
+
+func TestSessionsAreDrainedOnTheSocketOnly(t *testing.T) {
+	s := serve(t)
+	if _, err := ingotv1.NewSpeakerServiceClient(s.tcp).Drain(t.Context(), &ingotv1.DrainRequest{}); status.Code(err) != codes.PermissionDenied {
+		t.Errorf("over TCP: %v, want PermissionDenied", err)
+	}
+	for _, bad := range []time.Duration{-1, 25 * time.Hour} {
+		if _, err := ingotv1.NewSpeakerServiceClient(s.unix).Drain(t.Context(), &ingotv1.DrainRequest{Duration: durationpb.New(bad)}); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("for %s: %v, want InvalidArgument", bad, err)
+		}
+	}
+	if len(s.drains) != 0 {
+		t.Fatal("drained nevertheless")
+	}
+	for request, want := range map[*ingotv1.DrainRequest]time.Duration{
+		{}: 10 * time.Minute, {Duration: durationpb.New(time.Hour)}: time.Hour, {Duration: durationpb.New(0)}: 0,
+	} {
+		before := time.Now()
+		answer, err := ingotv1.NewSpeakerServiceClient(s.unix).Drain(t.Context(), request)
+		check(t, err)
+		until := <-s.drains
+		if until.Before(before.Add(want)) || until.After(time.Now().Add(want)) || !answer.GetUntil().AsTime().Equal(until) {
+			t.Errorf("%v: drained until %s and answered %s, want %s from %s", request, until, answer.GetUntil().AsTime(), want, before)
 		}
 	}
 }

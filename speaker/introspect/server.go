@@ -45,6 +45,8 @@ type Options struct {
 	Source Source
 	Events *Events
 	Level  *Level
+	// Drain takes BGP sessions out of service until a time.
+	Drain func(until time.Time)
 	// Address is the TCP address of the read-only service, on loopback; empty: none.
 	Address string
 	// Socket is the path of the unix socket; empty: none.

@@ -1216,6 +1216,95 @@ func (x *SetLogLevelRequest) GetDuration() *durationpb.Duration {
 	return nil
 }
 
+type DrainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long; at most one day, ten minutes when absent. 0 ends it.
+	Duration      *durationpb.Duration `protobuf:"bytes,1,opt,name=duration,proto3" json:"duration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainRequest) Reset() {
+	*x = DrainRequest{}
+	mi := &file_ingot_v1_speaker_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainRequest) ProtoMessage() {}
+
+func (x *DrainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_speaker_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
+func (*DrainRequest) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DrainRequest) GetDuration() *durationpb.Duration {
+	if x != nil {
+		return x.Duration
+	}
+	return nil
+}
+
+type DrainResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Until         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainResponse) Reset() {
+	*x = DrainResponse{}
+	mi := &file_ingot_v1_speaker_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainResponse) ProtoMessage() {}
+
+func (x *DrainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_speaker_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
+func (*DrainResponse) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *DrainResponse) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 type SetLogLevelResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The level that will return.
@@ -1227,7 +1316,7 @@ type SetLogLevelResponse struct {
 
 func (x *SetLogLevelResponse) Reset() {
 	*x = SetLogLevelResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[21]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1239,7 +1328,7 @@ func (x *SetLogLevelResponse) String() string {
 func (*SetLogLevelResponse) ProtoMessage() {}
 
 func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[21]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1252,7 +1341,7 @@ func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelResponse.ProtoReflect.Descriptor instead.
 func (*SetLogLevelResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{21}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SetLogLevelResponse) GetPrevious() string {
@@ -1359,10 +1448,14 @@ const file_ingot_v1_speaker_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"a\n" +
 	"\x12SetLogLevelRequest\x12\x14\n" +
 	"\x05level\x18\x01 \x01(\tR\x05level\x125\n" +
-	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\"c\n" +
+	"\bduration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bduration\"E\n" +
+	"\fDrainRequest\x125\n" +
+	"\bduration\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bduration\"A\n" +
+	"\rDrainResponse\x120\n" +
+	"\x05until\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"c\n" +
 	"\x13SetLogLevelResponse\x12\x1a\n" +
 	"\bprevious\x18\x01 \x01(\tR\bprevious\x120\n" +
-	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until2\xe8\x05\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until2\xa2\x06\n" +
 	"\x0eSpeakerService\x12A\n" +
 	"\bGetState\x12\x19.ingot.v1.GetStateRequest\x1a\x1a.ingot.v1.GetStateResponse\x12M\n" +
 	"\fListSessions\x12\x1d.ingot.v1.ListSessionsRequest\x1a\x1e.ingot.v1.ListSessionsResponse\x12V\n" +
@@ -1373,7 +1466,8 @@ const file_ingot_v1_speaker_proto_rawDesc = "" +
 	"\x11ListAnnouncements\x12\".ingot.v1.ListAnnouncementsRequest\x1a#.ingot.v1.ListAnnouncementsResponse\x12P\n" +
 	"\rListNeighbors\x12\x1e.ingot.v1.ListNeighborsRequest\x1a\x1f.ingot.v1.ListNeighborsResponse\x12L\n" +
 	"\vWatchEvents\x12\x1c.ingot.v1.WatchEventsRequest\x1a\x1d.ingot.v1.WatchEventsResponse0\x01\x12J\n" +
-	"\vSetLogLevel\x12\x1c.ingot.v1.SetLogLevelRequest\x1a\x1d.ingot.v1.SetLogLevelResponseB2Z0github.com/ingot-lb/ingot/proto/ingot/v1;ingotv1b\x06proto3"
+	"\vSetLogLevel\x12\x1c.ingot.v1.SetLogLevelRequest\x1a\x1d.ingot.v1.SetLogLevelResponse\x128\n" +
+	"\x05Drain\x12\x16.ingot.v1.DrainRequest\x1a\x17.ingot.v1.DrainResponseB2Z0github.com/ingot-lb/ingot/proto/ingot/v1;ingotv1b\x06proto3"
 
 var (
 	file_ingot_v1_speaker_proto_rawDescOnce sync.Once
@@ -1387,7 +1481,7 @@ func file_ingot_v1_speaker_proto_rawDescGZIP() []byte {
 	return file_ingot_v1_speaker_proto_rawDescData
 }
 
-var file_ingot_v1_speaker_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_ingot_v1_speaker_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_ingot_v1_speaker_proto_goTypes = []any{
 	(*GetStateRequest)(nil),           // 0: ingot.v1.GetStateRequest
 	(*GetStateResponse)(nil),          // 1: ingot.v1.GetStateResponse
@@ -1410,66 +1504,72 @@ var file_ingot_v1_speaker_proto_goTypes = []any{
 	(*WatchEventsRequest)(nil),        // 18: ingot.v1.WatchEventsRequest
 	(*WatchEventsResponse)(nil),       // 19: ingot.v1.WatchEventsResponse
 	(*SetLogLevelRequest)(nil),        // 20: ingot.v1.SetLogLevelRequest
-	(*SetLogLevelResponse)(nil),       // 21: ingot.v1.SetLogLevelResponse
-	nil,                               // 22: ingot.v1.GetStateResponse.ItemsEntry
-	nil,                               // 23: ingot.v1.WatchEventsResponse.AttributesEntry
-	(*timestamppb.Timestamp)(nil),     // 24: google.protobuf.Timestamp
-	(*SessionReport)(nil),             // 25: ingot.v1.SessionReport
-	(*BfdReport)(nil),                 // 26: ingot.v1.BfdReport
-	(*BgpSession)(nil),                // 27: ingot.v1.BgpSession
-	(*BgpRoute)(nil),                  // 28: ingot.v1.BgpRoute
-	(Family)(0),                       // 29: ingot.v1.Family
-	(ItemResult_Status)(0),            // 30: ingot.v1.ItemResult.Status
-	(*ServiceRef)(nil),                // 31: ingot.v1.ServiceRef
-	(*LinkReport)(nil),                // 32: ingot.v1.LinkReport
-	(*durationpb.Duration)(nil),       // 33: google.protobuf.Duration
+	(*DrainRequest)(nil),              // 21: ingot.v1.DrainRequest
+	(*DrainResponse)(nil),             // 22: ingot.v1.DrainResponse
+	(*SetLogLevelResponse)(nil),       // 23: ingot.v1.SetLogLevelResponse
+	nil,                               // 24: ingot.v1.GetStateResponse.ItemsEntry
+	nil,                               // 25: ingot.v1.WatchEventsResponse.AttributesEntry
+	(*timestamppb.Timestamp)(nil),     // 26: google.protobuf.Timestamp
+	(*SessionReport)(nil),             // 27: ingot.v1.SessionReport
+	(*BfdReport)(nil),                 // 28: ingot.v1.BfdReport
+	(*BgpSession)(nil),                // 29: ingot.v1.BgpSession
+	(*BgpRoute)(nil),                  // 30: ingot.v1.BgpRoute
+	(Family)(0),                       // 31: ingot.v1.Family
+	(ItemResult_Status)(0),            // 32: ingot.v1.ItemResult.Status
+	(*ServiceRef)(nil),                // 33: ingot.v1.ServiceRef
+	(*LinkReport)(nil),                // 34: ingot.v1.LinkReport
+	(*durationpb.Duration)(nil),       // 35: google.protobuf.Duration
 }
 var file_ingot_v1_speaker_proto_depIdxs = []int32{
-	24, // 0: ingot.v1.GetStateResponse.started:type_name -> google.protobuf.Timestamp
+	26, // 0: ingot.v1.GetStateResponse.started:type_name -> google.protobuf.Timestamp
 	2,  // 1: ingot.v1.GetStateResponse.streams:type_name -> ingot.v1.StreamState
-	22, // 2: ingot.v1.GetStateResponse.items:type_name -> ingot.v1.GetStateResponse.ItemsEntry
-	24, // 3: ingot.v1.StreamState.since:type_name -> google.protobuf.Timestamp
-	25, // 4: ingot.v1.ListSessionsResponse.sessions:type_name -> ingot.v1.SessionReport
-	26, // 5: ingot.v1.ListBfdSessionsResponse.sessions:type_name -> ingot.v1.BfdReport
-	27, // 6: ingot.v1.GetRunningConfigResponse.sessions:type_name -> ingot.v1.BgpSession
-	28, // 7: ingot.v1.GetRunningConfigResponse.routes:type_name -> ingot.v1.BgpRoute
-	29, // 8: ingot.v1.ListRoutesRequest.family:type_name -> ingot.v1.Family
+	24, // 2: ingot.v1.GetStateResponse.items:type_name -> ingot.v1.GetStateResponse.ItemsEntry
+	26, // 3: ingot.v1.StreamState.since:type_name -> google.protobuf.Timestamp
+	27, // 4: ingot.v1.ListSessionsResponse.sessions:type_name -> ingot.v1.SessionReport
+	28, // 5: ingot.v1.ListBfdSessionsResponse.sessions:type_name -> ingot.v1.BfdReport
+	29, // 6: ingot.v1.GetRunningConfigResponse.sessions:type_name -> ingot.v1.BgpSession
+	30, // 7: ingot.v1.GetRunningConfigResponse.routes:type_name -> ingot.v1.BgpRoute
+	31, // 8: ingot.v1.ListRoutesRequest.family:type_name -> ingot.v1.Family
 	11, // 9: ingot.v1.ListRoutesResponse.routes:type_name -> ingot.v1.Route
-	28, // 10: ingot.v1.Route.route:type_name -> ingot.v1.BgpRoute
-	30, // 11: ingot.v1.Route.status:type_name -> ingot.v1.ItemResult.Status
+	30, // 10: ingot.v1.Route.route:type_name -> ingot.v1.BgpRoute
+	32, // 11: ingot.v1.Route.status:type_name -> ingot.v1.ItemResult.Status
 	14, // 12: ingot.v1.ListAnnouncementsResponse.announcements:type_name -> ingot.v1.Announcement
-	31, // 13: ingot.v1.Announcement.services:type_name -> ingot.v1.ServiceRef
-	30, // 14: ingot.v1.Announcement.status:type_name -> ingot.v1.ItemResult.Status
-	32, // 15: ingot.v1.ListNeighborsResponse.links:type_name -> ingot.v1.LinkReport
+	33, // 13: ingot.v1.Announcement.services:type_name -> ingot.v1.ServiceRef
+	32, // 14: ingot.v1.Announcement.status:type_name -> ingot.v1.ItemResult.Status
+	34, // 15: ingot.v1.ListNeighborsResponse.links:type_name -> ingot.v1.LinkReport
 	17, // 16: ingot.v1.ListNeighborsResponse.neighbors:type_name -> ingot.v1.Neighbor
-	24, // 17: ingot.v1.Neighbor.last_seen:type_name -> google.protobuf.Timestamp
-	24, // 18: ingot.v1.WatchEventsResponse.time:type_name -> google.protobuf.Timestamp
-	23, // 19: ingot.v1.WatchEventsResponse.attributes:type_name -> ingot.v1.WatchEventsResponse.AttributesEntry
-	33, // 20: ingot.v1.SetLogLevelRequest.duration:type_name -> google.protobuf.Duration
-	24, // 21: ingot.v1.SetLogLevelResponse.until:type_name -> google.protobuf.Timestamp
-	0,  // 22: ingot.v1.SpeakerService.GetState:input_type -> ingot.v1.GetStateRequest
-	3,  // 23: ingot.v1.SpeakerService.ListSessions:input_type -> ingot.v1.ListSessionsRequest
-	5,  // 24: ingot.v1.SpeakerService.ListBfdSessions:input_type -> ingot.v1.ListBfdSessionsRequest
-	7,  // 25: ingot.v1.SpeakerService.GetRunningConfig:input_type -> ingot.v1.GetRunningConfigRequest
-	9,  // 26: ingot.v1.SpeakerService.ListRoutes:input_type -> ingot.v1.ListRoutesRequest
-	12, // 27: ingot.v1.SpeakerService.ListAnnouncements:input_type -> ingot.v1.ListAnnouncementsRequest
-	15, // 28: ingot.v1.SpeakerService.ListNeighbors:input_type -> ingot.v1.ListNeighborsRequest
-	18, // 29: ingot.v1.SpeakerService.WatchEvents:input_type -> ingot.v1.WatchEventsRequest
-	20, // 30: ingot.v1.SpeakerService.SetLogLevel:input_type -> ingot.v1.SetLogLevelRequest
-	1,  // 31: ingot.v1.SpeakerService.GetState:output_type -> ingot.v1.GetStateResponse
-	4,  // 32: ingot.v1.SpeakerService.ListSessions:output_type -> ingot.v1.ListSessionsResponse
-	6,  // 33: ingot.v1.SpeakerService.ListBfdSessions:output_type -> ingot.v1.ListBfdSessionsResponse
-	8,  // 34: ingot.v1.SpeakerService.GetRunningConfig:output_type -> ingot.v1.GetRunningConfigResponse
-	10, // 35: ingot.v1.SpeakerService.ListRoutes:output_type -> ingot.v1.ListRoutesResponse
-	13, // 36: ingot.v1.SpeakerService.ListAnnouncements:output_type -> ingot.v1.ListAnnouncementsResponse
-	16, // 37: ingot.v1.SpeakerService.ListNeighbors:output_type -> ingot.v1.ListNeighborsResponse
-	19, // 38: ingot.v1.SpeakerService.WatchEvents:output_type -> ingot.v1.WatchEventsResponse
-	21, // 39: ingot.v1.SpeakerService.SetLogLevel:output_type -> ingot.v1.SetLogLevelResponse
-	31, // [31:40] is the sub-list for method output_type
-	22, // [22:31] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	26, // 17: ingot.v1.Neighbor.last_seen:type_name -> google.protobuf.Timestamp
+	26, // 18: ingot.v1.WatchEventsResponse.time:type_name -> google.protobuf.Timestamp
+	25, // 19: ingot.v1.WatchEventsResponse.attributes:type_name -> ingot.v1.WatchEventsResponse.AttributesEntry
+	35, // 20: ingot.v1.SetLogLevelRequest.duration:type_name -> google.protobuf.Duration
+	35, // 21: ingot.v1.DrainRequest.duration:type_name -> google.protobuf.Duration
+	26, // 22: ingot.v1.DrainResponse.until:type_name -> google.protobuf.Timestamp
+	26, // 23: ingot.v1.SetLogLevelResponse.until:type_name -> google.protobuf.Timestamp
+	0,  // 24: ingot.v1.SpeakerService.GetState:input_type -> ingot.v1.GetStateRequest
+	3,  // 25: ingot.v1.SpeakerService.ListSessions:input_type -> ingot.v1.ListSessionsRequest
+	5,  // 26: ingot.v1.SpeakerService.ListBfdSessions:input_type -> ingot.v1.ListBfdSessionsRequest
+	7,  // 27: ingot.v1.SpeakerService.GetRunningConfig:input_type -> ingot.v1.GetRunningConfigRequest
+	9,  // 28: ingot.v1.SpeakerService.ListRoutes:input_type -> ingot.v1.ListRoutesRequest
+	12, // 29: ingot.v1.SpeakerService.ListAnnouncements:input_type -> ingot.v1.ListAnnouncementsRequest
+	15, // 30: ingot.v1.SpeakerService.ListNeighbors:input_type -> ingot.v1.ListNeighborsRequest
+	18, // 31: ingot.v1.SpeakerService.WatchEvents:input_type -> ingot.v1.WatchEventsRequest
+	20, // 32: ingot.v1.SpeakerService.SetLogLevel:input_type -> ingot.v1.SetLogLevelRequest
+	21, // 33: ingot.v1.SpeakerService.Drain:input_type -> ingot.v1.DrainRequest
+	1,  // 34: ingot.v1.SpeakerService.GetState:output_type -> ingot.v1.GetStateResponse
+	4,  // 35: ingot.v1.SpeakerService.ListSessions:output_type -> ingot.v1.ListSessionsResponse
+	6,  // 36: ingot.v1.SpeakerService.ListBfdSessions:output_type -> ingot.v1.ListBfdSessionsResponse
+	8,  // 37: ingot.v1.SpeakerService.GetRunningConfig:output_type -> ingot.v1.GetRunningConfigResponse
+	10, // 38: ingot.v1.SpeakerService.ListRoutes:output_type -> ingot.v1.ListRoutesResponse
+	13, // 39: ingot.v1.SpeakerService.ListAnnouncements:output_type -> ingot.v1.ListAnnouncementsResponse
+	16, // 40: ingot.v1.SpeakerService.ListNeighbors:output_type -> ingot.v1.ListNeighborsResponse
+	19, // 41: ingot.v1.SpeakerService.WatchEvents:output_type -> ingot.v1.WatchEventsResponse
+	23, // 42: ingot.v1.SpeakerService.SetLogLevel:output_type -> ingot.v1.SetLogLevelResponse
+	22, // 43: ingot.v1.SpeakerService.Drain:output_type -> ingot.v1.DrainResponse
+	34, // [34:44] is the sub-list for method output_type
+	24, // [24:34] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_ingot_v1_speaker_proto_init() }
@@ -1484,7 +1584,7 @@ func file_ingot_v1_speaker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ingot_v1_speaker_proto_rawDesc), len(file_ingot_v1_speaker_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

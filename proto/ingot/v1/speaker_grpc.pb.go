@@ -28,6 +28,7 @@ const (
 	SpeakerService_ListNeighbors_FullMethodName     = "/ingot.v1.SpeakerService/ListNeighbors"
 	SpeakerService_WatchEvents_FullMethodName       = "/ingot.v1.SpeakerService/WatchEvents"
 	SpeakerService_SetLogLevel_FullMethodName       = "/ingot.v1.SpeakerService/SetLogLevel"
+	SpeakerService_Drain_FullMethodName             = "/ingot.v1.SpeakerService/Drain"
 )
 
 // SpeakerServiceClient is the client API for SpeakerService service.
@@ -55,6 +56,9 @@ type SpeakerServiceClient interface {
 	WatchEvents(ctx context.Context, in *WatchEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEventsResponse], error)
 	// SetLogLevel changes the log level for a limited time. Unix socket only.
 	SetLogLevel(ctx context.Context, in *SetLogLevelRequest, opts ...grpc.CallOption) (*SetLogLevelResponse, error)
+	// Drain takes the node's BGP sessions out of service for a limited time, as the annotation ingot.io/drain of its Node does
+	// for good, also while the centre is away. It does not outlive the speaker's process. Unix socket only.
+	Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (*DrainResponse, error)
 }
 
 type speakerServiceClient struct {
@@ -164,6 +168,16 @@ func (c *speakerServiceClient) SetLogLevel(ctx context.Context, in *SetLogLevelR
 	return out, nil
 }
 
+func (c *speakerServiceClient) Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (*DrainResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DrainResponse)
+	err := c.cc.Invoke(ctx, SpeakerService_Drain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SpeakerServiceServer is the server API for SpeakerService service.
 // All implementations must embed UnimplementedSpeakerServiceServer
 // for forward compatibility.
@@ -189,6 +203,9 @@ type SpeakerServiceServer interface {
 	WatchEvents(*WatchEventsRequest, grpc.ServerStreamingServer[WatchEventsResponse]) error
 	// SetLogLevel changes the log level for a limited time. Unix socket only.
 	SetLogLevel(context.Context, *SetLogLevelRequest) (*SetLogLevelResponse, error)
+	// Drain takes the node's BGP sessions out of service for a limited time, as the annotation ingot.io/drain of its Node does
+	// for good, also while the centre is away. It does not outlive the speaker's process. Unix socket only.
+	Drain(context.Context, *DrainRequest) (*DrainResponse, error)
 	mustEmbedUnimplementedSpeakerServiceServer()
 }
 
@@ -225,6 +242,9 @@ func (UnimplementedSpeakerServiceServer) WatchEvents(*WatchEventsRequest, grpc.S
 }
 func (UnimplementedSpeakerServiceServer) SetLogLevel(context.Context, *SetLogLevelRequest) (*SetLogLevelResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetLogLevel not implemented")
+}
+func (UnimplementedSpeakerServiceServer) Drain(context.Context, *DrainRequest) (*DrainResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Drain not implemented")
 }
 func (UnimplementedSpeakerServiceServer) mustEmbedUnimplementedSpeakerServiceServer() {}
 func (UnimplementedSpeakerServiceServer) testEmbeddedByValue()                        {}
@@ -402,6 +422,24 @@ func _SpeakerService_SetLogLevel_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SpeakerService_Drain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DrainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SpeakerServiceServer).Drain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SpeakerService_Drain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SpeakerServiceServer).Drain(ctx, req.(*DrainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SpeakerService_ServiceDesc is the grpc.ServiceDesc for SpeakerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -440,6 +478,10 @@ var SpeakerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SetLogLevel",
 			Handler:    _SpeakerService_SetLogLevel_Handler,
+		},
+		{
+			MethodName: "Drain",
+			Handler:    _SpeakerService_Drain_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
