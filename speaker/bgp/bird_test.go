@@ -105,7 +105,7 @@ func TestBIRDIsToldOfItsPrefixes(t *testing.T) {
 	for i := range 100_000 {
 		fmt.Fprintf(&routes, "route 11.%d.%d.%d/32 blackhole;\n", i>>16, i>>8&255, i&255)
 	}
-	node, b := birdRouter(t, "10.77.1.11 as 64500", "", "all", "protocol static { ipv4;\n"+routes.String()+"}")
+	node, b := birdRouter(t, "10.77.1.11 as 64500", "passive on;", "all", "protocol static { ipv4;\n"+routes.String()+"}")
 	p := node.Start(t)
 	p.Apply(t, external("tor", "10.77.1.1"))
 	reported(t, p, "tor", func(s *ingotv1.SessionReport) bool { return s.GetLastErrorCode() == 6 && s.GetLastErrorSubcode() == 1 })

@@ -45,10 +45,12 @@ type session struct {
 	demand      uint32    // AS number that a dynamic neighbour must say at the next attempt; 0 for any
 	unreachable string
 	beyondLink  netip.Addr // gateway to an external neighbour that must be one hop away; invalid when it is on the link
-	unanswered  bool       // since the last session, the neighbour has not answered our OPEN at least once
-	connected   way        // that the wire connects by, for observers
-	rib         *rib       // changed with applying held, too
-	service     service    // likewise
+	// heard says that there was a session, and tookIPv6Hops whether the neighbour took IPv6 next hops for IPv4 prefixes then.
+	heard, tookIPv6Hops bool
+	unanswered          bool    // since the last session, the neighbour has not answered our OPEN at least once
+	connected           way     // that the wire connects by, for observers
+	rib                 *rib    // changed with applying held, too
+	service             service // likewise
 }
 
 // openSession starts a session: its paths are in the RIB before the first attempt to connect, so that the neighbour
@@ -220,8 +222,12 @@ func (s *session) reprogram() error {
 func (s *session) program(d *delta, g *guard) error {
 	s.mu.Lock()
 	verdicts, refused := s.rib.verdicts, len(s.rib.refused)
-	// An unnumbered neighbour is taken to understand IPv6 next hops until it says otherwise.
-	extended := s.agreed.extendedNextHop || s.cfg.linkLocal() && s.state != stateEstablished
+	extended := s.agreed.extendedNextHop
+	if s.cfg.linkLocal() && s.state != stateEstablished {
+		// What it said last, for it takes an IPv6 next hop for an offence otherwise. Of one that may still hold our routes it
+		// is assumed: they must come before End-of-RIB.
+		extended = s.tookIPv6Hops || !s.heard && s.restarting
+	}
 	add, remove := s.rib.step(d, g, func(p netip.Prefix) netip.Addr { return nextHop(s.cfg, s.egress, extended, p) })
 	verdicts, paths := s.rib.verdicts-verdicts, len(s.rib.have)
 	refusal := ""

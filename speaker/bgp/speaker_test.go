@@ -61,6 +61,8 @@ type fakeWire struct {
 	observe func(transition)
 	fault   func(fault)
 	sent    counters
+	// extended is whether the neighbour takes IPv6 next hops for IPv4.
+	extended bool
 
 	mu sync.Mutex
 	to target // of the last attempt
@@ -105,7 +107,7 @@ func (w *fakeWire) shutdown(words string) error {
 
 func (w *fakeWire) close() { w.script.note(w.peer, "close") }
 func (w *fakeWire) negotiated() (agreement, error) {
-	return agreement{ipv4: true, ipv6: true, hold: 9 * time.Second, keepalive: 3 * time.Second}, nil
+	return agreement{ipv4: true, ipv6: true, extendedNextHop: w.extended, hold: 9 * time.Second, keepalive: 3 * time.Second}, nil
 }
 func (w *fakeWire) counters() (counters, error) { return w.sent, nil }
 

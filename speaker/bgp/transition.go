@@ -78,7 +78,7 @@ func (s *session) up(t transition) {
 	s.mu.Lock()
 	beyond := s.beyondLink.IsValid() && s.cfg.dynamicASN != "" && s.demand == 0
 	s.agreed, s.ipv4, s.ipv6 = agreed, agreed.ipv4 && s.cfg.ipv4, agreed.ipv6 && s.cfg.ipv6
-	s.unanswered = false
+	s.unanswered, s.heard, s.tookIPv6Hops = false, true, agreed.extendedNextHop
 	s.mu.Unlock()
 	if beyond {
 		// gobgp sends with a TTL of 1, as single-hop sessions must, only to neighbours of which it knows the AS number.
