@@ -385,3 +385,18 @@ func gathered(t *testing.T, registry *prometheus.Registry) string {
 }
 
 func sorted(text string) []string { return slices.Sorted(strings.Lines(text)) }
+
+// TestASessionThatLeavesIsWatchedToItsEnd: while it is drained, a neighbour that takes the end of BFD for a failure would end
+// it.
+func TestASessionThatLeavesIsWatchedToItsEnd(t *testing.T) {
+	r := newRig()
+	r.apply(item("tor", "192.0.2.1", 300))
+	r.take()
+	bgp := r.bgp
+	bgp.leaving = map[string]bool{"tor": true}
+	r.apply()
+	want(t, "draining", r.take())
+	bgp.leaving = nil
+	r.look()
+	want(t, "drained", r.take(), "close 192.0.2.1")
+}
