@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 //     though the session is established,
 //   - cannot read the extended optional parameters of RFC 9072,
 //   - does not tell what a NOTIFICATION says that comes before a session is established,
-//   - closes connections so that what it said last may be lost.
+//   - closes connections so that what it said last may be lost,
+//   - does not know the Cease subcode of RFC 9384.
 type checkedConn struct {
 	net.Conn
 	fault func(fault)
@@ -28,12 +30,14 @@ type checkedConn struct {
 	rest []byte
 	// opened and established say how far the neighbour has come.
 	opened, established bool
+	// answered counts messages that were refused, each with a NOTIFICATION. gobgp knows of neither.
+	answered *atomic.Uint64
 }
 
 // check wraps a connection with a neighbour, and has the kernel end it when the neighbour takes nothing for as long as most,
 // because it has shut its window or is away. What we send waits in the kernel then, so that gobgp, which gives each message
 // the hold time to be taken, would notice only when megabytes wait: the nearest thing to the SendHoldTimer of RFC 9687.
-func check(conn net.Conn, most time.Duration, report func(fault)) net.Conn {
+func check(conn net.Conn, most time.Duration, report func(fault), answered *atomic.Uint64) *checkedConn {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		raw, err := tcp.SyscallConn()
 		if err == nil {
@@ -46,7 +50,7 @@ func check(conn net.Conn, most time.Duration, report func(fault)) net.Conn {
 			report(fault{words: fmt.Sprintf("the connection was lost: %v", err), vague: true})
 		}
 	}
-	return &checkedConn{Conn: conn, fault: report}
+	return &checkedConn{Conn: conn, fault: report, answered: answered}
 }
 
 // Read gives whole messages that are well-formed, bit by bit.
@@ -74,8 +78,13 @@ var errUnfit = errors.New("not a BGP message")
 // next reads one message.
 func (c *checkedConn) next() ([]byte, error) {
 	message := make([]byte, bgppacket.BGP_HEADER_LENGTH, 64)
-	if _, err := io.ReadFull(c.Conn, message); err != nil {
-		return nil, c.lost(err)
+	for have := 0; have < len(message) && marked(message[:have]); {
+		// What is no marker may be all that the peer says: it is not waited for.
+		n, err := io.ReadAtLeast(c.Conn, message[have:], 1)
+		if err != nil {
+			return nil, c.lost(err)
+		}
+		have += n
 	}
 	code, subcode, data := headerError(message)
 	if code == 0 {
@@ -100,7 +109,7 @@ func (c *checkedConn) next() ([]byte, error) {
 // headerError is what is wrong with the header of a message, as a NOTIFICATION says it (RFC 4271 section 6.1); code 0: nothing.
 func headerError(header []byte) (code, subcode uint8, data []byte) {
 	const bad = bgppacket.BGP_ERROR_MESSAGE_HEADER_ERROR
-	if !bytes.Equal(header[:16], synchronized) {
+	if !marked(header) {
 		return bad, bgppacket.BGP_ERROR_SUB_CONNECTION_NOT_SYNCHRONIZED, nil
 	}
 	length, kind := int(binary.BigEndian.Uint16(header[16:])), header[18]
@@ -123,6 +132,12 @@ func headerError(header []byte) (code, subcode uint8, data []byte) {
 		return bad, bgppacket.BGP_ERROR_SUB_BAD_MESSAGE_LENGTH, header[16:18]
 	}
 	return 0, 0, nil
+}
+
+// marked says whether a header begins with the marker, as far as it goes.
+func marked(header []byte) bool {
+	n := min(len(header), len(synchronized))
+	return bytes.Equal(header[:n], synchronized[:n])
 }
 
 var synchronized = bytes.Repeat([]byte{0xff}, 16)
@@ -179,7 +194,9 @@ func (c *checkedConn) refuse(code, subcode uint8, data []byte) {
 	c.fault(fault{words: words, code: code, subcode: subcode})
 	b, err := bgppacket.NewBGPNotificationMessage(code, subcode, data).Serialize()
 	if err == nil && c.SetWriteDeadline(time.Now().Add(farewellPatience)) == nil {
-		_, err = c.Write(b)
+		if _, err = c.Write(b); err == nil {
+			c.answered.Add(1)
+		}
 	}
 	_ = err // the connection is closed in any case, and the reason is told
 	_ = c.Close()

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,10 +40,11 @@ func FuzzChecked(f *testing.F) {
 	f.Add(openOf(64512, 90, "192.0.2.9", func(b []byte) { b[28] = 255 }))
 	f.Add(append(bytes.Clone(keepalive[:18]), 2, 0, 0))
 	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+	f.Add([]byte("hello\r\n"))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		conn := &recorded{arrived: bytes.NewReader(input)}
 		var faults []fault
-		c := check(conn, time.Minute, func(f fault) { faults = append(faults, f) })
+		c := check(conn, time.Minute, func(f fault) { faults = append(faults, f) }, new(atomic.Uint64))
 		got, err := io.ReadAll(c)
 		if !bytes.HasPrefix(input, got) {
 			t.Fatalf("%x was read of %x", got, input)
@@ -56,6 +58,9 @@ func FuzzChecked(f *testing.F) {
 		}
 		if err == errUnfit && (conn.sent.Len() < 21 || len(faults) == 0 || faults[len(faults)-1].code != 1) {
 			t.Fatalf("unfit, and answered with %x, and said to be %v", conn.sent.Bytes(), faults)
+		}
+		if rest := input[len(got):]; err == nil && !marked(rest[:min(len(rest), 16)]) {
+			t.Fatalf("%x was waited for", rest)
 		}
 		if err == nil && len(got) < len(input) && conn.sent.Len() > 0 {
 			t.Fatalf("the end of the connection was answered with %x", conn.sent.Bytes())

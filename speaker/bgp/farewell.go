@@ -1,6 +1,8 @@
 package bgp
 
 import (
+	"bytes"
+	"encoding/binary"
 	"io"
 	"net"
 	"sync"
@@ -17,7 +19,7 @@ const farewellPatience = time.Second
 // neighbour has sent too many routes and is sending more, would have the kernel reset it, and the neighbour throw the
 // NOTIFICATION away unread.
 type farewell struct {
-	said, closed atomic.Bool
+	said, closed, hungUp atomic.Bool
 	// reading is held by who reads.
 	reading sync.Mutex
 	once    sync.Once
@@ -25,11 +27,35 @@ type farewell struct {
 
 // Write sends what gobgp says, a whole message at a time.
 func (c *checkedConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	if err == nil && n > 18 && b[18] == bgppacket.BGP_MSG_NOTIFICATION {
+	if c.hungUp.Load() {
+		return 0, net.ErrClosed
+	}
+	if _, err := c.Conn.Write(withSubcode(b)); err != nil {
+		return 0, err
+	}
+	if len(b) > 18 && b[18] == bgppacket.BGP_MSG_NOTIFICATION {
 		c.said.Store(true)
 	}
-	return n, err
+	return len(b), nil
+}
+
+// withSubcode returns the message to send for one of gobgp's: an Administrative Reset because the path is down, which is what
+// gobgp can be asked for, becomes a Cease, BFD Down (RFC 9384). That has no words.
+func withSubcode(message []byte) []byte {
+	if len(message) < 22 || message[18] != bgppacket.BGP_MSG_NOTIFICATION || message[19] != codeCease || message[20] != ceaseReset ||
+		!bytes.HasPrefix(message[22:], []byte(pathDownWords)) {
+		return message
+	}
+	short := append([]byte(nil), message[:21]...)
+	short[20] = ceasePathDown
+	binary.BigEndian.PutUint16(short[16:], uint16(len(short)))
+	return short
+}
+
+// hangUp ends the connection now, without a word, as the end of the process would.
+func (c *checkedConn) hangUp() {
+	c.hungUp.Store(true)
+	_ = c.Conn.Close() // it may have ended by itself
 }
 
 // Close ends the connection. After a NOTIFICATION, whatever the neighbour sends is read in vain, until it ends the connection

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 )
 
 // conversation is both ends of a TCP connection, ours checked.
-func conversation(t *testing.T) (ours net.Conn, theirs *net.TCPConn) {
+func conversation(t *testing.T) (ours *checkedConn, theirs *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -31,7 +32,7 @@ func conversation(t *testing.T) (ours net.Conn, theirs *net.TCPConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { accepted.Close() })
-	return check(dialled, time.Minute, func(fault) {}), accepted.(*net.TCPConn)
+	return check(dialled, time.Minute, func(fault) {}, new(atomic.Uint64)), accepted.(*net.TCPConn)
 }
 
 // TestTheLastWordIsHeard: a NOTIFICATION reaches a neighbour that is still sending, and only then the connection ends, which
@@ -89,5 +90,43 @@ func TestAConnectionEndsInTheEnd(t *testing.T) {
 				return err != nil
 			})
 		})
+	}
+}
+
+// TestHangingUpIsSilent: the neighbour sees the end of the connection and nothing else, whatever gobgp says to that.
+func TestHangingUpIsSilent(t *testing.T) {
+	t.Parallel()
+	ours, theirs := conversation(t)
+	ours.hangUp()
+	if _, err := ours.Write(notification(6, 3)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a NOTIFICATION could be written: %v", err)
+	}
+	heard, err := io.ReadAll(theirs)
+	if err != nil || len(heard) > 0 {
+		t.Errorf("the neighbour heard %x, error %v; want the end alone", heard, err)
+	}
+}
+
+// TestThePathIsDownInItsOwnSubcode: the words that the library sends for it become the subcode of RFC 9384; others stay.
+func TestThePathIsDownInItsOwnSubcode(t *testing.T) {
+	t.Parallel()
+	words := func(s string) []byte { return append([]byte{byte(len(s))}, s...) }
+	shut, reset := notification(6, 2, words("BFD Down")...), notification(6, 4, words("by hand")...)
+	keepalive := openOf(64512, 90, "192.0.2.9")
+	for _, tt := range []struct{ said, heard []byte }{
+		{notification(6, 4, words(pathDownWords+" (control detection time expired)")...), notification(6, 10)},
+		{shut, shut}, {reset, reset}, {notification(6, 4), notification(6, 4)}, {keepalive, keepalive},
+	} {
+		ours, theirs := conversation(t)
+		if n, err := ours.Write(tt.said); err != nil || n != len(tt.said) {
+			t.Errorf("%x: %d bytes were written, error %v", tt.said, n, err)
+		}
+		if err := ours.Close(); err != nil {
+			t.Fatal(err)
+		}
+		heard, err := io.ReadAll(theirs)
+		if diff := cmp.Diff(tt.heard, heard); diff != "" || err != nil {
+			t.Errorf("error %v, heard (-want +got):\n%s", err, diff)
+		}
 	}
 }

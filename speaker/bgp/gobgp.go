@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	api "github.com/osrg/gobgp/v3/api"
 	"github.com/osrg/gobgp/v3/pkg/server"
@@ -65,20 +66,27 @@ type gobgpWire struct {
 	ownASN uint32
 
 	mu        sync.Mutex
-	neighbour string   // address; empty while not connected
-	before    counters // of neighbours that were deleted
+	neighbour string                      // address; empty while not connected
+	before    counters                    // of neighbours that were deleted
+	conn      atomic.Pointer[checkedConn] // the newest one; nil: none yet
+	answered  atomic.Uint64               // see checkedConn
 }
 
 // open starts a server that accepts nothing from the neighbour. It does not connect yet.
 func (g *gobgp) open(cfg sessionConfig, routerID netip.Addr, observe func(transition), fault func(fault)) (wire, error) {
 	in := g.take()
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &gobgpWire{owner: g, instance: in, cancel: cancel, ownASN: cfg.ownASN()}
 	in.logger.sink.Store(&faultSink{peer: cfg.peer, fault: fault, connected: func() {
-		if err := interpose(in.server, func(conn net.Conn) net.Conn { return check(conn, cfg.hold, fault) }); err != nil {
+		err := interpose(in.server, func(conn net.Conn) net.Conn {
+			checked := check(conn, cfg.hold, fault, &w.answered)
+			w.conn.Store(checked)
+			return checked
+		})
+		if err != nil {
 			g.log.Error("the peer's messages are not checked", "op", "interpose", "peer", cfg.peer, "error", err)
 		}
 	}})
-	ctx, cancel := context.WithCancel(context.Background())
-	w := &gobgpWire{owner: g, instance: in, cancel: cancel, ownASN: cfg.ownASN()}
 	if err := w.start(ctx, cfg, routerID, observe); err != nil {
 		w.close()
 		return nil, err
@@ -237,6 +245,12 @@ func (w *gobgpWire) shutdown(words string) error {
 		return fmt.Errorf("disable peer: %w", err)
 	}
 	return nil
+}
+
+func (w *gobgpWire) hangUp() {
+	if conn := w.conn.Load(); conn != nil {
+		conn.hangUp()
+	}
 }
 
 // close frees the server for its next use. StopBgp waits until the CEASE is written, for a hold time at most.

@@ -180,8 +180,12 @@ func (w *gobgpWire) counters() (counters, error) {
 	defer w.mu.Unlock()
 	c, err := w.read()
 	if errors.Is(err, errNotConnected) {
-		return w.before, nil
+		c, err = counters{prefixesRefused: w.before.prefixesRefused}, nil
 	}
+	answered := w.answered.Load()
+	c.notificationsSent += answered
+	c.totalSent += answered
+	c.totalReceived += answered
 	return w.before.plus(c), err
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync/atomic"
 
 	gobgplog "github.com/osrg/gobgp/v3/pkg/log"
@@ -83,7 +84,11 @@ func (l *gobgpLogger) catch(msg string, f gobgplog.Fields) {
 		said.words, said.received = "the peer closed the session: "+said.words, true
 		s.fault(said)
 	case "sent notification":
-		s.fault(notificationOf(f))
+		said := notificationOf(f)
+		if words, _ := f["Communicated-Reason"].(string); strings.HasPrefix(words, pathDownWords) {
+			said = pathDown(words) // see withSubcode
+		}
+		s.fault(said)
 	case "hold timer expired":
 		s.fault(fault{words: notificationWords(bgppacket.BGP_ERROR_HOLD_TIMER_EXPIRED, 0), code: bgppacket.BGP_ERROR_HOLD_TIMER_EXPIRED})
 	case "failed to send":

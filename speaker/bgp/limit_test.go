@@ -218,6 +218,7 @@ func TestOddUpdates(t *testing.T) {
 	}{
 		{"no BGP", []byte("GET / HTTP/1.1\r\nHost: node1\r\n\r\n"), 1},
 		{"a type that nobody knows", message(77), 1},
+		{"an unknown message", message(77, 1, 2, 3), 1},
 		{"the beginning of a message of 64 KiB", huge, 1},
 		{"a message that is shorter than its header", append(huge[:16:16], 0, 1, 2), 1},
 		{"lengths that do not add up", message(bgp.BGP_MSG_UPDATE, 0xff, 0xff, 0, 0), 3},

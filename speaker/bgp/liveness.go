@@ -6,9 +6,8 @@ import (
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
-// pathDownWords begin what the neighbour is told, and what the session shows, when the path to the neighbour failed. RFC
-// 9384 has a Cease subcode for it, which gobgp cannot send: an Administrative Reset with these words (RFC 9003) is the
-// nearest thing.
+// pathDownWords begin what the session shows when the path to the neighbour failed. RFC 9384 has a Cease subcode for it,
+// which gobgp cannot send: it is asked for an Administrative Reset with these words, which the connection turns into that.
 const pathDownWords = "BFD Down"
 
 // resetPatience is how long a session may take to say so, for example because the neighbour's TCP window is shut.

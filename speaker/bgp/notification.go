@@ -27,11 +27,18 @@ const (
 	codeCease        = 6
 	ceaseMaxPrefixes = 1
 	ceaseDeconfig    = 3
+	ceaseReset       = 4
+	ceasePathDown    = 10 // RFC 9384
 )
 
 // deconfigured is why a session is ended with the NOTIFICATION Cease, Peer De-configured.
 func deconfigured(why string) fault {
 	return fault{words: why, code: codeCease, subcode: ceaseDeconfig}
+}
+
+// pathDown is why a session is ended with the NOTIFICATION Cease, BFD Down.
+func pathDown(why string) fault {
+	return fault{words: fmt.Sprintf("%s: %q", notificationWords(codeCease, ceasePathDown), why), code: codeCease, subcode: ceasePathDown}
 }
 
 // errorNames are the error codes of RFC 4271 section 4.5 and RFC 7313.

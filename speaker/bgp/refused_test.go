@@ -114,6 +114,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 			words: "has not answered ours for 5s, as when it demands TTL security (GTSM): ebgpMultiHop"},
 		{name: "speaks HTTP", address: "127.0.3.4", port: answer(t, "127.0.3.4", []byte("HTTP/1.1 400 Bad Request\r\n\r\n")),
 			code: 1, subcode: 1, words: "connection not synchronized (code 1, subcode 1): what the peer sent is no BGP message"},
+		{name: "says a word", address: "127.0.3.24", port: answer(t, "127.0.3.24", []byte("hello\r\n")), code: 1, subcode: 1, words: "connection not synchronized"},
 		{name: "sends noise", address: "127.0.3.18", port: answer(t, "127.0.3.18", noise), code: 1, subcode: 1, words: "connection not synchronized"},
 		{name: "wrong marker", address: "127.0.3.19", port: answer(t, "127.0.3.19", openOf(routerASN, 90, "192.0.2.9", func(b []byte) { b[7] = 0 })),
 			code: 1, subcode: 1, words: "connection not synchronized"},
@@ -179,6 +180,12 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 			}
 			if got.GetState() == "Established" {
 				t.Error("the session is Established")
+			}
+			if tt.code == 1 {
+				s.Refresh()
+				if c := stateIn(s, tt.name).GetCounters(); c.GetNotificationsSent() == 0 || c.GetTotalSent() < c.GetNotificationsSent() || c.GetTotalReceived() == 0 {
+					t.Errorf("counters %v; want the message and the NOTIFICATION counted", c)
+				}
 			}
 		})
 	}

@@ -105,6 +105,8 @@ func (w *fakeWire) shutdown(words string) error {
 	return nil
 }
 
+func (w *fakeWire) hangUp() { w.script.note(w.peer, "hang up") }
+
 func (w *fakeWire) close() { w.script.note(w.peer, "close") }
 func (w *fakeWire) negotiated() (agreement, error) {
 	return agreement{ipv4: true, ipv6: true, extendedNextHop: w.extended, hold: 9 * time.Second, keepalive: 3 * time.Second}, nil

@@ -26,6 +26,8 @@ type wire interface {
 	negotiated() (agreement, error)
 	// counters returns the messages exchanged since the instance was opened.
 	counters() (counters, error)
+	// hangUp ends the connection without a word, as the end of the process would.
+	hangUp()
 	// close ends the session as disconnect does and frees the instance, in the background.
 	close()
 }
