@@ -94,8 +94,13 @@ func (c *checkedConn) next() ([]byte, error) {
 			return nil, c.lost(err)
 		}
 		message = shortenOpen(message)
-		if code, subcode = c.due(message[18]); code == 0 && !decodes(message) {
-			code, subcode, data = bgppacket.BGP_ERROR_MESSAGE_HEADER_ERROR, bgppacket.BGP_ERROR_SUB_BAD_MESSAGE_LENGTH, nil
+		switch code, subcode = c.due(message[18]); {
+		case code != 0:
+		case !decodes(message):
+			code, subcode = bgppacket.BGP_ERROR_MESSAGE_HEADER_ERROR, bgppacket.BGP_ERROR_SUB_BAD_MESSAGE_LENGTH
+		case message[18] == bgppacket.BGP_MSG_OPEN && binary.BigEndian.Uint16(message[22:]) == 0:
+			// gobgp would give every message of such a session a deadline that has passed.
+			code, subcode = bgppacket.BGP_ERROR_OPEN_MESSAGE_ERROR, bgppacket.BGP_ERROR_SUB_UNACCEPTABLE_HOLD_TIME
 		}
 	}
 	if code != 0 {
@@ -188,8 +193,11 @@ func (c *checkedConn) follow(message []byte) {
 // refuse ends the connection with a NOTIFICATION.
 func (c *checkedConn) refuse(code, subcode uint8, data []byte) {
 	words := notificationWords(code, subcode)
-	if subcode == bgppacket.BGP_ERROR_SUB_CONNECTION_NOT_SYNCHRONIZED {
+	switch [2]uint8{code, subcode} {
+	case [2]uint8{bgppacket.BGP_ERROR_MESSAGE_HEADER_ERROR, bgppacket.BGP_ERROR_SUB_CONNECTION_NOT_SYNCHRONIZED}:
 		words += ": what the peer sent is no BGP message"
+	case [2]uint8{bgppacket.BGP_ERROR_OPEN_MESSAGE_ERROR, bgppacket.BGP_ERROR_SUB_UNACCEPTABLE_HOLD_TIME}:
+		words += ": the peer wants no hold time (it sent 0), which this speaker cannot do; configure one of 3s or more there"
 	}
 	c.fault(fault{words: words, code: code, subcode: subcode})
 	b, err := bgppacket.NewBGPNotificationMessage(code, subcode, data).Serialize()

@@ -132,6 +132,8 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 			code: 2, subcode: 3, words: "OPEN message error: bad BGP identifier"},
 		{name: "hold time 1", address: "127.0.3.11", port: answer(t, "127.0.3.11", openOf(routerASN, 1, "192.0.2.9")),
 			code: 2, subcode: 6, words: "OPEN message error: unacceptable hold time"},
+		{name: "no hold time", address: "127.0.3.25", port: answer(t, "127.0.3.25", openOf(routerASN, 0, "192.0.2.9")),
+			code: 2, subcode: 6, words: "unacceptable hold time (code 2, subcode 6): the peer wants no hold time (it sent 0)"},
 		{name: "refuses our AS", address: "127.0.3.12", port: answer(t, "127.0.3.12", openOf(routerASN, 90, "192.0.2.9"), notification(2, 2)),
 			code: 2, subcode: 2, received: true, words: "the peer refused the session: OPEN message error: bad peer AS"},
 		{name: "refuses us without a word of its own", address: "127.0.3.13", port: answer(t, "127.0.3.13", notification(6, 5)),

@@ -70,11 +70,6 @@ func (s *session) up(t transition) {
 		s.log.Error("cannot read what the peer negotiated", "op", "readPeer", "error", err)
 		agreed = agreement{ipv4: s.cfg.ipv4, ipv6: s.cfg.ipv6, hold: s.cfg.hold, keepalive: s.cfg.keepalive}
 	}
-	if agreed.hold == 0 {
-		// gobgp v3 would give every message a deadline that has passed.
-		s.holdDown(deconfigured("the peer wants no hold time (it sent 0), which this speaker cannot do; configure one of 3s or more there"), s.pace.Next())
-		return
-	}
 	s.mu.Lock()
 	beyond := s.beyondLink.IsValid() && s.cfg.dynamicASN != "" && s.demand == 0
 	s.agreed, s.ipv4, s.ipv6 = agreed, agreed.ipv4 && s.cfg.ipv4, agreed.ipv6 && s.cfg.ipv6
