@@ -59,7 +59,7 @@ func TestALinkLocalNeighbourIsFollowed(t *testing.T) {
 		return way{address: netip.MustParseAddr(address), device: device, index: index, local: netip.MustParseAddr("fe80::11")}
 	}
 	n.fail = errors.New("no router is heard on interface eth1 (yet)")
-	results := s.Apply(t.Context(), []*ingotv1.Item{sessionItem("tor1", func(s *ingotv1.BgpSession) { s.Address, s.Interface = "", "eth1" }), routeItem("198.51.100.1/32", to("tor1"))}, false)
+	results := s.Apply(t.Context(), []*ingotv1.Item{sessionItem("tor1", func(s *ingotv1.BgpSession) { s.Address, s.Interface = "", "eth1" }), routeItem("2001:db8::1/128", to("tor1"))}, false)
 	for _, r := range results {
 		if r.GetStatus() != ingotv1.ItemResult_STATUS_PENDING {
 			t.Errorf("%v, want it pending", r)
@@ -72,11 +72,11 @@ func TestALinkLocalNeighbourIsFollowed(t *testing.T) {
 		way  way
 		want []string
 	}{
-		{"found", at("fe80::1", "eth1", 2), []string{"add 198.51.100.1/32 via fe80::11 communities []", "connect restarting=false"}},
+		{"found", at("fe80::1", "eth1", 2), []string{"add 2001:db8::1/128 via fe80::11 communities []", "connect restarting=false"}},
 		{"as before", at("fe80::1", "eth1", 2), nil},
 		{"another address", at("fe80::2", "eth1", 2), []string{"disconnect", "connect restarting=false"}},
 		{"another device of that name", at("fe80::2", "eth1", 7), []string{"disconnect", "connect restarting=false"}},
-		{"gone", way{}, []string{"remove 198.51.100.1/32", "disconnect"}},
+		{"gone", way{}, []string{"remove 2001:db8::1/128", "disconnect"}},
 	} {
 		n.mu.Lock()
 		n.way, n.fail = egress{way: tt.way, local: tt.way.local}, nil
