@@ -20,8 +20,8 @@ import (
 const (
 	group   = "/apis/metallb.io/v1beta1/namespaces/metallb-system/"
 	peers   = "/apis/metallb.io/v1beta2/namespaces/metallb-system/bgppeers"
-	samples = 20   // of what is told by its median and its worst
-	atOnce  = 1000 // Services
+	samples = 20                       // of what is told by its median and its worst
+	atOnce  = 1000                     // Services
 	watched = "10.201.0.0-10.201.0.19" // samples of them
 	all     = "10.200.0.0/16"
 	pods    = "default" // the namespace of the lab's Pods, and so of Services in front of them
