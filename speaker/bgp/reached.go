@@ -15,9 +15,9 @@ type reached struct {
 	routerID, peerID, local string
 	localASN, peerASN       uint32
 	established, lost       uint64
-	// counters are as of read.
-	counters counters
-	read     time.Time
+	// counters are as of read, with those before, which are of the session in whose place this one is.
+	counters, before counters
+	read             time.Time
 }
 
 // follow takes a transition from before.
@@ -69,7 +69,30 @@ func (s *session) count(maxAge time.Duration) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.reached.counters, s.reached.read = c, time.Now()
+	s.reached.counters, s.reached.read = s.reached.before.plus(c), time.Now()
+}
+
+// tally returns what has been counted for the neighbour of cfg, which goes on where only parameters change: counters do not go
+// backwards.
+func (s *session) tally(cfg sessionConfig) reached {
+	if s.cfg.neighbour() != cfg.neighbour() || s.cfg.port != cfg.port || s.cfg.vrf != cfg.vrf {
+		return reached{}
+	}
+	s.count(0)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return reached{counters: s.reached.counters, established: s.reached.established, lost: s.reached.lost}
+}
+
+// goOn counts from what was counted before.
+func (s *session) goOn(before reached) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reached.before = before.counters
+	s.reached.before.prefixesRefused = 0
+	s.reached.counters = s.reached.before.plus(s.reached.counters)
+	s.reached.established += before.established
+	s.reached.lost += before.lost
 }
 
 const (

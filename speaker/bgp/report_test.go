@@ -74,3 +74,34 @@ func TestTheLogTellsOfSessions(t *testing.T) {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}
 }
+
+func TestCountersGoOnWhereParametersChange(t *testing.T) {
+	s, wires, _ := newTestSpeaker(t)
+	hold := func(ms uint32) func(*ingotv1.BgpSession) {
+		return func(b *ingotv1.BgpSession) { b.HoldTimeMs = &ms }
+	}
+	opens := func(want uint64, established uint64) {
+		t.Helper()
+		s.Refresh()
+		for _, session := range s.list() {
+			session.count(0)
+		}
+		var report ingotv1.Report
+		s.Report(&report)
+		if got := report.GetSessions()[0].GetCounters(); got.GetOpensSent() != want || got.GetEstablished() != established || got.GetPrefixesRefused() != 0 {
+			t.Errorf("got %v, want %d OPENs and %d times established", got, want, established)
+		}
+	}
+	s.Apply(t.Context(), []*ingotv1.Item{sessionItem("tor1", hold(9000))}, false)
+	wires.wires["tor1"].observe(transition{state: stateEstablished})
+	wires.wires["tor1"].sent = counters{opensSent: 2, totalSent: 5}
+	opens(2, 1)
+
+	s.Apply(t.Context(), []*ingotv1.Item{sessionItem("tor1", hold(30000))}, false)
+	wires.wires["tor1"].sent = counters{opensSent: 1}
+	opens(3, 1)
+
+	elsewhere := func(b *ingotv1.BgpSession) { b.Address = "192.0.2.77" }
+	s.Apply(t.Context(), []*ingotv1.Item{sessionItem("tor1", hold(30000), elsewhere)}, false)
+	opens(0, 0)
+}

@@ -189,7 +189,9 @@ func (s *Speaker) converge(cfg sessionConfig, d *delta, restored bool) error {
 		}
 		return old.apply(cfg, d, s.guard)
 	}
+	var before reached
 	if old != nil {
+		before = old.tally(cfg)
 		old.close("changed")
 	}
 	s.makeWay(cfg)
@@ -201,6 +203,7 @@ func (s *Speaker) converge(cfg sessionConfig, d *delta, restored bool) error {
 		delete(s.sessions, cfg.peer)
 		return err
 	}
+	session.goOn(before)
 	s.sessions[cfg.peer] = session
 	return nil
 }
