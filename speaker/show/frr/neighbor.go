@@ -13,7 +13,11 @@ func (f *Facts) neighbors(c Command) (string, any) {
 	var t text
 	data := map[string]any{}
 	found := false
-	for _, in := range f.instances(c.vrf) {
+	instances := f.instances(c.vrf)
+	if len(instances) == 0 {
+		return f.noInstance(c), data
+	}
+	for _, in := range instances {
 		for _, p := range in.peers {
 			if c.peer != "" && !p.is(c.peer) {
 				continue

@@ -119,3 +119,18 @@ func TestUptimeIsWrittenAsFRRDoes(t *testing.T) {
 		}
 	}
 }
+
+func TestWithoutSessionsNeighborsAreAskedInVain(t *testing.T) {
+	for line, want := range map[string]string{
+		"show bgp neighbors":         "% BGP instance not found: this node keeps no BGP session\n",
+		"show bgp vrf red neighbors": "% BGP instance not found: no BGP session in VRF red\n",
+	} {
+		c, err := Parse(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := (&Facts{}).neighbors(c); got != want {
+			t.Errorf("%s: got %q, want %q", line, got, want)
+		}
+	}
+}
