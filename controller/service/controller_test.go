@@ -162,6 +162,7 @@ func TestPoolDeletedWhileNobodyWorked(t *testing.T) {
 	_, stop := c.start()
 	c.createService("one")
 	c.awaitIP("one", "192.0.2.10")
+	c.awaitEvents("one", `Normal IPAllocated: Assigned IP ["192.0.2.10"]`)
 	stop()
 	c.deletePool("web")
 	c.putPool("other", "192.0.2.20-192.0.2.21")

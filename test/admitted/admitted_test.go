@@ -56,7 +56,7 @@ func TestEveryKindIsAcceptedAndRefused(t *testing.T) {
 	if len(refused) < 20 {
 		t.Errorf("fields that were refused: %v", refused)
 	}
-	if len(items) != 3 {
+	if len(items) != 4 { // sessions, routes, layer-2 addresses and guards
 		t.Errorf("items that were planned: %v", items)
 	}
 	t.Logf("accepted %v, items %v", accepted, items)
