@@ -14,6 +14,7 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/live"
 	"github.com/ingot-lb/ingot/apiserver/plan"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/speaker/show/frr"
 )
 
 // bgpSessionStates is the kind BGPSessionState.
@@ -81,7 +82,7 @@ func bgpSessions(v view) []live.Object {
 		watch := bfdOf(v, r.GetPeer())
 		s.Status.BFDStatus = noBFD
 		if watch != nil {
-			s.Status.BFDStatus = bfdWord(watch.GetState())
+			s.Status.BFDStatus = frr.BFDWord(watch.GetState())
 		}
 		all = append(all, v.asOf(s))
 	}
@@ -94,7 +95,7 @@ func bgpSessions(v view) []live.Object {
 			Port: p.GetPort(), LocalAsn: p.GetMyAsn(), RemoteAsn: p.GetPeerAsn(), State: "Idle"})
 		s.Status.BFDStatus = noBFD
 		if p.GetBfd() != nil {
-			s.Status.BFDStatus = bfdWord("Down")
+			s.Status.BFDStatus = frr.BFDWord("Down")
 		}
 		if why, rejected := v.state.Rejected[plan.SessionID(p.GetPeer())]; rejected {
 			s.Status.LastError = &metallb.BGPSessionError{Message: "the node cannot keep the session: " + cut(why)}
@@ -196,17 +197,6 @@ func bfdOf(v view, peer string) *ingotv1.BfdReport {
 		}
 	}
 	return nil
-}
-
-// bfdWord is FRR's word for a state of RFC 5880.
-func bfdWord(state string) string {
-	switch state {
-	case "AdminDown":
-		return "shutdown"
-	case "":
-		return "down"
-	}
-	return strings.ToLower(state)
 }
 
 func timeOf(ms int64) *metav1.Time {

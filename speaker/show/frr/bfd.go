@@ -32,7 +32,7 @@ func (f *Facts) bfd(c Command) (string, any) {
 	for _, r := range shown {
 		switch c.what {
 		case bfdBrief:
-			t.line("%-10d %-39s %-39s %s", r.GetLocalDiscriminator(), orDash(r.GetLocalAddress()), r.GetAddress(), bfdWord(r.GetState()))
+			t.line("%-10d %-39s %-39s %s", r.GetLocalDiscriminator(), orDash(r.GetLocalAddress()), r.GetAddress(), BFDWord(r.GetState()))
 		case bfdCounters:
 			f.bfdCountersText(&t, r)
 			data = append(data, bfdCountersData(r))
@@ -76,7 +76,7 @@ func (f *Facts) bfdText(t *text, r *ingotv1.BfdReport) {
 	if r.GetMultiHop() {
 		t.line("\t\tMinimum TTL: %d", b.GetMinimumTtl())
 	}
-	t.line("\t\tStatus: %s", bfdWord(r.GetState()))
+	t.line("\t\tStatus: %s", BFDWord(r.GetState()))
 	since := f.Now.Sub(time.UnixMilli(r.GetSinceMs()))
 	if r.GetState() == "Up" {
 		t.line("\t\tUptime: %s", longTime(since))
@@ -108,7 +108,7 @@ func (f *Facts) bfdData(r *ingotv1.BfdReport) map[string]any {
 	b := f.parameters(r.GetPeer())
 	d := map[string]any{
 		"multihop": r.GetMultiHop(), "peer": r.GetAddress(), "vrf": cmp.Or(r.GetVrf(), defaultVRF), "passive-mode": b.GetPassiveMode(),
-		"id": r.GetLocalDiscriminator(), "remote-id": r.GetRemoteDiscriminator(), "status": bfdWord(r.GetState()),
+		"id": r.GetLocalDiscriminator(), "remote-id": r.GetRemoteDiscriminator(), "status": BFDWord(r.GetState()),
 		"diagnostic": diagnostic(r.GetDiagnostic()), "remote-diagnostic": diagnostic(r.GetRemoteDiagnostic()), "type": "dynamic",
 		"receive-interval": b.GetReceiveIntervalMs(), "transmit-interval": b.GetTransmitIntervalMs(),
 		"echo-receive-interval": b.GetEchoIntervalMs(), "echo-transmit-interval": r.GetEchoTransmitIntervalUs() / 1000, "detect-multiplier": b.GetDetectMultiplier(),
@@ -167,8 +167,8 @@ func (f *Facts) parameters(bgpPeer string) *ingotv1.BfdParameters {
 	return nil
 }
 
-// bfdWord is FRR's word for a state.
-func bfdWord(state string) string {
+// BFDWord is FRR's word for a state of RFC 5880, as BfdReport has it.
+func BFDWord(state string) string {
 	switch state {
 	case "AdminDown":
 		return "shutdown"
@@ -182,7 +182,7 @@ func bfdStatus(r *ingotv1.BfdReport) string {
 	if r == nil {
 		return "Unknown"
 	}
-	w := bfdWord(r.GetState())
+	w := BFDWord(r.GetState())
 	return strings.ToUpper(w[:1]) + w[1:]
 }
 
