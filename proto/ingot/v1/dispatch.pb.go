@@ -135,6 +135,57 @@ func (Refusal) EnumDescriptor() ([]byte, []int) {
 	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{1}
 }
 
+// Answer is what became of asking a host for its own address (ARP, NDP).
+type Answer int32
+
+const (
+	// Not known yet.
+	Answer_ANSWER_UNSPECIFIED Answer = 0
+	Answer_ANSWER_ANSWERS     Answer = 1
+	Answer_ANSWER_SILENT      Answer = 2
+)
+
+// Enum value maps for Answer.
+var (
+	Answer_name = map[int32]string{
+		0: "ANSWER_UNSPECIFIED",
+		1: "ANSWER_ANSWERS",
+		2: "ANSWER_SILENT",
+	}
+	Answer_value = map[string]int32{
+		"ANSWER_UNSPECIFIED": 0,
+		"ANSWER_ANSWERS":     1,
+		"ANSWER_SILENT":      2,
+	}
+)
+
+func (x Answer) Enum() *Answer {
+	p := new(Answer)
+	*p = x
+	return p
+}
+
+func (x Answer) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Answer) Descriptor() protoreflect.EnumDescriptor {
+	return file_ingot_v1_dispatch_proto_enumTypes[2].Descriptor()
+}
+
+func (Answer) Type() protoreflect.EnumType {
+	return &file_ingot_v1_dispatch_proto_enumTypes[2]
+}
+
+func (x Answer) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Answer.Descriptor instead.
+func (Answer) EnumDescriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{2}
+}
+
 // Family is an address family carried on a BGP session (RFC 4760).
 type Family int32
 
@@ -169,11 +220,11 @@ func (x Family) String() string {
 }
 
 func (Family) Descriptor() protoreflect.EnumDescriptor {
-	return file_ingot_v1_dispatch_proto_enumTypes[2].Descriptor()
+	return file_ingot_v1_dispatch_proto_enumTypes[3].Descriptor()
 }
 
 func (Family) Type() protoreflect.EnumType {
-	return &file_ingot_v1_dispatch_proto_enumTypes[2]
+	return &file_ingot_v1_dispatch_proto_enumTypes[3]
 }
 
 func (x Family) Number() protoreflect.EnumNumber {
@@ -182,7 +233,7 @@ func (x Family) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Family.Descriptor instead.
 func (Family) EnumDescriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{2}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{3}
 }
 
 // Status of an item on its node.
@@ -229,11 +280,11 @@ func (x ItemResult_Status) String() string {
 }
 
 func (ItemResult_Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_ingot_v1_dispatch_proto_enumTypes[3].Descriptor()
+	return file_ingot_v1_dispatch_proto_enumTypes[4].Descriptor()
 }
 
 func (ItemResult_Status) Type() protoreflect.EnumType {
-	return &file_ingot_v1_dispatch_proto_enumTypes[3]
+	return &file_ingot_v1_dispatch_proto_enumTypes[4]
 }
 
 func (x ItemResult_Status) Number() protoreflect.EnumNumber {
@@ -243,6 +294,62 @@ func (x ItemResult_Status) Number() protoreflect.EnumNumber {
 // Deprecated: Use ItemResult_Status.Descriptor instead.
 func (ItemResult_Status) EnumDescriptor() ([]byte, []int) {
 	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{8, 0}
+}
+
+// Source is where a witness comes from.
+type WitnessReport_Source int32
+
+const (
+	WitnessReport_SOURCE_UNSPECIFIED WitnessReport_Source = 0
+	// The centre named it (Layer2Segment.witnesses).
+	WitnessReport_SOURCE_ORDERED WitnessReport_Source = 1
+	// A gateway of the node's routes over the link.
+	WitnessReport_SOURCE_NEXT_HOP WitnessReport_Source = 2
+	// It asked for one of the addresses; told so that the centre can name it to others.
+	WitnessReport_SOURCE_ASKER WitnessReport_Source = 3
+)
+
+// Enum value maps for WitnessReport_Source.
+var (
+	WitnessReport_Source_name = map[int32]string{
+		0: "SOURCE_UNSPECIFIED",
+		1: "SOURCE_ORDERED",
+		2: "SOURCE_NEXT_HOP",
+		3: "SOURCE_ASKER",
+	}
+	WitnessReport_Source_value = map[string]int32{
+		"SOURCE_UNSPECIFIED": 0,
+		"SOURCE_ORDERED":     1,
+		"SOURCE_NEXT_HOP":    2,
+		"SOURCE_ASKER":       3,
+	}
+)
+
+func (x WitnessReport_Source) Enum() *WitnessReport_Source {
+	p := new(WitnessReport_Source)
+	*p = x
+	return p
+}
+
+func (x WitnessReport_Source) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WitnessReport_Source) Descriptor() protoreflect.EnumDescriptor {
+	return file_ingot_v1_dispatch_proto_enumTypes[5].Descriptor()
+}
+
+func (WitnessReport_Source) Type() protoreflect.EnumType {
+	return &file_ingot_v1_dispatch_proto_enumTypes[5]
+}
+
+func (x WitnessReport_Source) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WitnessReport_Source.Descriptor instead.
+func (WitnessReport_Source) EnumDescriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{22, 0}
 }
 
 // Role of the node for the address.
@@ -279,11 +386,11 @@ func (x Layer2Address_Role) String() string {
 }
 
 func (Layer2Address_Role) Descriptor() protoreflect.EnumDescriptor {
-	return file_ingot_v1_dispatch_proto_enumTypes[4].Descriptor()
+	return file_ingot_v1_dispatch_proto_enumTypes[6].Descriptor()
 }
 
 func (Layer2Address_Role) Type() protoreflect.EnumType {
-	return &file_ingot_v1_dispatch_proto_enumTypes[4]
+	return &file_ingot_v1_dispatch_proto_enumTypes[6]
 }
 
 func (x Layer2Address_Role) Number() protoreflect.EnumNumber {
@@ -292,7 +399,7 @@ func (x Layer2Address_Role) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Layer2Address_Role.Descriptor instead.
 func (Layer2Address_Role) EnumDescriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{26, 0}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{30, 0}
 }
 
 // ConnectRequest is what a speaker says.
@@ -1336,7 +1443,13 @@ type Report struct {
 	// replica that leads only.
 	Standing *Standing `protobuf:"bytes,6,opt,name=standing,proto3" json:"standing,omitempty"`
 	// Changed BFD sessions; in a full report, all.
-	Bfd           []*BfdReport `protobuf:"bytes,7,rep,name=bfd,proto3" json:"bfd,omitempty"`
+	Bfd []*BfdReport `protobuf:"bytes,7,rep,name=bfd,proto3" json:"bfd,omitempty"`
+	// What is heard on the links where layer-2 addresses are owned or stood by for, or could be; those that changed, in a
+	// full report all.
+	Segments []*SegmentReport `protobuf:"bytes,8,rep,name=segments,proto3" json:"segments,omitempty"`
+	// The speaker is about to stop in an orderly way: its layer-2 addresses are to be given to others now. It waits for
+	// that, a bounded time.
+	Leaving       bool `protobuf:"varint,9,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1418,6 +1531,20 @@ func (x *Report) GetBfd() []*BfdReport {
 		return x.Bfd
 	}
 	return nil
+}
+
+func (x *Report) GetSegments() []*SegmentReport {
+	if x != nil {
+		return x.Segments
+	}
+	return nil
+}
+
+func (x *Report) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
 }
 
 // Standing is whom a speaker obeys, and whether it refuses anybody.
@@ -2247,9 +2374,25 @@ type Layer2Report struct {
 	Address string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
 	// Interfaces it answers on.
 	Interfaces []string `protobuf:"bytes,2,rep,name=interfaces,proto3" json:"interfaces,omitempty"`
-	Term       uint64   `protobuf:"varint,3,opt,name=term,proto3" json:"term,omitempty"`
+	// Term of the order, or of the node's own take-over if that is higher.
+	Term uint64 `protobuf:"varint,3,opt,name=term,proto3" json:"term,omitempty"`
 	// Whether it answers now.
-	Answering     bool `protobuf:"varint,4,opt,name=answering,proto3" json:"answering,omitempty"`
+	Answering bool `protobuf:"varint,4,opt,name=answering,proto3" json:"answering,omitempty"`
+	// Since when it answers, or does not, Unix time in milliseconds.
+	SinceMs int64 `protobuf:"varint,5,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// As ordered.
+	Role Layer2Address_Role `protobuf:"varint,6,opt,name=role,proto3,enum=ingot.v1.Layer2Address_Role" json:"role,omitempty"`
+	// What the node is doing about the address, in one word: Standby, Waiting, Probing, Blocked, Answering, Silent.
+	Phase string `protobuf:"bytes,7,opt,name=phase,proto3" json:"phase,omitempty"`
+	// Why it does not answer, or what is wrong though it does, in words.
+	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The node took the address over by itself, while the centre was away.
+	Taken bool `protobuf:"varint,9,opt,name=taken,proto3" json:"taken,omitempty"`
+	// Standbys: the owner is not heard on the segment (BFD) and a probe for the address stayed unanswered, since this Unix
+	// time in milliseconds; 0 when that is not so.
+	VacantSinceMs int64 `protobuf:"varint,10,opt,name=vacant_since_ms,json=vacantSinceMs,proto3" json:"vacant_since_ms,omitempty"`
+	// Another host that uses the address, if one was heard lately.
+	Rival         *Layer2Rival `protobuf:"bytes,11,opt,name=rival,proto3" json:"rival,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2312,21 +2455,163 @@ func (x *Layer2Report) GetAnswering() bool {
 	return false
 }
 
+func (x *Layer2Report) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *Layer2Report) GetRole() Layer2Address_Role {
+	if x != nil {
+		return x.Role
+	}
+	return Layer2Address_ROLE_UNSPECIFIED
+}
+
+func (x *Layer2Report) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *Layer2Report) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Layer2Report) GetTaken() bool {
+	if x != nil {
+		return x.Taken
+	}
+	return false
+}
+
+func (x *Layer2Report) GetVacantSinceMs() int64 {
+	if x != nil {
+		return x.VacantSinceMs
+	}
+	return 0
+}
+
+func (x *Layer2Report) GetRival() *Layer2Rival {
+	if x != nil {
+		return x.Rival
+	}
+	return nil
+}
+
+// Layer2Rival is another host that uses an address.
+type Layer2Rival struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Interface string                 `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
+	Mac       string                 `protobuf:"bytes,2,opt,name=mac,proto3" json:"mac,omitempty"`
+	// Name of the node, if it is one of ours; empty for a foreign host.
+	Node string `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+	// First and last time it was heard, Unix time in milliseconds.
+	SinceMs       int64 `protobuf:"varint,4,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	LastMs        int64 `protobuf:"varint,5,opt,name=last_ms,json=lastMs,proto3" json:"last_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Layer2Rival) Reset() {
+	*x = Layer2Rival{}
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Layer2Rival) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Layer2Rival) ProtoMessage() {}
+
+func (x *Layer2Rival) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Layer2Rival.ProtoReflect.Descriptor instead.
+func (*Layer2Rival) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Layer2Rival) GetInterface() string {
+	if x != nil {
+		return x.Interface
+	}
+	return ""
+}
+
+func (x *Layer2Rival) GetMac() string {
+	if x != nil {
+		return x.Mac
+	}
+	return ""
+}
+
+func (x *Layer2Rival) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Layer2Rival) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *Layer2Rival) GetLastMs() int64 {
+	if x != nil {
+		return x.LastMs
+	}
+	return 0
+}
+
 // LinkReport describes one network interface.
 type LinkReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Mac   string                 `protobuf:"bytes,2,opt,name=mac,proto3" json:"mac,omitempty"`
-	Up    bool                   `protobuf:"varint,3,opt,name=up,proto3" json:"up,omitempty"`
-	// Addresses with prefix length.
-	Addresses     []string `protobuf:"bytes,4,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// Up, and with carrier.
+	Up bool `protobuf:"varint,3,opt,name=up,proto3" json:"up,omitempty"`
+	// Addresses with prefix length, link-local ones included.
+	Addresses []string `protobuf:"bytes,4,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// Set by the administrator; without carrier, a link that is enabled is still not up.
+	Enabled bool `protobuf:"varint,5,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	Carrier bool `protobuf:"varint,6,opt,name=carrier,proto3" json:"carrier,omitempty"`
+	// Name of the bond, bridge or VRF that it belongs to.
+	Master string `protobuf:"bytes,7,opt,name=master,proto3" json:"master,omitempty"`
+	// On-link destinations of the routing table, beyond the prefixes of addresses.
+	OnLink []string `protobuf:"bytes,8,rep,name=on_link,json=onLink,proto3" json:"on_link,omitempty"`
+	// Gateways of routes over the link.
+	NextHops []string `protobuf:"bytes,9,rep,name=next_hops,json=nextHops,proto3" json:"next_hops,omitempty"`
+	// Why layer-2 addresses are not announced on it; empty when they can be.
+	Unfit string `protobuf:"bytes,10,opt,name=unfit,proto3" json:"unfit,omitempty"`
+	// Since when it is up or down, Unix time in milliseconds, as far as the speaker saw.
+	SinceMs       int64 `protobuf:"varint,11,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LinkReport) Reset() {
 	*x = LinkReport{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2338,7 +2623,7 @@ func (x *LinkReport) String() string {
 func (*LinkReport) ProtoMessage() {}
 
 func (x *LinkReport) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2351,7 +2636,7 @@ func (x *LinkReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LinkReport.ProtoReflect.Descriptor instead.
 func (*LinkReport) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{18}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LinkReport) GetName() string {
@@ -2382,6 +2667,301 @@ func (x *LinkReport) GetAddresses() []string {
 	return nil
 }
 
+func (x *LinkReport) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
+}
+
+func (x *LinkReport) GetCarrier() bool {
+	if x != nil {
+		return x.Carrier
+	}
+	return false
+}
+
+func (x *LinkReport) GetMaster() string {
+	if x != nil {
+		return x.Master
+	}
+	return ""
+}
+
+func (x *LinkReport) GetOnLink() []string {
+	if x != nil {
+		return x.OnLink
+	}
+	return nil
+}
+
+func (x *LinkReport) GetNextHops() []string {
+	if x != nil {
+		return x.NextHops
+	}
+	return nil
+}
+
+func (x *LinkReport) GetUnfit() string {
+	if x != nil {
+		return x.Unfit
+	}
+	return ""
+}
+
+func (x *LinkReport) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+// SegmentReport is what is heard on one link.
+type SegmentReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node's link.
+	Interface     string               `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
+	Peers         []*SegmentPeerReport `protobuf:"bytes,2,rep,name=peers,proto3" json:"peers,omitempty"`
+	Witnesses     []*WitnessReport     `protobuf:"bytes,3,rep,name=witnesses,proto3" json:"witnesses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SegmentReport) Reset() {
+	*x = SegmentReport{}
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SegmentReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SegmentReport) ProtoMessage() {}
+
+func (x *SegmentReport) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SegmentReport.ProtoReflect.Descriptor instead.
+func (*SegmentReport) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SegmentReport) GetInterface() string {
+	if x != nil {
+		return x.Interface
+	}
+	return ""
+}
+
+func (x *SegmentReport) GetPeers() []*SegmentPeerReport {
+	if x != nil {
+		return x.Peers
+	}
+	return nil
+}
+
+func (x *SegmentReport) GetWitnesses() []*WitnessReport {
+	if x != nil {
+		return x.Witnesses
+	}
+	return nil
+}
+
+// SegmentPeerReport is what a node hears of another node on a link.
+type SegmentPeerReport struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Node    string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Address string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// Hardware address that it was last heard with.
+	Mac    string `protobuf:"bytes,3,opt,name=mac,proto3" json:"mac,omitempty"`
+	Answer Answer `protobuf:"varint,4,opt,name=answer,proto3,enum=ingot.v1.Answer" json:"answer,omitempty"`
+	// Since when it answers or is silent, Unix time in milliseconds.
+	SinceMs int64 `protobuf:"varint,5,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// Its own frames arrive here, whether it answers or not: together with silence, a link that works one way.
+	Heard bool `protobuf:"varint,6,opt,name=heard,proto3" json:"heard,omitempty"`
+	// RFC 5880 state of the BFD session with it, and since when; empty without one.
+	BfdState      string `protobuf:"bytes,7,opt,name=bfd_state,json=bfdState,proto3" json:"bfd_state,omitempty"`
+	BfdSinceMs    int64  `protobuf:"varint,8,opt,name=bfd_since_ms,json=bfdSinceMs,proto3" json:"bfd_since_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SegmentPeerReport) Reset() {
+	*x = SegmentPeerReport{}
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SegmentPeerReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SegmentPeerReport) ProtoMessage() {}
+
+func (x *SegmentPeerReport) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SegmentPeerReport.ProtoReflect.Descriptor instead.
+func (*SegmentPeerReport) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SegmentPeerReport) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *SegmentPeerReport) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *SegmentPeerReport) GetMac() string {
+	if x != nil {
+		return x.Mac
+	}
+	return ""
+}
+
+func (x *SegmentPeerReport) GetAnswer() Answer {
+	if x != nil {
+		return x.Answer
+	}
+	return Answer_ANSWER_UNSPECIFIED
+}
+
+func (x *SegmentPeerReport) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *SegmentPeerReport) GetHeard() bool {
+	if x != nil {
+		return x.Heard
+	}
+	return false
+}
+
+func (x *SegmentPeerReport) GetBfdState() string {
+	if x != nil {
+		return x.BfdState
+	}
+	return ""
+}
+
+func (x *SegmentPeerReport) GetBfdSinceMs() int64 {
+	if x != nil {
+		return x.BfdSinceMs
+	}
+	return 0
+}
+
+// WitnessReport is a host on the segment that is not a node.
+type WitnessReport struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Address string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Mac     string                 `protobuf:"bytes,2,opt,name=mac,proto3" json:"mac,omitempty"`
+	Answer  Answer                 `protobuf:"varint,3,opt,name=answer,proto3,enum=ingot.v1.Answer" json:"answer,omitempty"`
+	// Since when it answers or is silent, Unix time in milliseconds.
+	SinceMs int64 `protobuf:"varint,4,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// How the node knows it.
+	Source        WitnessReport_Source `protobuf:"varint,5,opt,name=source,proto3,enum=ingot.v1.WitnessReport_Source" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WitnessReport) Reset() {
+	*x = WitnessReport{}
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WitnessReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WitnessReport) ProtoMessage() {}
+
+func (x *WitnessReport) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WitnessReport.ProtoReflect.Descriptor instead.
+func (*WitnessReport) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *WitnessReport) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *WitnessReport) GetMac() string {
+	if x != nil {
+		return x.Mac
+	}
+	return ""
+}
+
+func (x *WitnessReport) GetAnswer() Answer {
+	if x != nil {
+		return x.Answer
+	}
+	return Answer_ANSWER_UNSPECIFIED
+}
+
+func (x *WitnessReport) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *WitnessReport) GetSource() WitnessReport_Source {
+	if x != nil {
+		return x.Source
+	}
+	return WitnessReport_SOURCE_UNSPECIFIED
+}
+
 // Item is one thing that a node shall have. Its id is stable; its digest covers the content and is opaque to
 // the speaker.
 type Item struct {
@@ -2394,6 +2974,7 @@ type Item struct {
 	//	*Item_BgpRoute
 	//	*Item_Layer2Address
 	//	*Item_BgpGuard
+	//	*Item_Layer2Segment
 	Content       isItem_Content `protobuf_oneof:"content"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2401,7 +2982,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2994,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +3007,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{19}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Item) GetId() string {
@@ -2486,6 +3067,15 @@ func (x *Item) GetBgpGuard() *BgpGuard {
 	return nil
 }
 
+func (x *Item) GetLayer2Segment() *Layer2Segment {
+	if x != nil {
+		if x, ok := x.Content.(*Item_Layer2Segment); ok {
+			return x.Layer2Segment
+		}
+	}
+	return nil
+}
+
 type isItem_Content interface {
 	isItem_Content()
 }
@@ -2506,6 +3096,10 @@ type Item_BgpGuard struct {
 	BgpGuard *BgpGuard `protobuf:"bytes,6,opt,name=bgp_guard,json=bgpGuard,proto3,oneof"`
 }
 
+type Item_Layer2Segment struct {
+	Layer2Segment *Layer2Segment `protobuf:"bytes,7,opt,name=layer2_segment,json=layer2Segment,proto3,oneof"`
+}
+
 func (*Item_BgpSession) isItem_Content() {}
 
 func (*Item_BgpRoute) isItem_Content() {}
@@ -2513,6 +3107,8 @@ func (*Item_BgpRoute) isItem_Content() {}
 func (*Item_Layer2Address) isItem_Content() {}
 
 func (*Item_BgpGuard) isItem_Content() {}
+
+func (*Item_Layer2Segment) isItem_Content() {}
 
 // BgpSession is one session this node shall keep. Id: "bgp-session/NAME".
 type BgpSession struct {
@@ -2557,7 +3153,7 @@ type BgpSession struct {
 
 func (x *BgpSession) Reset() {
 	*x = BgpSession{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2569,7 +3165,7 @@ func (x *BgpSession) String() string {
 func (*BgpSession) ProtoMessage() {}
 
 func (x *BgpSession) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2582,7 +3178,7 @@ func (x *BgpSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BgpSession.ProtoReflect.Descriptor instead.
 func (*BgpSession) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{20}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *BgpSession) GetPeer() string {
@@ -2744,7 +3340,7 @@ type BfdParameters struct {
 
 func (x *BfdParameters) Reset() {
 	*x = BfdParameters{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2756,7 +3352,7 @@ func (x *BfdParameters) String() string {
 func (*BfdParameters) ProtoMessage() {}
 
 func (x *BfdParameters) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2769,7 +3365,7 @@ func (x *BfdParameters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BfdParameters.ProtoReflect.Descriptor instead.
 func (*BfdParameters) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{21}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BfdParameters) GetProfile() string {
@@ -2841,7 +3437,7 @@ type BgpGuard struct {
 
 func (x *BgpGuard) Reset() {
 	*x = BgpGuard{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[22]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2853,7 +3449,7 @@ func (x *BgpGuard) String() string {
 func (*BgpGuard) ProtoMessage() {}
 
 func (x *BgpGuard) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[22]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2866,7 +3462,7 @@ func (x *BgpGuard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BgpGuard.ProtoReflect.Descriptor instead.
 func (*BgpGuard) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{22}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BgpGuard) GetRanges() []string {
@@ -2897,7 +3493,7 @@ type BgpRoute struct {
 
 func (x *BgpRoute) Reset() {
 	*x = BgpRoute{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[23]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2909,7 +3505,7 @@ func (x *BgpRoute) String() string {
 func (*BgpRoute) ProtoMessage() {}
 
 func (x *BgpRoute) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[23]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2922,7 +3518,7 @@ func (x *BgpRoute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BgpRoute.ProtoReflect.Descriptor instead.
 func (*BgpRoute) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{23}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BgpRoute) GetPrefix() string {
@@ -2966,7 +3562,7 @@ type BgpAdvertisement struct {
 
 func (x *BgpAdvertisement) Reset() {
 	*x = BgpAdvertisement{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[24]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2978,7 +3574,7 @@ func (x *BgpAdvertisement) String() string {
 func (*BgpAdvertisement) ProtoMessage() {}
 
 func (x *BgpAdvertisement) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[24]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2991,7 +3587,7 @@ func (x *BgpAdvertisement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BgpAdvertisement.ProtoReflect.Descriptor instead.
 func (*BgpAdvertisement) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{24}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BgpAdvertisement) GetPeers() []string {
@@ -3048,7 +3644,7 @@ type LargeCommunity struct {
 
 func (x *LargeCommunity) Reset() {
 	*x = LargeCommunity{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[25]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3060,7 +3656,7 @@ func (x *LargeCommunity) String() string {
 func (*LargeCommunity) ProtoMessage() {}
 
 func (x *LargeCommunity) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[25]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3073,7 +3669,7 @@ func (x *LargeCommunity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LargeCommunity.ProtoReflect.Descriptor instead.
 func (*LargeCommunity) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{25}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *LargeCommunity) GetGlobalAdministrator() uint32 {
@@ -3108,15 +3704,17 @@ type Layer2Address struct {
 	Term  uint64 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
 	Owner string `protobuf:"bytes,5,opt,name=owner,proto3" json:"owner,omitempty"`
 	// Ordered nodes that would take over.
-	Standbys      []string      `protobuf:"bytes,6,rep,name=standbys,proto3" json:"standbys,omitempty"`
-	Services      []*ServiceRef `protobuf:"bytes,7,rep,name=services,proto3" json:"services,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Standbys []string      `protobuf:"bytes,6,rep,name=standbys,proto3" json:"standbys,omitempty"`
+	Services []*ServiceRef `protobuf:"bytes,7,rep,name=services,proto3" json:"services,omitempty"`
+	// About how often it is announced for as long as it is owned, in milliseconds; 0 means the default.
+	RefreshIntervalMs uint32 `protobuf:"varint,8,opt,name=refresh_interval_ms,json=refreshIntervalMs,proto3" json:"refresh_interval_ms,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Layer2Address) Reset() {
 	*x = Layer2Address{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[26]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3128,7 +3726,7 @@ func (x *Layer2Address) String() string {
 func (*Layer2Address) ProtoMessage() {}
 
 func (x *Layer2Address) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[26]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3141,7 +3739,7 @@ func (x *Layer2Address) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer2Address.ProtoReflect.Descriptor instead.
 func (*Layer2Address) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{26}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Layer2Address) GetAddress() string {
@@ -3193,6 +3791,178 @@ func (x *Layer2Address) GetServices() []*ServiceRef {
 	return nil
 }
 
+func (x *Layer2Address) GetRefreshIntervalMs() uint32 {
+	if x != nil {
+		return x.RefreshIntervalMs
+	}
+	return 0
+}
+
+// Layer2Segment is a link of this node over which layer-2 addresses are reached, and whom to listen to there. Id:
+// "layer2-segment/INTERFACE".
+type Layer2Segment struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Interface string                 `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
+	// Other nodes on the segment.
+	Peers []*SegmentPeer `protobuf:"bytes,2,rep,name=peers,proto3" json:"peers,omitempty"`
+	// Hosts on the segment that are not nodes; they are asked for their own address. The gateways of the node's own routes
+	// over the link are asked besides.
+	Witnesses []string `protobuf:"bytes,3,rep,name=witnesses,proto3" json:"witnesses,omitempty"`
+	// About how often witnesses and peers are asked while all is well, in milliseconds; the centre scales it with the
+	// number of nodes that ask.
+	AskIntervalMs uint32 `protobuf:"varint,4,opt,name=ask_interval_ms,json=askIntervalMs,proto3" json:"ask_interval_ms,omitempty"`
+	// Another node has the link's hardware address: every frame from here takes the other's traffic away, so that nothing
+	// is asked more often than every ten seconds.
+	Quiet         bool `protobuf:"varint,5,opt,name=quiet,proto3" json:"quiet,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Layer2Segment) Reset() {
+	*x = Layer2Segment{}
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Layer2Segment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Layer2Segment) ProtoMessage() {}
+
+func (x *Layer2Segment) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Layer2Segment.ProtoReflect.Descriptor instead.
+func (*Layer2Segment) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Layer2Segment) GetInterface() string {
+	if x != nil {
+		return x.Interface
+	}
+	return ""
+}
+
+func (x *Layer2Segment) GetPeers() []*SegmentPeer {
+	if x != nil {
+		return x.Peers
+	}
+	return nil
+}
+
+func (x *Layer2Segment) GetWitnesses() []string {
+	if x != nil {
+		return x.Witnesses
+	}
+	return nil
+}
+
+func (x *Layer2Segment) GetAskIntervalMs() uint32 {
+	if x != nil {
+		return x.AskIntervalMs
+	}
+	return 0
+}
+
+func (x *Layer2Segment) GetQuiet() bool {
+	if x != nil {
+		return x.Quiet
+	}
+	return false
+}
+
+// SegmentPeer is another node on a segment.
+type SegmentPeer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// This node's address on the segment, and the other's: of one family.
+	LocalAddress  string `protobuf:"bytes,2,opt,name=local_address,json=localAddress,proto3" json:"local_address,omitempty"`
+	RemoteAddress string `protobuf:"bytes,3,opt,name=remote_address,json=remoteAddress,proto3" json:"remote_address,omitempty"`
+	// Hardware address of the other's link, to know its frames by.
+	Mac string `protobuf:"bytes,4,opt,name=mac,proto3" json:"mac,omitempty"`
+	// How its liveness is watched by BFD; absent means that it is only asked (ARP, NDP).
+	Bfd           *BfdParameters `protobuf:"bytes,5,opt,name=bfd,proto3" json:"bfd,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SegmentPeer) Reset() {
+	*x = SegmentPeer{}
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SegmentPeer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SegmentPeer) ProtoMessage() {}
+
+func (x *SegmentPeer) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SegmentPeer.ProtoReflect.Descriptor instead.
+func (*SegmentPeer) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *SegmentPeer) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *SegmentPeer) GetLocalAddress() string {
+	if x != nil {
+		return x.LocalAddress
+	}
+	return ""
+}
+
+func (x *SegmentPeer) GetRemoteAddress() string {
+	if x != nil {
+		return x.RemoteAddress
+	}
+	return ""
+}
+
+func (x *SegmentPeer) GetMac() string {
+	if x != nil {
+		return x.Mac
+	}
+	return ""
+}
+
+func (x *SegmentPeer) GetBfd() *BfdParameters {
+	if x != nil {
+		return x.Bfd
+	}
+	return nil
+}
+
 // ServiceRef names a Service.
 type ServiceRef struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -3208,7 +3978,7 @@ type ServiceRef struct {
 
 func (x *ServiceRef) Reset() {
 	*x = ServiceRef{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[27]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3220,7 +3990,7 @@ func (x *ServiceRef) String() string {
 func (*ServiceRef) ProtoMessage() {}
 
 func (x *ServiceRef) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[27]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3233,7 +4003,7 @@ func (x *ServiceRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceRef.ProtoReflect.Descriptor instead.
 func (*ServiceRef) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{27}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ServiceRef) GetNamespace() string {
@@ -3353,7 +4123,7 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
 	"\x04echo\x18\x02 \x01(\x04R\x04echo\"\x1f\n" +
 	"\x05Drain\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xb4\x02\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x83\x03\n" +
 	"\x06Report\x12\x12\n" +
 	"\x04full\x18\x01 \x01(\bR\x04full\x123\n" +
 	"\bsessions\x18\x02 \x03(\v2\x17.ingot.v1.SessionReportR\bsessions\x12.\n" +
@@ -3361,7 +4131,9 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\aresults\x18\x04 \x03(\v2\x14.ingot.v1.ItemResultR\aresults\x12*\n" +
 	"\x05links\x18\x05 \x03(\v2\x14.ingot.v1.LinkReportR\x05links\x12.\n" +
 	"\bstanding\x18\x06 \x01(\v2\x12.ingot.v1.StandingR\bstanding\x12%\n" +
-	"\x03bfd\x18\a \x03(\v2\x13.ingot.v1.BfdReportR\x03bfd\"\xd7\x01\n" +
+	"\x03bfd\x18\a \x03(\v2\x13.ingot.v1.BfdReportR\x03bfd\x123\n" +
+	"\bsegments\x18\b \x03(\v2\x17.ingot.v1.SegmentReportR\bsegments\x12\x18\n" +
+	"\aleaving\x18\t \x01(\bR\aleaving\"\xd7\x01\n" +
 	"\bStanding\x12\x18\n" +
 	"\alineage\x18\x01 \x01(\tR\alineage\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1a\n" +
@@ -3454,20 +4226,67 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\techo_sent\x18\x04 \x01(\x04R\bechoSent\x12\x1b\n" +
 	"\tup_events\x18\x05 \x01(\x04R\bupEvents\x12\x1f\n" +
 	"\vdown_events\x18\x06 \x01(\x04R\n" +
-	"downEvents\"z\n" +
+	"downEvents\"\xe0\x02\n" +
 	"\fLayer2Report\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1e\n" +
 	"\n" +
 	"interfaces\x18\x02 \x03(\tR\n" +
 	"interfaces\x12\x12\n" +
 	"\x04term\x18\x03 \x01(\x04R\x04term\x12\x1c\n" +
-	"\tanswering\x18\x04 \x01(\bR\tanswering\"`\n" +
+	"\tanswering\x18\x04 \x01(\bR\tanswering\x12\x19\n" +
+	"\bsince_ms\x18\x05 \x01(\x03R\asinceMs\x120\n" +
+	"\x04role\x18\x06 \x01(\x0e2\x1c.ingot.v1.Layer2Address.RoleR\x04role\x12\x14\n" +
+	"\x05phase\x18\a \x01(\tR\x05phase\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x12\x14\n" +
+	"\x05taken\x18\t \x01(\bR\x05taken\x12&\n" +
+	"\x0fvacant_since_ms\x18\n" +
+	" \x01(\x03R\rvacantSinceMs\x12+\n" +
+	"\x05rival\x18\v \x01(\v2\x15.ingot.v1.Layer2RivalR\x05rival\"\x85\x01\n" +
+	"\vLayer2Rival\x12\x1c\n" +
+	"\tinterface\x18\x01 \x01(\tR\tinterface\x12\x10\n" +
+	"\x03mac\x18\x02 \x01(\tR\x03mac\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\x12\x19\n" +
+	"\bsince_ms\x18\x04 \x01(\x03R\asinceMs\x12\x17\n" +
+	"\alast_ms\x18\x05 \x01(\x03R\x06lastMs\"\x93\x02\n" +
 	"\n" +
 	"LinkReport\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03mac\x18\x02 \x01(\tR\x03mac\x12\x0e\n" +
 	"\x02up\x18\x03 \x01(\bR\x02up\x12\x1c\n" +
-	"\taddresses\x18\x04 \x03(\tR\taddresses\"\x9a\x02\n" +
+	"\taddresses\x18\x04 \x03(\tR\taddresses\x12\x18\n" +
+	"\aenabled\x18\x05 \x01(\bR\aenabled\x12\x18\n" +
+	"\acarrier\x18\x06 \x01(\bR\acarrier\x12\x16\n" +
+	"\x06master\x18\a \x01(\tR\x06master\x12\x17\n" +
+	"\aon_link\x18\b \x03(\tR\x06onLink\x12\x1b\n" +
+	"\tnext_hops\x18\t \x03(\tR\bnextHops\x12\x14\n" +
+	"\x05unfit\x18\n" +
+	" \x01(\tR\x05unfit\x12\x19\n" +
+	"\bsince_ms\x18\v \x01(\x03R\asinceMs\"\x97\x01\n" +
+	"\rSegmentReport\x12\x1c\n" +
+	"\tinterface\x18\x01 \x01(\tR\tinterface\x121\n" +
+	"\x05peers\x18\x02 \x03(\v2\x1b.ingot.v1.SegmentPeerReportR\x05peers\x125\n" +
+	"\twitnesses\x18\x03 \x03(\v2\x17.ingot.v1.WitnessReportR\twitnesses\"\xed\x01\n" +
+	"\x11SegmentPeerReport\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x10\n" +
+	"\x03mac\x18\x03 \x01(\tR\x03mac\x12(\n" +
+	"\x06answer\x18\x04 \x01(\x0e2\x10.ingot.v1.AnswerR\x06answer\x12\x19\n" +
+	"\bsince_ms\x18\x05 \x01(\x03R\asinceMs\x12\x14\n" +
+	"\x05heard\x18\x06 \x01(\bR\x05heard\x12\x1b\n" +
+	"\tbfd_state\x18\a \x01(\tR\bbfdState\x12 \n" +
+	"\fbfd_since_ms\x18\b \x01(\x03R\n" +
+	"bfdSinceMs\"\x95\x02\n" +
+	"\rWitnessReport\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x10\n" +
+	"\x03mac\x18\x02 \x01(\tR\x03mac\x12(\n" +
+	"\x06answer\x18\x03 \x01(\x0e2\x10.ingot.v1.AnswerR\x06answer\x12\x19\n" +
+	"\bsince_ms\x18\x04 \x01(\x03R\asinceMs\x126\n" +
+	"\x06source\x18\x05 \x01(\x0e2\x1e.ingot.v1.WitnessReport.SourceR\x06source\"[\n" +
+	"\x06Source\x12\x16\n" +
+	"\x12SOURCE_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eSOURCE_ORDERED\x10\x01\x12\x13\n" +
+	"\x0fSOURCE_NEXT_HOP\x10\x02\x12\x10\n" +
+	"\fSOURCE_ASKER\x10\x03\"\xdc\x02\n" +
 	"\x04Item\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x127\n" +
@@ -3475,7 +4294,8 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"bgpSession\x121\n" +
 	"\tbgp_route\x18\x04 \x01(\v2\x12.ingot.v1.BgpRouteH\x00R\bbgpRoute\x12@\n" +
 	"\x0elayer2_address\x18\x05 \x01(\v2\x17.ingot.v1.Layer2AddressH\x00R\rlayer2Address\x121\n" +
-	"\tbgp_guard\x18\x06 \x01(\v2\x12.ingot.v1.BgpGuardH\x00R\bbgpGuardB\t\n" +
+	"\tbgp_guard\x18\x06 \x01(\v2\x12.ingot.v1.BgpGuardH\x00R\bbgpGuard\x12@\n" +
+	"\x0elayer2_segment\x18\a \x01(\v2\x17.ingot.v1.Layer2SegmentH\x00R\rlayer2SegmentB\t\n" +
 	"\acontent\"\xd3\x05\n" +
 	"\n" +
 	"BgpSession\x12\x12\n" +
@@ -3536,7 +4356,7 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\vlocal_data1\x18\x02 \x01(\rR\n" +
 	"localData1\x12\x1f\n" +
 	"\vlocal_data2\x18\x03 \x01(\rR\n" +
-	"localData2\"\xb3\x02\n" +
+	"localData2\"\xe3\x02\n" +
 	"\rLayer2Address\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x120\n" +
 	"\x04role\x18\x02 \x01(\x0e2\x1c.ingot.v1.Layer2Address.RoleR\x04role\x12\x1e\n" +
@@ -3546,12 +4366,25 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x14\n" +
 	"\x05owner\x18\x05 \x01(\tR\x05owner\x12\x1a\n" +
 	"\bstandbys\x18\x06 \x03(\tR\bstandbys\x120\n" +
-	"\bservices\x18\a \x03(\v2\x14.ingot.v1.ServiceRefR\bservices\">\n" +
+	"\bservices\x18\a \x03(\v2\x14.ingot.v1.ServiceRefR\bservices\x12.\n" +
+	"\x13refresh_interval_ms\x18\b \x01(\rR\x11refreshIntervalMs\">\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"ROLE_OWNER\x10\x01\x12\x10\n" +
-	"\fROLE_STANDBY\x10\x02\"\x8d\x01\n" +
+	"\fROLE_STANDBY\x10\x02\"\xb6\x01\n" +
+	"\rLayer2Segment\x12\x1c\n" +
+	"\tinterface\x18\x01 \x01(\tR\tinterface\x12+\n" +
+	"\x05peers\x18\x02 \x03(\v2\x15.ingot.v1.SegmentPeerR\x05peers\x12\x1c\n" +
+	"\twitnesses\x18\x03 \x03(\tR\twitnesses\x12&\n" +
+	"\x0fask_interval_ms\x18\x04 \x01(\rR\raskIntervalMs\x12\x14\n" +
+	"\x05quiet\x18\x05 \x01(\bR\x05quiet\"\xaa\x01\n" +
+	"\vSegmentPeer\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12#\n" +
+	"\rlocal_address\x18\x02 \x01(\tR\flocalAddress\x12%\n" +
+	"\x0eremote_address\x18\x03 \x01(\tR\rremoteAddress\x12\x10\n" +
+	"\x03mac\x18\x04 \x01(\tR\x03mac\x12)\n" +
+	"\x03bfd\x18\x05 \x01(\v2\x17.ingot.v1.BfdParametersR\x03bfd\"\x8d\x01\n" +
 	"\n" +
 	"ServiceRef\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
@@ -3567,7 +4400,11 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\x17REFUSAL_FOREIGN_LINEAGE\x10\x01\x12\x15\n" +
 	"\x11REFUSAL_OLD_EPOCH\x10\x02\x12\x15\n" +
 	"\x11REFUSAL_HELD_BACK\x10\x03\x12\x14\n" +
-	"\x10REFUSAL_PROTOCOL\x10\x04*R\n" +
+	"\x10REFUSAL_PROTOCOL\x10\x04*G\n" +
+	"\x06Answer\x12\x16\n" +
+	"\x12ANSWER_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eANSWER_ANSWERS\x10\x01\x12\x11\n" +
+	"\rANSWER_SILENT\x10\x02*R\n" +
 	"\x06Family\x12\x16\n" +
 	"\x12FAMILY_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13FAMILY_IPV4_UNICAST\x10\x01\x12\x17\n" +
@@ -3587,91 +4424,110 @@ func file_ingot_v1_dispatch_proto_rawDescGZIP() []byte {
 	return file_ingot_v1_dispatch_proto_rawDescData
 }
 
-var file_ingot_v1_dispatch_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_ingot_v1_dispatch_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_ingot_v1_dispatch_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_ingot_v1_dispatch_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_ingot_v1_dispatch_proto_goTypes = []any{
-	(Lane)(0),                // 0: ingot.v1.Lane
-	(Refusal)(0),             // 1: ingot.v1.Refusal
-	(Family)(0),              // 2: ingot.v1.Family
-	(ItemResult_Status)(0),   // 3: ingot.v1.ItemResult.Status
-	(Layer2Address_Role)(0),  // 4: ingot.v1.Layer2Address.Role
-	(*ConnectRequest)(nil),   // 5: ingot.v1.ConnectRequest
-	(*ConnectResponse)(nil),  // 6: ingot.v1.ConnectResponse
-	(*Hello)(nil),            // 7: ingot.v1.Hello
-	(*HeldItem)(nil),         // 8: ingot.v1.HeldItem
-	(*Welcome)(nil),          // 9: ingot.v1.Welcome
-	(*Update)(nil),           // 10: ingot.v1.Update
-	(*Removal)(nil),          // 11: ingot.v1.Removal
-	(*Ack)(nil),              // 12: ingot.v1.Ack
-	(*ItemResult)(nil),       // 13: ingot.v1.ItemResult
-	(*Heartbeat)(nil),        // 14: ingot.v1.Heartbeat
-	(*Drain)(nil),            // 15: ingot.v1.Drain
-	(*Report)(nil),           // 16: ingot.v1.Report
-	(*Standing)(nil),         // 17: ingot.v1.Standing
-	(*SessionReport)(nil),    // 18: ingot.v1.SessionReport
-	(*SessionCounters)(nil),  // 19: ingot.v1.SessionCounters
-	(*BfdReport)(nil),        // 20: ingot.v1.BfdReport
-	(*BfdCounters)(nil),      // 21: ingot.v1.BfdCounters
-	(*Layer2Report)(nil),     // 22: ingot.v1.Layer2Report
-	(*LinkReport)(nil),       // 23: ingot.v1.LinkReport
-	(*Item)(nil),             // 24: ingot.v1.Item
-	(*BgpSession)(nil),       // 25: ingot.v1.BgpSession
-	(*BfdParameters)(nil),    // 26: ingot.v1.BfdParameters
-	(*BgpGuard)(nil),         // 27: ingot.v1.BgpGuard
-	(*BgpRoute)(nil),         // 28: ingot.v1.BgpRoute
-	(*BgpAdvertisement)(nil), // 29: ingot.v1.BgpAdvertisement
-	(*LargeCommunity)(nil),   // 30: ingot.v1.LargeCommunity
-	(*Layer2Address)(nil),    // 31: ingot.v1.Layer2Address
-	(*ServiceRef)(nil),       // 32: ingot.v1.ServiceRef
+	(Lane)(0),                 // 0: ingot.v1.Lane
+	(Refusal)(0),              // 1: ingot.v1.Refusal
+	(Answer)(0),               // 2: ingot.v1.Answer
+	(Family)(0),               // 3: ingot.v1.Family
+	(ItemResult_Status)(0),    // 4: ingot.v1.ItemResult.Status
+	(WitnessReport_Source)(0), // 5: ingot.v1.WitnessReport.Source
+	(Layer2Address_Role)(0),   // 6: ingot.v1.Layer2Address.Role
+	(*ConnectRequest)(nil),    // 7: ingot.v1.ConnectRequest
+	(*ConnectResponse)(nil),   // 8: ingot.v1.ConnectResponse
+	(*Hello)(nil),             // 9: ingot.v1.Hello
+	(*HeldItem)(nil),          // 10: ingot.v1.HeldItem
+	(*Welcome)(nil),           // 11: ingot.v1.Welcome
+	(*Update)(nil),            // 12: ingot.v1.Update
+	(*Removal)(nil),           // 13: ingot.v1.Removal
+	(*Ack)(nil),               // 14: ingot.v1.Ack
+	(*ItemResult)(nil),        // 15: ingot.v1.ItemResult
+	(*Heartbeat)(nil),         // 16: ingot.v1.Heartbeat
+	(*Drain)(nil),             // 17: ingot.v1.Drain
+	(*Report)(nil),            // 18: ingot.v1.Report
+	(*Standing)(nil),          // 19: ingot.v1.Standing
+	(*SessionReport)(nil),     // 20: ingot.v1.SessionReport
+	(*SessionCounters)(nil),   // 21: ingot.v1.SessionCounters
+	(*BfdReport)(nil),         // 22: ingot.v1.BfdReport
+	(*BfdCounters)(nil),       // 23: ingot.v1.BfdCounters
+	(*Layer2Report)(nil),      // 24: ingot.v1.Layer2Report
+	(*Layer2Rival)(nil),       // 25: ingot.v1.Layer2Rival
+	(*LinkReport)(nil),        // 26: ingot.v1.LinkReport
+	(*SegmentReport)(nil),     // 27: ingot.v1.SegmentReport
+	(*SegmentPeerReport)(nil), // 28: ingot.v1.SegmentPeerReport
+	(*WitnessReport)(nil),     // 29: ingot.v1.WitnessReport
+	(*Item)(nil),              // 30: ingot.v1.Item
+	(*BgpSession)(nil),        // 31: ingot.v1.BgpSession
+	(*BfdParameters)(nil),     // 32: ingot.v1.BfdParameters
+	(*BgpGuard)(nil),          // 33: ingot.v1.BgpGuard
+	(*BgpRoute)(nil),          // 34: ingot.v1.BgpRoute
+	(*BgpAdvertisement)(nil),  // 35: ingot.v1.BgpAdvertisement
+	(*LargeCommunity)(nil),    // 36: ingot.v1.LargeCommunity
+	(*Layer2Address)(nil),     // 37: ingot.v1.Layer2Address
+	(*Layer2Segment)(nil),     // 38: ingot.v1.Layer2Segment
+	(*SegmentPeer)(nil),       // 39: ingot.v1.SegmentPeer
+	(*ServiceRef)(nil),        // 40: ingot.v1.ServiceRef
 }
 var file_ingot_v1_dispatch_proto_depIdxs = []int32{
-	7,  // 0: ingot.v1.ConnectRequest.hello:type_name -> ingot.v1.Hello
-	12, // 1: ingot.v1.ConnectRequest.ack:type_name -> ingot.v1.Ack
-	14, // 2: ingot.v1.ConnectRequest.heartbeat:type_name -> ingot.v1.Heartbeat
-	16, // 3: ingot.v1.ConnectRequest.report:type_name -> ingot.v1.Report
-	9,  // 4: ingot.v1.ConnectResponse.welcome:type_name -> ingot.v1.Welcome
-	10, // 5: ingot.v1.ConnectResponse.update:type_name -> ingot.v1.Update
-	14, // 6: ingot.v1.ConnectResponse.heartbeat:type_name -> ingot.v1.Heartbeat
-	15, // 7: ingot.v1.ConnectResponse.drain:type_name -> ingot.v1.Drain
-	8,  // 8: ingot.v1.Hello.held:type_name -> ingot.v1.HeldItem
+	9,  // 0: ingot.v1.ConnectRequest.hello:type_name -> ingot.v1.Hello
+	14, // 1: ingot.v1.ConnectRequest.ack:type_name -> ingot.v1.Ack
+	16, // 2: ingot.v1.ConnectRequest.heartbeat:type_name -> ingot.v1.Heartbeat
+	18, // 3: ingot.v1.ConnectRequest.report:type_name -> ingot.v1.Report
+	11, // 4: ingot.v1.ConnectResponse.welcome:type_name -> ingot.v1.Welcome
+	12, // 5: ingot.v1.ConnectResponse.update:type_name -> ingot.v1.Update
+	16, // 6: ingot.v1.ConnectResponse.heartbeat:type_name -> ingot.v1.Heartbeat
+	17, // 7: ingot.v1.ConnectResponse.drain:type_name -> ingot.v1.Drain
+	10, // 8: ingot.v1.Hello.held:type_name -> ingot.v1.HeldItem
 	0,  // 9: ingot.v1.HeldItem.lane:type_name -> ingot.v1.Lane
-	3,  // 10: ingot.v1.HeldItem.status:type_name -> ingot.v1.ItemResult.Status
-	4,  // 11: ingot.v1.HeldItem.role:type_name -> ingot.v1.Layer2Address.Role
+	4,  // 10: ingot.v1.HeldItem.status:type_name -> ingot.v1.ItemResult.Status
+	6,  // 11: ingot.v1.HeldItem.role:type_name -> ingot.v1.Layer2Address.Role
 	0,  // 12: ingot.v1.Update.lane:type_name -> ingot.v1.Lane
-	24, // 13: ingot.v1.Update.upserts:type_name -> ingot.v1.Item
-	11, // 14: ingot.v1.Update.removals:type_name -> ingot.v1.Removal
+	30, // 13: ingot.v1.Update.upserts:type_name -> ingot.v1.Item
+	13, // 14: ingot.v1.Update.removals:type_name -> ingot.v1.Removal
 	0,  // 15: ingot.v1.Ack.lane:type_name -> ingot.v1.Lane
 	1,  // 16: ingot.v1.Ack.refusal:type_name -> ingot.v1.Refusal
-	13, // 17: ingot.v1.Ack.results:type_name -> ingot.v1.ItemResult
-	3,  // 18: ingot.v1.ItemResult.status:type_name -> ingot.v1.ItemResult.Status
-	18, // 19: ingot.v1.Report.sessions:type_name -> ingot.v1.SessionReport
-	22, // 20: ingot.v1.Report.layer2:type_name -> ingot.v1.Layer2Report
-	13, // 21: ingot.v1.Report.results:type_name -> ingot.v1.ItemResult
-	23, // 22: ingot.v1.Report.links:type_name -> ingot.v1.LinkReport
-	17, // 23: ingot.v1.Report.standing:type_name -> ingot.v1.Standing
-	20, // 24: ingot.v1.Report.bfd:type_name -> ingot.v1.BfdReport
-	1,  // 25: ingot.v1.Standing.refusal:type_name -> ingot.v1.Refusal
-	2,  // 26: ingot.v1.SessionReport.families:type_name -> ingot.v1.Family
-	19, // 27: ingot.v1.SessionReport.counters:type_name -> ingot.v1.SessionCounters
-	21, // 28: ingot.v1.BfdReport.counters:type_name -> ingot.v1.BfdCounters
-	25, // 29: ingot.v1.Item.bgp_session:type_name -> ingot.v1.BgpSession
-	28, // 30: ingot.v1.Item.bgp_route:type_name -> ingot.v1.BgpRoute
-	31, // 31: ingot.v1.Item.layer2_address:type_name -> ingot.v1.Layer2Address
-	27, // 32: ingot.v1.Item.bgp_guard:type_name -> ingot.v1.BgpGuard
-	2,  // 33: ingot.v1.BgpSession.families:type_name -> ingot.v1.Family
-	26, // 34: ingot.v1.BgpSession.bfd:type_name -> ingot.v1.BfdParameters
-	29, // 35: ingot.v1.BgpRoute.advertisements:type_name -> ingot.v1.BgpAdvertisement
-	32, // 36: ingot.v1.BgpRoute.services:type_name -> ingot.v1.ServiceRef
-	30, // 37: ingot.v1.BgpAdvertisement.large_communities:type_name -> ingot.v1.LargeCommunity
-	4,  // 38: ingot.v1.Layer2Address.role:type_name -> ingot.v1.Layer2Address.Role
-	32, // 39: ingot.v1.Layer2Address.services:type_name -> ingot.v1.ServiceRef
-	5,  // 40: ingot.v1.Dispatch.Connect:input_type -> ingot.v1.ConnectRequest
-	6,  // 41: ingot.v1.Dispatch.Connect:output_type -> ingot.v1.ConnectResponse
-	41, // [41:42] is the sub-list for method output_type
-	40, // [40:41] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	15, // 17: ingot.v1.Ack.results:type_name -> ingot.v1.ItemResult
+	4,  // 18: ingot.v1.ItemResult.status:type_name -> ingot.v1.ItemResult.Status
+	20, // 19: ingot.v1.Report.sessions:type_name -> ingot.v1.SessionReport
+	24, // 20: ingot.v1.Report.layer2:type_name -> ingot.v1.Layer2Report
+	15, // 21: ingot.v1.Report.results:type_name -> ingot.v1.ItemResult
+	26, // 22: ingot.v1.Report.links:type_name -> ingot.v1.LinkReport
+	19, // 23: ingot.v1.Report.standing:type_name -> ingot.v1.Standing
+	22, // 24: ingot.v1.Report.bfd:type_name -> ingot.v1.BfdReport
+	27, // 25: ingot.v1.Report.segments:type_name -> ingot.v1.SegmentReport
+	1,  // 26: ingot.v1.Standing.refusal:type_name -> ingot.v1.Refusal
+	3,  // 27: ingot.v1.SessionReport.families:type_name -> ingot.v1.Family
+	21, // 28: ingot.v1.SessionReport.counters:type_name -> ingot.v1.SessionCounters
+	23, // 29: ingot.v1.BfdReport.counters:type_name -> ingot.v1.BfdCounters
+	6,  // 30: ingot.v1.Layer2Report.role:type_name -> ingot.v1.Layer2Address.Role
+	25, // 31: ingot.v1.Layer2Report.rival:type_name -> ingot.v1.Layer2Rival
+	28, // 32: ingot.v1.SegmentReport.peers:type_name -> ingot.v1.SegmentPeerReport
+	29, // 33: ingot.v1.SegmentReport.witnesses:type_name -> ingot.v1.WitnessReport
+	2,  // 34: ingot.v1.SegmentPeerReport.answer:type_name -> ingot.v1.Answer
+	2,  // 35: ingot.v1.WitnessReport.answer:type_name -> ingot.v1.Answer
+	5,  // 36: ingot.v1.WitnessReport.source:type_name -> ingot.v1.WitnessReport.Source
+	31, // 37: ingot.v1.Item.bgp_session:type_name -> ingot.v1.BgpSession
+	34, // 38: ingot.v1.Item.bgp_route:type_name -> ingot.v1.BgpRoute
+	37, // 39: ingot.v1.Item.layer2_address:type_name -> ingot.v1.Layer2Address
+	33, // 40: ingot.v1.Item.bgp_guard:type_name -> ingot.v1.BgpGuard
+	38, // 41: ingot.v1.Item.layer2_segment:type_name -> ingot.v1.Layer2Segment
+	3,  // 42: ingot.v1.BgpSession.families:type_name -> ingot.v1.Family
+	32, // 43: ingot.v1.BgpSession.bfd:type_name -> ingot.v1.BfdParameters
+	35, // 44: ingot.v1.BgpRoute.advertisements:type_name -> ingot.v1.BgpAdvertisement
+	40, // 45: ingot.v1.BgpRoute.services:type_name -> ingot.v1.ServiceRef
+	36, // 46: ingot.v1.BgpAdvertisement.large_communities:type_name -> ingot.v1.LargeCommunity
+	6,  // 47: ingot.v1.Layer2Address.role:type_name -> ingot.v1.Layer2Address.Role
+	40, // 48: ingot.v1.Layer2Address.services:type_name -> ingot.v1.ServiceRef
+	39, // 49: ingot.v1.Layer2Segment.peers:type_name -> ingot.v1.SegmentPeer
+	32, // 50: ingot.v1.SegmentPeer.bfd:type_name -> ingot.v1.BfdParameters
+	7,  // 51: ingot.v1.Dispatch.Connect:input_type -> ingot.v1.ConnectRequest
+	8,  // 52: ingot.v1.Dispatch.Connect:output_type -> ingot.v1.ConnectResponse
+	52, // [52:53] is the sub-list for method output_type
+	51, // [51:52] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_ingot_v1_dispatch_proto_init() }
@@ -3691,21 +4547,22 @@ func file_ingot_v1_dispatch_proto_init() {
 		(*ConnectResponse_Heartbeat)(nil),
 		(*ConnectResponse_Drain)(nil),
 	}
-	file_ingot_v1_dispatch_proto_msgTypes[19].OneofWrappers = []any{
+	file_ingot_v1_dispatch_proto_msgTypes[23].OneofWrappers = []any{
 		(*Item_BgpSession)(nil),
 		(*Item_BgpRoute)(nil),
 		(*Item_Layer2Address)(nil),
 		(*Item_BgpGuard)(nil),
+		(*Item_Layer2Segment)(nil),
 	}
-	file_ingot_v1_dispatch_proto_msgTypes[20].OneofWrappers = []any{}
 	file_ingot_v1_dispatch_proto_msgTypes[24].OneofWrappers = []any{}
+	file_ingot_v1_dispatch_proto_msgTypes[28].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ingot_v1_dispatch_proto_rawDesc), len(file_ingot_v1_dispatch_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   28,
+			NumEnums:      7,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
