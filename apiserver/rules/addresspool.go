@@ -50,6 +50,7 @@ func checkAddressPool(ix *index, obj, old *metallb.AddressPool, on *cluster, spe
 	if len(errs) == 0 {
 		errs = checkImplied(p, list)
 		errs = append(errs, checkEchoOfAddressPool(ix, p, old, on, spec)...)
+		errs = append(errs, checkBesideProbes(ix, p, spec)...)
 	}
 	return errs
 }

@@ -52,7 +52,7 @@ func checkBGPAdvertisement(adv *metallb.BGPAdvertisement, spec *field.Path) fiel
 // maxInterfaces is how many interfaces an advertisement may name. Each of its addresses carries the list to the nodes.
 const maxInterfaces = 256
 
-// checkL2Advertisement applies A3 and L1.
+// checkL2Advertisement applies A3 and L1 to L5.
 func checkL2Advertisement(adv *metallb.L2Advertisement, spec *field.Path) field.ErrorList {
 	s := &adv.Spec
 	errs := unique(s.IPAddressPools, "of ipAddressPools", spec.Child("ipAddressPools"))
@@ -70,5 +70,6 @@ func checkL2Advertisement(adv *metallb.L2Advertisement, spec *field.Path) field.
 		errs = append(errs, between(p.Weight, 1, 100, "weight", at.Child("weight"))...)
 		errs = append(errs, checkSelector(&p.Preference, at.Child("preference"))...)
 	}
-	return errs
+	errs = append(errs, checkRefresh(s.RefreshInterval, spec.Child("refreshInterval"))...)
+	return append(errs, checkProbeAddresses(s.ProbeAddresses, spec.Child("probeAddresses"))...)
 }

@@ -40,7 +40,7 @@ func TestThePageOfRulesIsTrue(t *testing.T) {
 	if n := strings.Count(string(text), "\n### "); n != len(examples) {
 		t.Errorf("%d rules, %d examples", n, len(examples))
 	}
-	for _, id := range strings.Fields("P1 P2 P3 P4 P5 P6 P7 B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B11 B12 B13 A1 A2 A3 A4 A5 A6 A7 A8 C1 F1 L1 X1 X2 X3 X4 X5 X6 X7 X10") {
+	for _, id := range strings.Fields("P1 P2 P3 P4 P5 P6 P7 B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B11 B12 B13 A1 A2 A3 A4 A5 A6 A7 A8 C1 F1 L1 L2 L3 L4 L5 X1 X2 X3 X4 X5 X6 X7 X10 X11") {
 		if !explained[id] {
 			t.Errorf("the page does not explain %s", id)
 		}

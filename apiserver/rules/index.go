@@ -19,8 +19,10 @@ type index struct {
 	// six are the pools that hold IPv6.
 	six            pools
 	advertisements byName[*advertisement]
-	peers          byName[*peer]
-	profiles       byName[*metallb.BFDProfile]
+	// witnesses are the L2Advertisements with their probeAddresses.
+	witnesses byName[*witnesses]
+	peers     byName[*peer]
+	profiles  byName[*metallb.BFDProfile]
 	// echoing are the peers whose BFD profile exists and has echo mode.
 	echoing byName[*peer]
 	// aliases are those of all Communities, by name.
@@ -133,6 +135,7 @@ func (ix *index) next(c *metallb.Configuration) *index {
 	made.ranges = ix.ranges.replace(membersOf(slices.Concat(gone, oldest)), membersOf(slices.Concat(come, latest)))
 
 	made.advertisements = ix.advertisements.replace(changes(ix.advertisements, was.BGPAdvertisements, c.BGPAdvertisements, indexAdvertisement))
+	made.witnesses = ix.witnesses.replace(changes(ix.witnesses, was.L2Advertisements, c.L2Advertisements, indexWitnesses))
 	made.reservations = ix.reservations.replace(changes(ix.reservations, was.IPReservations, c.IPReservations, indexReservation))
 	made.followPeers(ix)
 	made.followAliases(ix)

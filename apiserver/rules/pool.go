@@ -12,7 +12,7 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/addrrange"
 )
 
-// checkPool applies P1 to P7 and X1, and X2, X3 and X10 where the pool's addresses or labels change. It warns of addresses
+// checkPool applies P1 to P7 and X1, and X2, X3, X10 and X11 where the pool's addresses or labels change. It warns of addresses
 // that are those of Nodes.
 func checkPool(ix *index, obj, old *metallb.IPAddressPool, on *cluster, spec *field.Path) (errs field.ErrorList, warnings []string) {
 	p := indexPool(obj)
@@ -32,6 +32,7 @@ func checkPool(ix *index, obj, old *metallb.IPAddressPool, on *cluster, spec *fi
 		!apiequality.Semantic.DeepEqual(old.Labels, obj.Labels)) {
 		errs = checkBesideAdvertisements(ix, p, old, on, spec)
 		errs = append(errs, checkEchoOfPool(ix, p, old, on, spec)...)
+		errs = append(errs, checkBesideProbes(ix, p, spec)...)
 	}
 	if len(errs) == 0 && (old == nil || !slices.Equal(old.Spec.Addresses, obj.Spec.Addresses)) {
 		warnings = nodeAddressWarnings(p, on.nodes)

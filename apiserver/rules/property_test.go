@@ -3,7 +3,9 @@ package rules
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,7 +64,7 @@ func TestEveryVerdictAgreesWithBruteForce(t *testing.T) {
 			}
 		}
 	}
-	for _, rule := range []string{"C1", "X1", "X2", "X3", "X4", "X5", "X6", "X7", "X10", "one name", "bgp only", "twice"} {
+	for _, rule := range []string{"C1", "X1", "X2", "X3", "X4", "X5", "X6", "X7", "X10", "X11", "one name", "bgp only", "twice"} {
 		if refused[rule] == 0 {
 			t.Errorf("no change ever broke %s: %v", rule, refused)
 		}
@@ -172,6 +174,9 @@ func randomObject(rng *rand.Rand) (key string, obj runtime.Object) {
 		return "community " + c.Name, c
 	case 6:
 		a := l2Adv(metallb.L2AdvertisementSpec{IPAddressPools: []string{oneOf(rng, "p0", "p1")}, Interfaces: []string{"eth0"}})
+		if rng.IntN(2) == 0 {
+			a.Spec.ProbeAddresses = []string{"192.0.2.1", oneOf(rng, "10.0.0.", "::ffff:10.0.0.") + strconv.Itoa(rng.IntN(256))}
+		}
 		return "l2 " + a.Name, a
 	case 7:
 		p := legacyPool(oneOf(rng, "p2", "p3"), oneOf[metallb.AddressPoolProtocol](rng, "layer2", "bgp", "bgp", "bgp"), randomPool(rng, "").Spec.Addresses)
@@ -249,6 +254,13 @@ func bruteForce(c *metallb.Configuration, nodes []Node) string {
 				if a != b && unlike(a, b, p.IPAddressPool, nodes) {
 					return "X3"
 				}
+			}
+		}
+	}
+	for _, a := range c.L2Advertisements {
+		for _, text := range a.Spec.ProbeAddresses {
+			if slices.ContainsFunc(all, func(r addrrange.Range) bool { return r.Contains(netip.MustParseAddr(text).Unmap()) }) {
+				return "X11"
 			}
 		}
 	}

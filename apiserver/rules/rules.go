@@ -89,8 +89,14 @@ func (ix *index) judge(ch Change, on *cluster) (errs field.ErrorList, warnings [
 		old, _ := ch.Old.(*metallb.L2Advertisement)
 		if old == nil || !apiequality.Semantic.DeepEqual(old.Spec, obj.Spec) {
 			errs = checkL2Advertisement(obj, spec)
+			if len(errs) == 0 {
+				errs = checkProbesBesidePools(ix, obj, spec)
+			}
+			if len(errs) == 0 {
+				warnings = probeWarnings(obj, on.nodes, spec)
+			}
 		}
-		warnings = ix.referenceWarnings(obj, ch.Secrets)
+		warnings = append(warnings, ix.referenceWarnings(obj, ch.Secrets)...)
 		return errs, append(warnings, selectorWarnings(ix, obj.Spec.IPAddressPoolSelectors, spec.Child("ipAddressPoolSelectors"))...)
 	case *metallb.BGPAdvertisement:
 		old, _ := ch.Old.(*metallb.BGPAdvertisement)

@@ -1,6 +1,9 @@
 package metallb
 
 import (
+	"net/netip"
+	"time"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -27,6 +30,45 @@ type L2AdvertisementSpec struct {
 	ServiceSelectors []metav1.LabelSelector
 	// PreferredNodeSelectors weigh the nodes of the election.
 	PreferredNodeSelectors []PreferredNodeSelector
+	// RefreshInterval is about how often an address is announced unasked for as long as a node owns it; unset means
+	// DefaultRefreshInterval. In a stored object it is within MinRefreshInterval and MaxRefreshInterval.
+	RefreshInterval *Duration
+	// ProbeAddresses are witnesses: hosts on the segment of the addresses that are none of our nodes, and answer ARP or
+	// NDP for as long as the segment works.
+	ProbeAddresses []string
+}
+
+// Bounds of L2AdvertisementSpec.RefreshInterval. Announcements cannot be turned off, for they are what mends the
+// tables of hosts that missed a change of owner.
+const (
+	DefaultRefreshInterval = time.Minute
+	MinRefreshInterval     = time.Second
+	MaxRefreshInterval     = time.Hour
+)
+
+// MaxProbeAddresses is how many witnesses an L2Advertisement may name.
+const MaxProbeAddresses = 16
+
+// Refresh returns RefreshInterval with its default.
+func (s *L2AdvertisementSpec) Refresh() time.Duration {
+	if s.RefreshInterval != nil {
+		if length, err := s.RefreshInterval.Parse(); err == nil {
+			return length
+		}
+	}
+	return DefaultRefreshInterval
+}
+
+// Probes returns ProbeAddresses; IPv4 addresses that are written as IPv6 are IPv4. What is no address is left out: a
+// stored object has none.
+func (s *L2AdvertisementSpec) Probes() []netip.Addr {
+	probes := make([]netip.Addr, 0, len(s.ProbeAddresses))
+	for _, text := range s.ProbeAddresses {
+		if a, err := netip.ParseAddr(text); err == nil {
+			probes = append(probes, a.Unmap())
+		}
+	}
+	return probes
 }
 
 // PreferredNodeSelector adds Weight (1 to 100) to the score of nodes that Preference matches.

@@ -4039,6 +4039,33 @@ func schema_apiserver_apis_metallb_v1beta1_L2AdvertisementSpec(ref common.Refere
 							},
 						},
 					},
+					"refreshInterval": {
+						SchemaProps: spec.SchemaProps{
+							Description: "refreshInterval is about how often a node announces unasked (gratuitous ARP, unsolicited NDP advertisements) each address that it owns, so that hosts that missed a change of owner learn of it: 1s to 1h, one minute when unset. Where several advertisements apply to an address, the shortest counts. Not in MetalLB.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"probeAddresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "probeAddresses are witnesses: addresses of hosts on the network of the announced addresses that are not nodes of this cluster, such as its router. Nodes ask them, by ARP or NDP, whether they are there. A node that no witness answers, while witnesses answer other nodes, is not given addresses. At most 16, none of them in a pool. The gateways of the nodes' routes are asked anyway. Not in MetalLB.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
 				},
 			},
 		},

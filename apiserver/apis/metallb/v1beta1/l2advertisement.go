@@ -58,6 +58,20 @@ type L2AdvertisementSpec struct {
 	// +optional
 	// +listType=atomic
 	PreferredNodeSelectors []PreferredNodeSelector `json:"preferredNodeSelectors,omitempty"`
+
+	// refreshInterval is about how often a node announces unasked (gratuitous ARP, unsolicited NDP advertisements) each
+	// address that it owns, so that hosts that missed a change of owner learn of it: 1s to 1h, one minute when unset. Where
+	// several advertisements apply to an address, the shortest counts. Not in MetalLB.
+	// +optional
+	RefreshInterval *Duration `json:"refreshInterval,omitempty"`
+
+	// probeAddresses are witnesses: addresses of hosts on the network of the announced addresses that are not nodes of
+	// this cluster, such as its router. Nodes ask them, by ARP or NDP, whether they are there. A node that no witness
+	// answers, while witnesses answer other nodes, is not given addresses. At most 16, none of them in a pool. The gateways
+	// of the nodes' routes are asked anyway. Not in MetalLB.
+	// +optional
+	// +listType=atomic
+	ProbeAddresses []string `json:"probeAddresses,omitempty"`
 }
 
 // PreferredNodeSelector is a preference for some nodes.

@@ -2294,6 +2294,8 @@ func autoConvert_v1beta1_L2AdvertisementSpec_To_metallb_L2AdvertisementSpec(in *
 	out.Interfaces = *(*[]string)(unsafe.Pointer(&in.Interfaces))
 	out.ServiceSelectors = *(*[]v1.LabelSelector)(unsafe.Pointer(&in.ServiceSelectors))
 	out.PreferredNodeSelectors = *(*[]metallb.PreferredNodeSelector)(unsafe.Pointer(&in.PreferredNodeSelectors))
+	out.RefreshInterval = (*metallb.Duration)(unsafe.Pointer(in.RefreshInterval))
+	out.ProbeAddresses = *(*[]string)(unsafe.Pointer(&in.ProbeAddresses))
 	return nil
 }
 
@@ -2309,6 +2311,8 @@ func autoConvert_metallb_L2AdvertisementSpec_To_v1beta1_L2AdvertisementSpec(in *
 	out.Interfaces = *(*[]string)(unsafe.Pointer(&in.Interfaces))
 	out.ServiceSelectors = *(*[]v1.LabelSelector)(unsafe.Pointer(&in.ServiceSelectors))
 	out.PreferredNodeSelectors = *(*[]PreferredNodeSelector)(unsafe.Pointer(&in.PreferredNodeSelectors))
+	out.RefreshInterval = (*Duration)(unsafe.Pointer(in.RefreshInterval))
+	out.ProbeAddresses = *(*[]string)(unsafe.Pointer(&in.ProbeAddresses))
 	return nil
 }
 
