@@ -1,0 +1,86 @@
+package frame
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/mdlayher/arp"
+	"github.com/mdlayher/ndp"
+
+	"github.com/ingot-lb/ingot/speaker/l2/ownership"
+)
+
+// Answers makes answers to requests that arrive on one link, without allocating: it fills in frames that mdlayher/arp and
+// mdlayher/ndp made once.
+type Answers struct {
+	arp, ndp []byte
+	// source of advertisements; if it is not valid, the address that was asked for.
+	source netip.Addr
+}
+
+// NewAnswers prepares answers that give ours. source is the link's link-local address; see Announcements.
+func NewAnswers(ours ownership.MAC, source netip.Addr) (*Answers, error) {
+	zero := netip.IPv4Unspecified()
+	a, err := arpFrame(nobody, arp.OperationReply, ours, zero, nobody, zero)
+	if err != nil {
+		return nil, err
+	}
+	any6 := netip.IPv6Unspecified()
+	n, err := ndpFrame(nobody, ours, sourceOr(source, any6), any6, &ndp.NeighborAdvertisement{
+		TargetAddress: any6, Options: linkLayer(ndp.Target, ours),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Answers{arp: a, ndp: n, source: source}, nil
+}
+
+// Append appends the answer to a request, which says that its target is at ours. It appends nothing if the sender cannot be
+// answered: because its hardware address is one of many hosts.
+func (a *Answers) Append(b []byte, request Message) []byte {
+	if isGroup(request.SenderMAC) {
+		return b
+	}
+	if request.Target.Is4() {
+		return a.appendARP(b, request)
+	}
+	return a.appendNDP(b, request)
+}
+
+// appendARP answers as RFC 826 says. An ARP Probe is answered like any other request (RFC 5227 section 2.1.1 has the prober
+// look for just that).
+func (a *Answers) appendARP(b []byte, request Message) []byte {
+	start := len(b)
+	b = append(b, a.arp...)
+	f := b[start:]
+	copy(f, request.SenderMAC[:])
+	p := f[offPayload:]
+	target, sender := request.Target.As4(), request.Sender.As4()
+	copy(p[arpSender:], target[:])
+	copy(p[arpTargetMAC:], request.SenderMAC[:])
+	copy(p[arpTarget:], sender[:])
+	return b
+}
+
+// appendNDP answers as RFC 4861 section 7.2.4 says: whoever asked for itself is told, solicited; a host that asks because
+// it wants the address has none to be told at, so all nodes hear it, and it overrides. An answer to a single host does not,
+// as MetalLB's: what it knows better, from a later announcement, stays.
+func (a *Answers) appendNDP(b []byte, request Message) []byte {
+	destinationMAC, destination, flags := request.SenderMAC, request.Sender, byte(flagSolicited)
+	if request.Probe() {
+		destinationMAC, destination, flags = groupMAC(allNodes), allNodes, flagOverride
+	}
+	start := len(b)
+	b = append(b, a.ndp...)
+	f := b[start:]
+	copy(f, destinationMAC[:])
+	p := f[offPayload:]
+	source, to, target := sourceOr(a.source, request.Target).As16(), destination.As16(), request.Target.As16()
+	copy(p[ip6Source:], source[:])
+	copy(p[ip6Destination:], to[:])
+	copy(p[ndpTarget:], target[:])
+	p[ndpFlags] = flags
+	p[ndpChecksum], p[ndpChecksum+1] = 0, 0
+	binary.BigEndian.PutUint16(p[ndpChecksum:], checksum(p))
+	return b
+}
