@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/segment"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -30,6 +31,8 @@ type Input struct {
 	Secrets map[string]*corev1.Secret
 	// Facts are by name of the node; one without was never heard of.
 	Facts map[string]NodeFacts
+	// Segments are the verdicts on what the nodes' links reach; nil where none were judged, when every node is fit.
+	Segments *segment.Verdicts
 	// Decisions are the stored owners of layer-2 addresses.
 	Decisions map[netip.Addr]Decision
 	// Ledger is who holds which address; nil for one that is not known, when all that Services show is announced.
@@ -57,6 +60,8 @@ type NodeFacts struct {
 	Holds map[netip.Addr]uint64
 	// Waits are those of Holds that it does not answer for yet, because another host does or for want of an interface.
 	Waits map[netip.Addr]bool
+	// Leaving says that the speaker is about to stop in an orderly way, and waits for its addresses to be taken over.
+	Leaving bool
 }
 
 // Decision is the owner of one layer-2 address.
