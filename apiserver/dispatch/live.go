@@ -39,6 +39,9 @@ type NodeState struct {
 	Layer2   []*ingotv1.Layer2Report
 	Links    []*ingotv1.LinkReport
 	BFD      []*ingotv1.BfdReport
+	Segments []*ingotv1.SegmentReport
+	// Leaving says that the speaker is about to stop in an orderly way.
+	Leaving bool
 }
 
 // Refusal is why a speaker does not obey.
@@ -89,6 +92,7 @@ func (x *node) copy() NodeState {
 	s.Layer2 = sortedValues(x.layer2)
 	s.Links = sortedValues(x.links)
 	s.BFD = sortedValues(x.bfd)
+	s.Segments = sortedValues(x.segments)
 	return s
 }
 
@@ -113,6 +117,7 @@ func (n *nodes) observe(s *stream, r *ingotv1.Report, now time.Time) {
 			clear(x.layer2)
 			clear(x.links)
 			clear(x.bfd)
+			clear(x.segments)
 		}
 		for _, v := range r.GetSessions() {
 			x.sessions[v.GetPeer()+"\x00"+v.GetAddress()+"\x00"+v.GetVrf()] = v
@@ -127,5 +132,9 @@ func (n *nodes) observe(s *stream, r *ingotv1.Report, now time.Time) {
 		for _, v := range r.GetLinks() {
 			x.links[v.GetName()] = v
 		}
+		for _, v := range r.GetSegments() {
+			x.segments[v.GetInterface()] = v
+		}
+		x.state.Leaving = x.state.Leaving || r.GetLeaving()
 	})
 }

@@ -52,6 +52,7 @@ type node struct {
 	layer2   map[string]*ingotv1.Layer2Report
 	links    map[string]*ingotv1.LinkReport
 	bfd      map[string]*ingotv1.BfdReport
+	segments map[string]*ingotv1.SegmentReport
 }
 
 func newNodes(changed func(), now func() time.Time) *nodes {
@@ -70,7 +71,7 @@ func (n *nodes) attach(s *stream, hello *ingotv1.Hello) {
 	x := n.byName[name]
 	if x == nil {
 		x = &node{name: name, sessions: map[string]*ingotv1.SessionReport{}, layer2: map[string]*ingotv1.Layer2Report{}, links: map[string]*ingotv1.LinkReport{},
-			bfd: map[string]*ingotv1.BfdReport{}}
+			bfd: map[string]*ingotv1.BfdReport{}, segments: map[string]*ingotv1.SegmentReport{}}
 		n.byName[name] = x
 	}
 	if x.stream != nil {

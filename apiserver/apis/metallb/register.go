@@ -28,6 +28,8 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&BGPSessionState{}, &BGPSessionStateList{},
 		&BFDSessionState{}, &BFDSessionStateList{},
 		&ServiceBGPStatus{}, &ServiceBGPStatusList{},
+		&ServiceL2Status{}, &ServiceL2StatusList{},
+		&SpeakerState{}, &SpeakerStateList{},
 		&AddressPool{}, &AddressPoolList{},
 	)
 	return nil

@@ -142,6 +142,39 @@ func (s *ServiceBGPStatus) SelectableFields() fields.Set {
 	}
 }
 
+// SelectableFields implements Selectable. A status of several addresses or interfaces is selected by each of them (Any).
+func (s *ServiceL2Status) SelectableFields() fields.Set {
+	var interfaces, addresses []string
+	for _, i := range s.Status.Interfaces {
+		interfaces = append(interfaces, i.Name)
+	}
+	for _, a := range s.Status.Addresses {
+		addresses = append(addresses, a.Address)
+	}
+	return fields.Set{
+		"status.node":              s.Status.Node,
+		"status.serviceName":       s.Status.ServiceName,
+		"status.serviceNamespace":  s.Status.ServiceNamespace,
+		"status.state":             s.Status.State,
+		"status.interfaces.name":   strings.Join(interfaces, "\n"),
+		"status.addresses.address": strings.Join(addresses, "\n"),
+	}
+}
+
+// SelectableFields implements Selectable. A state with several faults is selected by the reason of each (Any).
+func (s *SpeakerState) SelectableFields() fields.Set {
+	var faults []string
+	for _, f := range s.Status.Faults {
+		faults = append(faults, f.Reason)
+	}
+	return fields.Set{
+		"status.node":          s.Status.Node,
+		"status.state":         s.Status.State,
+		"status.version":       s.Status.Version,
+		"status.faults.reason": strings.Join(faults, "\n"),
+	}
+}
+
 func flag(b *bool) string {
 	if b == nil {
 		return ""

@@ -79,10 +79,14 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.IPReservationList{}.OpenAPIModelName():             schema_apiserver_apis_metallb_v1beta1_IPReservationList(ref),
 		v1beta1.IPReservationSpec{}.OpenAPIModelName():             schema_apiserver_apis_metallb_v1beta1_IPReservationSpec(ref),
 		v1beta1.IPReservationStatus{}.OpenAPIModelName():           schema_apiserver_apis_metallb_v1beta1_IPReservationStatus(ref),
+		v1beta1.L2Address{}.OpenAPIModelName():                     schema_apiserver_apis_metallb_v1beta1_L2Address(ref),
 		v1beta1.L2Advertisement{}.OpenAPIModelName():               schema_apiserver_apis_metallb_v1beta1_L2Advertisement(ref),
 		v1beta1.L2AdvertisementList{}.OpenAPIModelName():           schema_apiserver_apis_metallb_v1beta1_L2AdvertisementList(ref),
 		v1beta1.L2AdvertisementSpec{}.OpenAPIModelName():           schema_apiserver_apis_metallb_v1beta1_L2AdvertisementSpec(ref),
 		v1beta1.L2AdvertisementStatus{}.OpenAPIModelName():         schema_apiserver_apis_metallb_v1beta1_L2AdvertisementStatus(ref),
+		v1beta1.L2Conflict{}.OpenAPIModelName():                    schema_apiserver_apis_metallb_v1beta1_L2Conflict(ref),
+		v1beta1.L2Interface{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta1_L2Interface(ref),
+		v1beta1.L2Other{}.OpenAPIModelName():                       schema_apiserver_apis_metallb_v1beta1_L2Other(ref),
 		v1beta1.LegacyBGPAdvertisement{}.OpenAPIModelName():        schema_apiserver_apis_metallb_v1beta1_LegacyBGPAdvertisement(ref),
 		v1beta1.MetalLB{}.OpenAPIModelName():                       schema_apiserver_apis_metallb_v1beta1_MetalLB(ref),
 		v1beta1.MetalLBList{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta1_MetalLBList(ref),
@@ -93,6 +97,8 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.PodConfig{}.OpenAPIModelName():                     schema_apiserver_apis_metallb_v1beta1_PodConfig(ref),
 		v1beta1.PreferredNodeSelector{}.OpenAPIModelName():         schema_apiserver_apis_metallb_v1beta1_PreferredNodeSelector(ref),
 		v1beta1.Quota{}.OpenAPIModelName():                         schema_apiserver_apis_metallb_v1beta1_Quota(ref),
+		v1beta1.SegmentPeer{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta1_SegmentPeer(ref),
+		v1beta1.SegmentWitness{}.OpenAPIModelName():                schema_apiserver_apis_metallb_v1beta1_SegmentWitness(ref),
 		v1beta1.ServiceAllocation{}.OpenAPIModelName():             schema_apiserver_apis_metallb_v1beta1_ServiceAllocation(ref),
 		v1beta1.ServiceBGPStatus{}.OpenAPIModelName():              schema_apiserver_apis_metallb_v1beta1_ServiceBGPStatus(ref),
 		v1beta1.ServiceBGPStatusList{}.OpenAPIModelName():          schema_apiserver_apis_metallb_v1beta1_ServiceBGPStatusList(ref),
@@ -100,6 +106,19 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1beta1.ServiceBGPStatusStatus{}.OpenAPIModelName():        schema_apiserver_apis_metallb_v1beta1_ServiceBGPStatusStatus(ref),
 		v1beta1.ServiceClaim{}.OpenAPIModelName():                  schema_apiserver_apis_metallb_v1beta1_ServiceClaim(ref),
 		v1beta1.ServiceClaimResult{}.OpenAPIModelName():            schema_apiserver_apis_metallb_v1beta1_ServiceClaimResult(ref),
+		v1beta1.ServiceL2Status{}.OpenAPIModelName():               schema_apiserver_apis_metallb_v1beta1_ServiceL2Status(ref),
+		v1beta1.ServiceL2StatusList{}.OpenAPIModelName():           schema_apiserver_apis_metallb_v1beta1_ServiceL2StatusList(ref),
+		v1beta1.ServiceL2StatusSpec{}.OpenAPIModelName():           schema_apiserver_apis_metallb_v1beta1_ServiceL2StatusSpec(ref),
+		v1beta1.ServiceL2StatusStatus{}.OpenAPIModelName():         schema_apiserver_apis_metallb_v1beta1_ServiceL2StatusStatus(ref),
+		v1beta1.SpeakerFault{}.OpenAPIModelName():                  schema_apiserver_apis_metallb_v1beta1_SpeakerFault(ref),
+		v1beta1.SpeakerLayer2{}.OpenAPIModelName():                 schema_apiserver_apis_metallb_v1beta1_SpeakerLayer2(ref),
+		v1beta1.SpeakerLink{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta1_SpeakerLink(ref),
+		v1beta1.SpeakerOrders{}.OpenAPIModelName():                 schema_apiserver_apis_metallb_v1beta1_SpeakerOrders(ref),
+		v1beta1.SpeakerRefusal{}.OpenAPIModelName():                schema_apiserver_apis_metallb_v1beta1_SpeakerRefusal(ref),
+		v1beta1.SpeakerSegment{}.OpenAPIModelName():                schema_apiserver_apis_metallb_v1beta1_SpeakerSegment(ref),
+		v1beta1.SpeakerState{}.OpenAPIModelName():                  schema_apiserver_apis_metallb_v1beta1_SpeakerState(ref),
+		v1beta1.SpeakerStateList{}.OpenAPIModelName():              schema_apiserver_apis_metallb_v1beta1_SpeakerStateList(ref),
+		v1beta1.SpeakerStateStatus{}.OpenAPIModelName():            schema_apiserver_apis_metallb_v1beta1_SpeakerStateStatus(ref),
 		v1beta2.BGPPeer{}.OpenAPIModelName():                       schema_apiserver_apis_metallb_v1beta2_BGPPeer(ref),
 		v1beta2.BGPPeerList{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta2_BGPPeerList(ref),
 		v1beta2.BGPPeerSpec{}.OpenAPIModelName():                   schema_apiserver_apis_metallb_v1beta2_BGPPeerSpec(ref),
@@ -3815,6 +3834,132 @@ func schema_apiserver_apis_metallb_v1beta1_IPReservationStatus(ref common.Refere
 	}
 }
 
+func schema_apiserver_apis_metallb_v1beta1_L2Address(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "L2Address is one address that a node answers for.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "address of the Service.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"interfaces": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "interfaces are those on which the node answers.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"term": {
+						SchemaProps: spec.SchemaProps{
+							Description: "term grows with every change of owner.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "since is when the node began to answer.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"phase": {
+						SchemaProps: spec.SchemaProps{
+							Description: "phase is what the node does about the address, in one word, such as \"Answering\".",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"standbys": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "standbys are the nodes that would take the address over, the first first.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason is why the node was made the owner, in words.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"taken": {
+						SchemaProps: spec.SchemaProps{
+							Description: "taken says that the node took the address over by itself, while the apiserver was away.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"conflict": {
+						SchemaProps: spec.SchemaProps{
+							Description: "conflict is another host that uses the address, if one was heard lately.",
+							Ref:         ref(v1beta1.L2Conflict{}.OpenAPIModelName()),
+						},
+					},
+					"others": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"node",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "others are nodes that do not own the address, and why not: 32 at most.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.L2Other{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"address"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.L2Conflict{}.OpenAPIModelName(), v1beta1.L2Other{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
 func schema_apiserver_apis_metallb_v1beta1_L2Advertisement(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -4110,6 +4255,99 @@ func schema_apiserver_apis_metallb_v1beta1_L2AdvertisementStatus(ref common.Refe
 		},
 		Dependencies: []string{
 			metav1.Condition{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_L2Conflict(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "L2Conflict is a host that uses an address which is not its own.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"mac": {
+						SchemaProps: spec.SchemaProps{
+							Description: "mac is its hardware address.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"interface": {
+						SchemaProps: spec.SchemaProps{
+							Description: "interface is the one of the announcing node on which it was heard.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"node": {
+						SchemaProps: spec.SchemaProps{
+							Description: "node is the name of the host if it is a node of ours; empty for a foreign one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "since is when it was first heard.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"mac"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_L2Interface(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "L2Interface names a network interface.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name of the interface.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_L2Other(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "L2Other is a node that does not own an address.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"node": {
+						SchemaProps: spec.SchemaProps{
+							Description: "node is its name.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason is why it does not own the address, in words.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"node"},
+			},
+		},
 	}
 }
 
@@ -4659,6 +4897,131 @@ func schema_apiserver_apis_metallb_v1beta1_Quota(ref common.ReferenceCallback) c
 	}
 }
 
+func schema_apiserver_apis_metallb_v1beta1_SegmentPeer(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SegmentPeer is another node on a segment, as it is heard by this one.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"node": {
+						SchemaProps: spec.SchemaProps{
+							Description: "node is the name of the other node.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "address is the other's, on the segment.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"mac": {
+						SchemaProps: spec.SchemaProps{
+							Description: "mac is the hardware address that it was last heard with.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"answer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "answer is \"Answers\", \"Silent\", or \"Unknown\" while it is not known yet: whether the other answers when it is asked by ARP or NDP.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "since is when that began.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"heard": {
+						SchemaProps: spec.SchemaProps{
+							Description: "heard says that frames of the other arrive here, whether it answers or not.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"bfdStatus": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bfdStatus is the state of the BFD session with it, \"up\", \"down\", \"init\" or \"shutdown\"; empty where there is none.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"bfdSince": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bfdSince is when that began.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"node", "answer", "heard"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_SegmentWitness(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SegmentWitness is a host on a segment that is not a node.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "address of the host.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"mac": {
+						SchemaProps: spec.SchemaProps{
+							Description: "mac is the hardware address that it was last heard with.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"answer": {
+						SchemaProps: spec.SchemaProps{
+							Description: "answer is \"Answers\", \"Silent\", or \"Unknown\" while it is not known yet.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "since is when that began.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"source": {
+						SchemaProps: spec.SchemaProps{
+							Description: "source is how the node knows it: \"Ordered\" by the apiserver (such as one of probeAddresses), \"NextHop\" of its own routes, or \"Asker\" for one of our addresses.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"address", "answer"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
 func schema_apiserver_apis_metallb_v1beta1_ServiceAllocation(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -5106,6 +5469,869 @@ func schema_apiserver_apis_metallb_v1beta1_ServiceClaimResult(ref common.Referen
 		},
 		Dependencies: []string{
 			v1beta1.AllocatedService{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_ServiceL2Status(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServiceL2Status is which node answers ARP and NDP requests for the addresses of one Service. There is one for each Service and each node that does: one node, unless addresses are moving. They are read-only and live in the memory of the apiserver: nothing of them is stored, and each replica hears the speakers itself.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object's metadata. The labels metallb.io/node, metallb.io/service-name and metallb.io/service-namespace say what the status does.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec is empty.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.ServiceL2StatusSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is who answers, and where.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.ServiceL2StatusStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.ServiceL2StatusSpec{}.OpenAPIModelName(), v1beta1.ServiceL2StatusStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_ServiceL2StatusList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServiceL2StatusList is a list of ServiceL2Statuses.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the statuses.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.ServiceL2Status{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.ServiceL2Status{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_ServiceL2StatusSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServiceL2StatusSpec is empty.",
+				Type:        []string{"object"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_ServiceL2StatusStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServiceL2StatusStatus is who answers, and where.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"node": {
+						SchemaProps: spec.SchemaProps{
+							Description: "node is the node that answers for the addresses of the Service.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"serviceName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "serviceName is the name of the Service.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"serviceNamespace": {
+						SchemaProps: spec.SchemaProps{
+							Description: "serviceNamespace is the namespace of the Service.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"interfaces": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "interfaces are those that L2Advertisements limit the announcement to; empty means all. On which the node really answers, addresses say.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.L2Interface{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"state": {
+						SchemaProps: spec.SchemaProps{
+							Description: "state is \"Announced\", or \"Unknown\" while the speaker of the node is not connected to the apiserver. Not in MetalLB.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "since is when the node began to answer for the first of the addresses. Not in MetalLB.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"addresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"address",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "addresses are those that the node answers for. Not in MetalLB.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.L2Address{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.L2Address{}.OpenAPIModelName(), v1beta1.L2Interface{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_SpeakerFault(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SpeakerFault is something that is wrong with a node's part in layer 2.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason is a stable word; docs/layer2.md has them all.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message is a sentence for people.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"interface": {
+						SchemaProps: spec.SchemaProps{
+							Description: "interface is the one of the node that is concerned.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "since is when it began.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"nodes": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "nodes are the others that are concerned.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"reason"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_SpeakerLayer2(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SpeakerLayer2 counts layer-2 addresses.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"owned": {
+						SchemaProps: spec.SchemaProps{
+							Description: "owned is how many addresses the node answers for.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"pending": {
+						SchemaProps: spec.SchemaProps{
+							Description: "pending is how many it shall answer for, and does not yet.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"standby": {
+						SchemaProps: spec.SchemaProps{
+							Description: "standby is how many it would take over.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"owned", "pending", "standby"},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_SpeakerLink(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SpeakerLink is one network interface.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name of the interface.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"mac": {
+						SchemaProps: spec.SchemaProps{
+							Description: "mac is its hardware address.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"up": {
+						SchemaProps: spec.SchemaProps{
+							Description: "up says that it is enabled and has a carrier.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"enabled": {
+						SchemaProps: spec.SchemaProps{
+							Description: "enabled says that the administrator has it up.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"carrier": {
+						SchemaProps: spec.SchemaProps{
+							Description: "carrier says that a cable is plugged in and the other end is up.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"master": {
+						SchemaProps: spec.SchemaProps{
+							Description: "master is the bond, bridge or VRF that it belongs to.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"addresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "addresses are its own, with their prefix lengths.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"onLink": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "onLink are the destinations that the node's routes reach over it without a gateway, besides those of its addresses.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"nextHops": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "nextHops are the gateways of the node's routes over it.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: "",
+										Type:    []string{"string"},
+										Format:  "",
+									},
+								},
+							},
+						},
+					},
+					"unfit": {
+						SchemaProps: spec.SchemaProps{
+							Description: "unfit is why layer-2 addresses are not announced on it; empty when they can be.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "since is when it came up or went down, as far as the speaker saw.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"name", "up", "enabled", "carrier"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_SpeakerOrders(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SpeakerOrders is whose orders a speaker follows.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"lineage": {
+						SchemaProps: spec.SchemaProps{
+							Description: "lineage is the identity of the apiserver's store.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"epoch": {
+						SchemaProps: spec.SchemaProps{
+							Description: "epoch is that of the latest leader that the speaker has obeyed.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"revision": {
+						SchemaProps: spec.SchemaProps{
+							Description: "revision is that of the configuration that the speaker has applied last.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"confirmed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "confirmed says whether the speaker was told everything since it started. Until then it announces what it remembers.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_SpeakerRefusal(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SpeakerRefusal is why a speaker does not follow orders.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "reason is \"ForeignLineage\", \"OldEpoch\", \"HeldBack\" or \"Protocol\".",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "message says more.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "since is when it began, where that is known.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"reason"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_SpeakerSegment(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SpeakerSegment is who is heard on one interface.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"interface": {
+						SchemaProps: spec.SchemaProps{
+							Description: "interface is the node's interface.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"peers": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "peers are the other nodes that are listened to.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.SegmentPeer{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"witnesses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "witnesses are hosts that are no nodes.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.SegmentWitness{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"interface"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.SegmentPeer{}.OpenAPIModelName(), v1beta1.SegmentWitness{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_SpeakerState(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SpeakerState is what is known of one node's speaker: its connection, whom it obeys, its network interfaces, who answers it there, and what is wrong. There is one for each node, named after it. They are read-only and live in the memory of the apiserver: nothing of them is stored, and each replica hears the speakers itself.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard object's metadata. The label metallb.io/node is the name of the node.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is what is known of the speaker.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.SpeakerStateStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.SpeakerStateStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_SpeakerStateList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SpeakerStateList is a list of SpeakerStates.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "metadata is the standard list metadata.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the states.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.SpeakerState{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.SpeakerState{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_apiserver_apis_metallb_v1beta1_SpeakerStateStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "SpeakerStateStatus is what is known of a speaker.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"node": {
+						SchemaProps: spec.SchemaProps{
+							Description: "node is the name of the node.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"state": {
+						SchemaProps: spec.SchemaProps{
+							Description: "state is \"Connected\"; \"Starting\" from when the speaker has connected until it has reported what it sees; or \"Unknown\" while it is not connected to the replica of the apiserver that answers. Then the rest is as it was heard last.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"since": {
+						SchemaProps: spec.SchemaProps{
+							Description: "since is when the speaker connected, or was last seen.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"replica": {
+						SchemaProps: spec.SchemaProps{
+							Description: "replica is the replica of the apiserver that answers, whose view this is.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"version": {
+						SchemaProps: spec.SchemaProps{
+							Description: "version is the version of the speaker program.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"instance": {
+						SchemaProps: spec.SchemaProps{
+							Description: "instance is the random identity of the speaker's process.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"bootID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "bootID is Linux' identity of the node's last start.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"leaving": {
+						SchemaProps: spec.SchemaProps{
+							Description: "leaving says that the speaker is about to stop in an orderly way, and has its addresses taken over.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"obeys": {
+						SchemaProps: spec.SchemaProps{
+							Description: "obeys is whose orders the speaker follows.",
+							Ref:         ref(v1beta1.SpeakerOrders{}.OpenAPIModelName()),
+						},
+					},
+					"refusals": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "refusals are why it does not follow what it is told now.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.SpeakerRefusal{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"layer2": {
+						SchemaProps: spec.SchemaProps{
+							Description: "layer2 counts the layer-2 addresses that the node has to do with.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1beta1.SpeakerLayer2{}.OpenAPIModelName()),
+						},
+					},
+					"links": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "links are the network interfaces of the node, but for those that are excluded.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.SpeakerLink{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"segments": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"interface",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "segments are who is heard on the interfaces over which layer-2 addresses are reached.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.SpeakerSegment{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"faults": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "faults are what is wrong with the node's part in layer 2.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(v1beta1.SpeakerFault{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"conditions": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"type",
+								},
+								"x-kubernetes-list-type":       "map",
+								"x-kubernetes-patch-merge-key": "type",
+								"x-kubernetes-patch-strategy":  "merge",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "conditions are Connected, and Healthy: False while there are faults or the speaker refuses orders.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Default: map[string]interface{}{},
+										Ref:     ref(metav1.Condition{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"layer2"},
+			},
+		},
+		Dependencies: []string{
+			v1beta1.SpeakerFault{}.OpenAPIModelName(), v1beta1.SpeakerLayer2{}.OpenAPIModelName(), v1beta1.SpeakerLink{}.OpenAPIModelName(), v1beta1.SpeakerOrders{}.OpenAPIModelName(), v1beta1.SpeakerRefusal{}.OpenAPIModelName(), v1beta1.SpeakerSegment{}.OpenAPIModelName(), metav1.Condition{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 	}
 }
 

@@ -39,6 +39,8 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&BGPSessionState{}, &BGPSessionStateList{},
 		&BFDSessionState{}, &BFDSessionStateList{},
 		&ServiceBGPStatus{}, &ServiceBGPStatusList{},
+		&ServiceL2Status{}, &ServiceL2StatusList{},
+		&SpeakerState{}, &SpeakerStateList{},
 		&AddressPool{}, &AddressPoolList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)

@@ -523,6 +523,16 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*L2Address)(nil), (*metallb.L2Address)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_L2Address_To_metallb_L2Address(a.(*L2Address), b.(*metallb.L2Address), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.L2Address)(nil), (*L2Address)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_L2Address_To_v1beta1_L2Address(a.(*metallb.L2Address), b.(*L2Address), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*L2Advertisement)(nil), (*metallb.L2Advertisement)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1beta1_L2Advertisement_To_metallb_L2Advertisement(a.(*L2Advertisement), b.(*metallb.L2Advertisement), scope)
 	}); err != nil {
@@ -560,6 +570,36 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*metallb.L2AdvertisementStatus)(nil), (*L2AdvertisementStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_metallb_L2AdvertisementStatus_To_v1beta1_L2AdvertisementStatus(a.(*metallb.L2AdvertisementStatus), b.(*L2AdvertisementStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*L2Conflict)(nil), (*metallb.L2Conflict)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_L2Conflict_To_metallb_L2Conflict(a.(*L2Conflict), b.(*metallb.L2Conflict), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.L2Conflict)(nil), (*L2Conflict)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_L2Conflict_To_v1beta1_L2Conflict(a.(*metallb.L2Conflict), b.(*L2Conflict), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*L2Interface)(nil), (*metallb.L2Interface)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_L2Interface_To_metallb_L2Interface(a.(*L2Interface), b.(*metallb.L2Interface), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.L2Interface)(nil), (*L2Interface)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_L2Interface_To_v1beta1_L2Interface(a.(*metallb.L2Interface), b.(*L2Interface), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*L2Other)(nil), (*metallb.L2Other)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_L2Other_To_metallb_L2Other(a.(*L2Other), b.(*metallb.L2Other), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.L2Other)(nil), (*L2Other)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_L2Other_To_v1beta1_L2Other(a.(*metallb.L2Other), b.(*L2Other), scope)
 	}); err != nil {
 		return err
 	}
@@ -663,6 +703,26 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.AddGeneratedConversionFunc((*SegmentPeer)(nil), (*metallb.SegmentPeer)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_SegmentPeer_To_metallb_SegmentPeer(a.(*SegmentPeer), b.(*metallb.SegmentPeer), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.SegmentPeer)(nil), (*SegmentPeer)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_SegmentPeer_To_v1beta1_SegmentPeer(a.(*metallb.SegmentPeer), b.(*SegmentPeer), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*SegmentWitness)(nil), (*metallb.SegmentWitness)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_SegmentWitness_To_metallb_SegmentWitness(a.(*SegmentWitness), b.(*metallb.SegmentWitness), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.SegmentWitness)(nil), (*SegmentWitness)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_SegmentWitness_To_v1beta1_SegmentWitness(a.(*metallb.SegmentWitness), b.(*SegmentWitness), scope)
+	}); err != nil {
+		return err
+	}
 	if err := s.AddGeneratedConversionFunc((*ServiceAllocation)(nil), (*metallb.ServiceAllocation)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_v1beta1_ServiceAllocation_To_metallb_ServiceAllocation(a.(*ServiceAllocation), b.(*metallb.ServiceAllocation), scope)
 	}); err != nil {
@@ -730,6 +790,136 @@ func RegisterConversions(s *runtime.Scheme) error {
 	}
 	if err := s.AddGeneratedConversionFunc((*metallb.ServiceClaimResult)(nil), (*ServiceClaimResult)(nil), func(a, b interface{}, scope conversion.Scope) error {
 		return Convert_metallb_ServiceClaimResult_To_v1beta1_ServiceClaimResult(a.(*metallb.ServiceClaimResult), b.(*ServiceClaimResult), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ServiceL2Status)(nil), (*metallb.ServiceL2Status)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ServiceL2Status_To_metallb_ServiceL2Status(a.(*ServiceL2Status), b.(*metallb.ServiceL2Status), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.ServiceL2Status)(nil), (*ServiceL2Status)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_ServiceL2Status_To_v1beta1_ServiceL2Status(a.(*metallb.ServiceL2Status), b.(*ServiceL2Status), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ServiceL2StatusList)(nil), (*metallb.ServiceL2StatusList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ServiceL2StatusList_To_metallb_ServiceL2StatusList(a.(*ServiceL2StatusList), b.(*metallb.ServiceL2StatusList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.ServiceL2StatusList)(nil), (*ServiceL2StatusList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_ServiceL2StatusList_To_v1beta1_ServiceL2StatusList(a.(*metallb.ServiceL2StatusList), b.(*ServiceL2StatusList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ServiceL2StatusSpec)(nil), (*metallb.ServiceL2StatusSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ServiceL2StatusSpec_To_metallb_ServiceL2StatusSpec(a.(*ServiceL2StatusSpec), b.(*metallb.ServiceL2StatusSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.ServiceL2StatusSpec)(nil), (*ServiceL2StatusSpec)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_ServiceL2StatusSpec_To_v1beta1_ServiceL2StatusSpec(a.(*metallb.ServiceL2StatusSpec), b.(*ServiceL2StatusSpec), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*ServiceL2StatusStatus)(nil), (*metallb.ServiceL2StatusStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_ServiceL2StatusStatus_To_metallb_ServiceL2StatusStatus(a.(*ServiceL2StatusStatus), b.(*metallb.ServiceL2StatusStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.ServiceL2StatusStatus)(nil), (*ServiceL2StatusStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_ServiceL2StatusStatus_To_v1beta1_ServiceL2StatusStatus(a.(*metallb.ServiceL2StatusStatus), b.(*ServiceL2StatusStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*SpeakerFault)(nil), (*metallb.SpeakerFault)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_SpeakerFault_To_metallb_SpeakerFault(a.(*SpeakerFault), b.(*metallb.SpeakerFault), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.SpeakerFault)(nil), (*SpeakerFault)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_SpeakerFault_To_v1beta1_SpeakerFault(a.(*metallb.SpeakerFault), b.(*SpeakerFault), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*SpeakerLayer2)(nil), (*metallb.SpeakerLayer2)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_SpeakerLayer2_To_metallb_SpeakerLayer2(a.(*SpeakerLayer2), b.(*metallb.SpeakerLayer2), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.SpeakerLayer2)(nil), (*SpeakerLayer2)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_SpeakerLayer2_To_v1beta1_SpeakerLayer2(a.(*metallb.SpeakerLayer2), b.(*SpeakerLayer2), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*SpeakerLink)(nil), (*metallb.SpeakerLink)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_SpeakerLink_To_metallb_SpeakerLink(a.(*SpeakerLink), b.(*metallb.SpeakerLink), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.SpeakerLink)(nil), (*SpeakerLink)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_SpeakerLink_To_v1beta1_SpeakerLink(a.(*metallb.SpeakerLink), b.(*SpeakerLink), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*SpeakerOrders)(nil), (*metallb.SpeakerOrders)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_SpeakerOrders_To_metallb_SpeakerOrders(a.(*SpeakerOrders), b.(*metallb.SpeakerOrders), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.SpeakerOrders)(nil), (*SpeakerOrders)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_SpeakerOrders_To_v1beta1_SpeakerOrders(a.(*metallb.SpeakerOrders), b.(*SpeakerOrders), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*SpeakerRefusal)(nil), (*metallb.SpeakerRefusal)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_SpeakerRefusal_To_metallb_SpeakerRefusal(a.(*SpeakerRefusal), b.(*metallb.SpeakerRefusal), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.SpeakerRefusal)(nil), (*SpeakerRefusal)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_SpeakerRefusal_To_v1beta1_SpeakerRefusal(a.(*metallb.SpeakerRefusal), b.(*SpeakerRefusal), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*SpeakerSegment)(nil), (*metallb.SpeakerSegment)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_SpeakerSegment_To_metallb_SpeakerSegment(a.(*SpeakerSegment), b.(*metallb.SpeakerSegment), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.SpeakerSegment)(nil), (*SpeakerSegment)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_SpeakerSegment_To_v1beta1_SpeakerSegment(a.(*metallb.SpeakerSegment), b.(*SpeakerSegment), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*SpeakerState)(nil), (*metallb.SpeakerState)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_SpeakerState_To_metallb_SpeakerState(a.(*SpeakerState), b.(*metallb.SpeakerState), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.SpeakerState)(nil), (*SpeakerState)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_SpeakerState_To_v1beta1_SpeakerState(a.(*metallb.SpeakerState), b.(*SpeakerState), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*SpeakerStateList)(nil), (*metallb.SpeakerStateList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_SpeakerStateList_To_metallb_SpeakerStateList(a.(*SpeakerStateList), b.(*metallb.SpeakerStateList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.SpeakerStateList)(nil), (*SpeakerStateList)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_SpeakerStateList_To_v1beta1_SpeakerStateList(a.(*metallb.SpeakerStateList), b.(*SpeakerStateList), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*SpeakerStateStatus)(nil), (*metallb.SpeakerStateStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_v1beta1_SpeakerStateStatus_To_metallb_SpeakerStateStatus(a.(*SpeakerStateStatus), b.(*metallb.SpeakerStateStatus), scope)
+	}); err != nil {
+		return err
+	}
+	if err := s.AddGeneratedConversionFunc((*metallb.SpeakerStateStatus)(nil), (*SpeakerStateStatus)(nil), func(a, b interface{}, scope conversion.Scope) error {
+		return Convert_metallb_SpeakerStateStatus_To_v1beta1_SpeakerStateStatus(a.(*metallb.SpeakerStateStatus), b.(*SpeakerStateStatus), scope)
 	}); err != nil {
 		return err
 	}
@@ -2233,6 +2423,44 @@ func Convert_metallb_IPReservationStatus_To_v1beta1_IPReservationStatus(in *meta
 	return autoConvert_metallb_IPReservationStatus_To_v1beta1_IPReservationStatus(in, out, s)
 }
 
+func autoConvert_v1beta1_L2Address_To_metallb_L2Address(in *L2Address, out *metallb.L2Address, s conversion.Scope) error {
+	out.Address = in.Address
+	out.Interfaces = *(*[]string)(unsafe.Pointer(&in.Interfaces))
+	out.Term = in.Term
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	out.Phase = in.Phase
+	out.Standbys = *(*[]string)(unsafe.Pointer(&in.Standbys))
+	out.Reason = in.Reason
+	out.Taken = in.Taken
+	out.Conflict = (*metallb.L2Conflict)(unsafe.Pointer(in.Conflict))
+	out.Others = *(*[]metallb.L2Other)(unsafe.Pointer(&in.Others))
+	return nil
+}
+
+// Convert_v1beta1_L2Address_To_metallb_L2Address is an autogenerated conversion function.
+func Convert_v1beta1_L2Address_To_metallb_L2Address(in *L2Address, out *metallb.L2Address, s conversion.Scope) error {
+	return autoConvert_v1beta1_L2Address_To_metallb_L2Address(in, out, s)
+}
+
+func autoConvert_metallb_L2Address_To_v1beta1_L2Address(in *metallb.L2Address, out *L2Address, s conversion.Scope) error {
+	out.Address = in.Address
+	out.Interfaces = *(*[]string)(unsafe.Pointer(&in.Interfaces))
+	out.Term = in.Term
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	out.Phase = in.Phase
+	out.Standbys = *(*[]string)(unsafe.Pointer(&in.Standbys))
+	out.Reason = in.Reason
+	out.Taken = in.Taken
+	out.Conflict = (*L2Conflict)(unsafe.Pointer(in.Conflict))
+	out.Others = *(*[]L2Other)(unsafe.Pointer(&in.Others))
+	return nil
+}
+
+// Convert_metallb_L2Address_To_v1beta1_L2Address is an autogenerated conversion function.
+func Convert_metallb_L2Address_To_v1beta1_L2Address(in *metallb.L2Address, out *L2Address, s conversion.Scope) error {
+	return autoConvert_metallb_L2Address_To_v1beta1_L2Address(in, out, s)
+}
+
 func autoConvert_v1beta1_L2Advertisement_To_metallb_L2Advertisement(in *L2Advertisement, out *metallb.L2Advertisement, s conversion.Scope) error {
 	out.ObjectMeta = in.ObjectMeta
 	if err := Convert_v1beta1_L2AdvertisementSpec_To_metallb_L2AdvertisementSpec(&in.Spec, &out.Spec, s); err != nil {
@@ -2339,6 +2567,74 @@ func autoConvert_metallb_L2AdvertisementStatus_To_v1beta1_L2AdvertisementStatus(
 // Convert_metallb_L2AdvertisementStatus_To_v1beta1_L2AdvertisementStatus is an autogenerated conversion function.
 func Convert_metallb_L2AdvertisementStatus_To_v1beta1_L2AdvertisementStatus(in *metallb.L2AdvertisementStatus, out *L2AdvertisementStatus, s conversion.Scope) error {
 	return autoConvert_metallb_L2AdvertisementStatus_To_v1beta1_L2AdvertisementStatus(in, out, s)
+}
+
+func autoConvert_v1beta1_L2Conflict_To_metallb_L2Conflict(in *L2Conflict, out *metallb.L2Conflict, s conversion.Scope) error {
+	out.MAC = in.MAC
+	out.Interface = in.Interface
+	out.Node = in.Node
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	return nil
+}
+
+// Convert_v1beta1_L2Conflict_To_metallb_L2Conflict is an autogenerated conversion function.
+func Convert_v1beta1_L2Conflict_To_metallb_L2Conflict(in *L2Conflict, out *metallb.L2Conflict, s conversion.Scope) error {
+	return autoConvert_v1beta1_L2Conflict_To_metallb_L2Conflict(in, out, s)
+}
+
+func autoConvert_metallb_L2Conflict_To_v1beta1_L2Conflict(in *metallb.L2Conflict, out *L2Conflict, s conversion.Scope) error {
+	out.MAC = in.MAC
+	out.Interface = in.Interface
+	out.Node = in.Node
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	return nil
+}
+
+// Convert_metallb_L2Conflict_To_v1beta1_L2Conflict is an autogenerated conversion function.
+func Convert_metallb_L2Conflict_To_v1beta1_L2Conflict(in *metallb.L2Conflict, out *L2Conflict, s conversion.Scope) error {
+	return autoConvert_metallb_L2Conflict_To_v1beta1_L2Conflict(in, out, s)
+}
+
+func autoConvert_v1beta1_L2Interface_To_metallb_L2Interface(in *L2Interface, out *metallb.L2Interface, s conversion.Scope) error {
+	out.Name = in.Name
+	return nil
+}
+
+// Convert_v1beta1_L2Interface_To_metallb_L2Interface is an autogenerated conversion function.
+func Convert_v1beta1_L2Interface_To_metallb_L2Interface(in *L2Interface, out *metallb.L2Interface, s conversion.Scope) error {
+	return autoConvert_v1beta1_L2Interface_To_metallb_L2Interface(in, out, s)
+}
+
+func autoConvert_metallb_L2Interface_To_v1beta1_L2Interface(in *metallb.L2Interface, out *L2Interface, s conversion.Scope) error {
+	out.Name = in.Name
+	return nil
+}
+
+// Convert_metallb_L2Interface_To_v1beta1_L2Interface is an autogenerated conversion function.
+func Convert_metallb_L2Interface_To_v1beta1_L2Interface(in *metallb.L2Interface, out *L2Interface, s conversion.Scope) error {
+	return autoConvert_metallb_L2Interface_To_v1beta1_L2Interface(in, out, s)
+}
+
+func autoConvert_v1beta1_L2Other_To_metallb_L2Other(in *L2Other, out *metallb.L2Other, s conversion.Scope) error {
+	out.Node = in.Node
+	out.Reason = in.Reason
+	return nil
+}
+
+// Convert_v1beta1_L2Other_To_metallb_L2Other is an autogenerated conversion function.
+func Convert_v1beta1_L2Other_To_metallb_L2Other(in *L2Other, out *metallb.L2Other, s conversion.Scope) error {
+	return autoConvert_v1beta1_L2Other_To_metallb_L2Other(in, out, s)
+}
+
+func autoConvert_metallb_L2Other_To_v1beta1_L2Other(in *metallb.L2Other, out *L2Other, s conversion.Scope) error {
+	out.Node = in.Node
+	out.Reason = in.Reason
+	return nil
+}
+
+// Convert_metallb_L2Other_To_v1beta1_L2Other is an autogenerated conversion function.
+func Convert_metallb_L2Other_To_v1beta1_L2Other(in *metallb.L2Other, out *L2Other, s conversion.Scope) error {
+	return autoConvert_metallb_L2Other_To_v1beta1_L2Other(in, out, s)
 }
 
 func autoConvert_v1beta1_LegacyBGPAdvertisement_To_metallb_LegacyBGPAdvertisement(in *LegacyBGPAdvertisement, out *metallb.LegacyBGPAdvertisement, s conversion.Scope) error {
@@ -2601,6 +2897,68 @@ func Convert_metallb_Quota_To_v1beta1_Quota(in *metallb.Quota, out *Quota, s con
 	return autoConvert_metallb_Quota_To_v1beta1_Quota(in, out, s)
 }
 
+func autoConvert_v1beta1_SegmentPeer_To_metallb_SegmentPeer(in *SegmentPeer, out *metallb.SegmentPeer, s conversion.Scope) error {
+	out.Node = in.Node
+	out.Address = in.Address
+	out.MAC = in.MAC
+	out.Answer = in.Answer
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	out.Heard = in.Heard
+	out.BFDStatus = in.BFDStatus
+	out.BFDSince = (*v1.Time)(unsafe.Pointer(in.BFDSince))
+	return nil
+}
+
+// Convert_v1beta1_SegmentPeer_To_metallb_SegmentPeer is an autogenerated conversion function.
+func Convert_v1beta1_SegmentPeer_To_metallb_SegmentPeer(in *SegmentPeer, out *metallb.SegmentPeer, s conversion.Scope) error {
+	return autoConvert_v1beta1_SegmentPeer_To_metallb_SegmentPeer(in, out, s)
+}
+
+func autoConvert_metallb_SegmentPeer_To_v1beta1_SegmentPeer(in *metallb.SegmentPeer, out *SegmentPeer, s conversion.Scope) error {
+	out.Node = in.Node
+	out.Address = in.Address
+	out.MAC = in.MAC
+	out.Answer = in.Answer
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	out.Heard = in.Heard
+	out.BFDStatus = in.BFDStatus
+	out.BFDSince = (*v1.Time)(unsafe.Pointer(in.BFDSince))
+	return nil
+}
+
+// Convert_metallb_SegmentPeer_To_v1beta1_SegmentPeer is an autogenerated conversion function.
+func Convert_metallb_SegmentPeer_To_v1beta1_SegmentPeer(in *metallb.SegmentPeer, out *SegmentPeer, s conversion.Scope) error {
+	return autoConvert_metallb_SegmentPeer_To_v1beta1_SegmentPeer(in, out, s)
+}
+
+func autoConvert_v1beta1_SegmentWitness_To_metallb_SegmentWitness(in *SegmentWitness, out *metallb.SegmentWitness, s conversion.Scope) error {
+	out.Address = in.Address
+	out.MAC = in.MAC
+	out.Answer = in.Answer
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	out.Source = in.Source
+	return nil
+}
+
+// Convert_v1beta1_SegmentWitness_To_metallb_SegmentWitness is an autogenerated conversion function.
+func Convert_v1beta1_SegmentWitness_To_metallb_SegmentWitness(in *SegmentWitness, out *metallb.SegmentWitness, s conversion.Scope) error {
+	return autoConvert_v1beta1_SegmentWitness_To_metallb_SegmentWitness(in, out, s)
+}
+
+func autoConvert_metallb_SegmentWitness_To_v1beta1_SegmentWitness(in *metallb.SegmentWitness, out *SegmentWitness, s conversion.Scope) error {
+	out.Address = in.Address
+	out.MAC = in.MAC
+	out.Answer = in.Answer
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	out.Source = in.Source
+	return nil
+}
+
+// Convert_metallb_SegmentWitness_To_v1beta1_SegmentWitness is an autogenerated conversion function.
+func Convert_metallb_SegmentWitness_To_v1beta1_SegmentWitness(in *metallb.SegmentWitness, out *SegmentWitness, s conversion.Scope) error {
+	return autoConvert_metallb_SegmentWitness_To_v1beta1_SegmentWitness(in, out, s)
+}
+
 func autoConvert_v1beta1_ServiceAllocation_To_metallb_ServiceAllocation(in *ServiceAllocation, out *metallb.ServiceAllocation, s conversion.Scope) error {
 	out.Priority = in.Priority
 	out.Namespaces = *(*[]string)(unsafe.Pointer(&in.Namespaces))
@@ -2793,4 +3151,374 @@ func autoConvert_metallb_ServiceClaimResult_To_v1beta1_ServiceClaimResult(in *me
 // Convert_metallb_ServiceClaimResult_To_v1beta1_ServiceClaimResult is an autogenerated conversion function.
 func Convert_metallb_ServiceClaimResult_To_v1beta1_ServiceClaimResult(in *metallb.ServiceClaimResult, out *ServiceClaimResult, s conversion.Scope) error {
 	return autoConvert_metallb_ServiceClaimResult_To_v1beta1_ServiceClaimResult(in, out, s)
+}
+
+func autoConvert_v1beta1_ServiceL2Status_To_metallb_ServiceL2Status(in *ServiceL2Status, out *metallb.ServiceL2Status, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1beta1_ServiceL2StatusSpec_To_metallb_ServiceL2StatusSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_v1beta1_ServiceL2StatusStatus_To_metallb_ServiceL2StatusStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1beta1_ServiceL2Status_To_metallb_ServiceL2Status is an autogenerated conversion function.
+func Convert_v1beta1_ServiceL2Status_To_metallb_ServiceL2Status(in *ServiceL2Status, out *metallb.ServiceL2Status, s conversion.Scope) error {
+	return autoConvert_v1beta1_ServiceL2Status_To_metallb_ServiceL2Status(in, out, s)
+}
+
+func autoConvert_metallb_ServiceL2Status_To_v1beta1_ServiceL2Status(in *metallb.ServiceL2Status, out *ServiceL2Status, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_metallb_ServiceL2StatusSpec_To_v1beta1_ServiceL2StatusSpec(&in.Spec, &out.Spec, s); err != nil {
+		return err
+	}
+	if err := Convert_metallb_ServiceL2StatusStatus_To_v1beta1_ServiceL2StatusStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_metallb_ServiceL2Status_To_v1beta1_ServiceL2Status is an autogenerated conversion function.
+func Convert_metallb_ServiceL2Status_To_v1beta1_ServiceL2Status(in *metallb.ServiceL2Status, out *ServiceL2Status, s conversion.Scope) error {
+	return autoConvert_metallb_ServiceL2Status_To_v1beta1_ServiceL2Status(in, out, s)
+}
+
+func autoConvert_v1beta1_ServiceL2StatusList_To_metallb_ServiceL2StatusList(in *ServiceL2StatusList, out *metallb.ServiceL2StatusList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]metallb.ServiceL2Status)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_v1beta1_ServiceL2StatusList_To_metallb_ServiceL2StatusList is an autogenerated conversion function.
+func Convert_v1beta1_ServiceL2StatusList_To_metallb_ServiceL2StatusList(in *ServiceL2StatusList, out *metallb.ServiceL2StatusList, s conversion.Scope) error {
+	return autoConvert_v1beta1_ServiceL2StatusList_To_metallb_ServiceL2StatusList(in, out, s)
+}
+
+func autoConvert_metallb_ServiceL2StatusList_To_v1beta1_ServiceL2StatusList(in *metallb.ServiceL2StatusList, out *ServiceL2StatusList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]ServiceL2Status)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_metallb_ServiceL2StatusList_To_v1beta1_ServiceL2StatusList is an autogenerated conversion function.
+func Convert_metallb_ServiceL2StatusList_To_v1beta1_ServiceL2StatusList(in *metallb.ServiceL2StatusList, out *ServiceL2StatusList, s conversion.Scope) error {
+	return autoConvert_metallb_ServiceL2StatusList_To_v1beta1_ServiceL2StatusList(in, out, s)
+}
+
+func autoConvert_v1beta1_ServiceL2StatusSpec_To_metallb_ServiceL2StatusSpec(in *ServiceL2StatusSpec, out *metallb.ServiceL2StatusSpec, s conversion.Scope) error {
+	return nil
+}
+
+// Convert_v1beta1_ServiceL2StatusSpec_To_metallb_ServiceL2StatusSpec is an autogenerated conversion function.
+func Convert_v1beta1_ServiceL2StatusSpec_To_metallb_ServiceL2StatusSpec(in *ServiceL2StatusSpec, out *metallb.ServiceL2StatusSpec, s conversion.Scope) error {
+	return autoConvert_v1beta1_ServiceL2StatusSpec_To_metallb_ServiceL2StatusSpec(in, out, s)
+}
+
+func autoConvert_metallb_ServiceL2StatusSpec_To_v1beta1_ServiceL2StatusSpec(in *metallb.ServiceL2StatusSpec, out *ServiceL2StatusSpec, s conversion.Scope) error {
+	return nil
+}
+
+// Convert_metallb_ServiceL2StatusSpec_To_v1beta1_ServiceL2StatusSpec is an autogenerated conversion function.
+func Convert_metallb_ServiceL2StatusSpec_To_v1beta1_ServiceL2StatusSpec(in *metallb.ServiceL2StatusSpec, out *ServiceL2StatusSpec, s conversion.Scope) error {
+	return autoConvert_metallb_ServiceL2StatusSpec_To_v1beta1_ServiceL2StatusSpec(in, out, s)
+}
+
+func autoConvert_v1beta1_ServiceL2StatusStatus_To_metallb_ServiceL2StatusStatus(in *ServiceL2StatusStatus, out *metallb.ServiceL2StatusStatus, s conversion.Scope) error {
+	out.Node = in.Node
+	out.ServiceName = in.ServiceName
+	out.ServiceNamespace = in.ServiceNamespace
+	out.Interfaces = *(*[]metallb.L2Interface)(unsafe.Pointer(&in.Interfaces))
+	out.State = in.State
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	out.Addresses = *(*[]metallb.L2Address)(unsafe.Pointer(&in.Addresses))
+	return nil
+}
+
+// Convert_v1beta1_ServiceL2StatusStatus_To_metallb_ServiceL2StatusStatus is an autogenerated conversion function.
+func Convert_v1beta1_ServiceL2StatusStatus_To_metallb_ServiceL2StatusStatus(in *ServiceL2StatusStatus, out *metallb.ServiceL2StatusStatus, s conversion.Scope) error {
+	return autoConvert_v1beta1_ServiceL2StatusStatus_To_metallb_ServiceL2StatusStatus(in, out, s)
+}
+
+func autoConvert_metallb_ServiceL2StatusStatus_To_v1beta1_ServiceL2StatusStatus(in *metallb.ServiceL2StatusStatus, out *ServiceL2StatusStatus, s conversion.Scope) error {
+	out.Node = in.Node
+	out.ServiceName = in.ServiceName
+	out.ServiceNamespace = in.ServiceNamespace
+	out.Interfaces = *(*[]L2Interface)(unsafe.Pointer(&in.Interfaces))
+	out.State = in.State
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	out.Addresses = *(*[]L2Address)(unsafe.Pointer(&in.Addresses))
+	return nil
+}
+
+// Convert_metallb_ServiceL2StatusStatus_To_v1beta1_ServiceL2StatusStatus is an autogenerated conversion function.
+func Convert_metallb_ServiceL2StatusStatus_To_v1beta1_ServiceL2StatusStatus(in *metallb.ServiceL2StatusStatus, out *ServiceL2StatusStatus, s conversion.Scope) error {
+	return autoConvert_metallb_ServiceL2StatusStatus_To_v1beta1_ServiceL2StatusStatus(in, out, s)
+}
+
+func autoConvert_v1beta1_SpeakerFault_To_metallb_SpeakerFault(in *SpeakerFault, out *metallb.SpeakerFault, s conversion.Scope) error {
+	out.Reason = in.Reason
+	out.Message = in.Message
+	out.Interface = in.Interface
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	out.Nodes = *(*[]string)(unsafe.Pointer(&in.Nodes))
+	return nil
+}
+
+// Convert_v1beta1_SpeakerFault_To_metallb_SpeakerFault is an autogenerated conversion function.
+func Convert_v1beta1_SpeakerFault_To_metallb_SpeakerFault(in *SpeakerFault, out *metallb.SpeakerFault, s conversion.Scope) error {
+	return autoConvert_v1beta1_SpeakerFault_To_metallb_SpeakerFault(in, out, s)
+}
+
+func autoConvert_metallb_SpeakerFault_To_v1beta1_SpeakerFault(in *metallb.SpeakerFault, out *SpeakerFault, s conversion.Scope) error {
+	out.Reason = in.Reason
+	out.Message = in.Message
+	out.Interface = in.Interface
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	out.Nodes = *(*[]string)(unsafe.Pointer(&in.Nodes))
+	return nil
+}
+
+// Convert_metallb_SpeakerFault_To_v1beta1_SpeakerFault is an autogenerated conversion function.
+func Convert_metallb_SpeakerFault_To_v1beta1_SpeakerFault(in *metallb.SpeakerFault, out *SpeakerFault, s conversion.Scope) error {
+	return autoConvert_metallb_SpeakerFault_To_v1beta1_SpeakerFault(in, out, s)
+}
+
+func autoConvert_v1beta1_SpeakerLayer2_To_metallb_SpeakerLayer2(in *SpeakerLayer2, out *metallb.SpeakerLayer2, s conversion.Scope) error {
+	out.Owned = in.Owned
+	out.Pending = in.Pending
+	out.Standby = in.Standby
+	return nil
+}
+
+// Convert_v1beta1_SpeakerLayer2_To_metallb_SpeakerLayer2 is an autogenerated conversion function.
+func Convert_v1beta1_SpeakerLayer2_To_metallb_SpeakerLayer2(in *SpeakerLayer2, out *metallb.SpeakerLayer2, s conversion.Scope) error {
+	return autoConvert_v1beta1_SpeakerLayer2_To_metallb_SpeakerLayer2(in, out, s)
+}
+
+func autoConvert_metallb_SpeakerLayer2_To_v1beta1_SpeakerLayer2(in *metallb.SpeakerLayer2, out *SpeakerLayer2, s conversion.Scope) error {
+	out.Owned = in.Owned
+	out.Pending = in.Pending
+	out.Standby = in.Standby
+	return nil
+}
+
+// Convert_metallb_SpeakerLayer2_To_v1beta1_SpeakerLayer2 is an autogenerated conversion function.
+func Convert_metallb_SpeakerLayer2_To_v1beta1_SpeakerLayer2(in *metallb.SpeakerLayer2, out *SpeakerLayer2, s conversion.Scope) error {
+	return autoConvert_metallb_SpeakerLayer2_To_v1beta1_SpeakerLayer2(in, out, s)
+}
+
+func autoConvert_v1beta1_SpeakerLink_To_metallb_SpeakerLink(in *SpeakerLink, out *metallb.SpeakerLink, s conversion.Scope) error {
+	out.Name = in.Name
+	out.MAC = in.MAC
+	out.Up = in.Up
+	out.Enabled = in.Enabled
+	out.Carrier = in.Carrier
+	out.Master = in.Master
+	out.Addresses = *(*[]string)(unsafe.Pointer(&in.Addresses))
+	out.OnLink = *(*[]string)(unsafe.Pointer(&in.OnLink))
+	out.NextHops = *(*[]string)(unsafe.Pointer(&in.NextHops))
+	out.Unfit = in.Unfit
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	return nil
+}
+
+// Convert_v1beta1_SpeakerLink_To_metallb_SpeakerLink is an autogenerated conversion function.
+func Convert_v1beta1_SpeakerLink_To_metallb_SpeakerLink(in *SpeakerLink, out *metallb.SpeakerLink, s conversion.Scope) error {
+	return autoConvert_v1beta1_SpeakerLink_To_metallb_SpeakerLink(in, out, s)
+}
+
+func autoConvert_metallb_SpeakerLink_To_v1beta1_SpeakerLink(in *metallb.SpeakerLink, out *SpeakerLink, s conversion.Scope) error {
+	out.Name = in.Name
+	out.MAC = in.MAC
+	out.Up = in.Up
+	out.Enabled = in.Enabled
+	out.Carrier = in.Carrier
+	out.Master = in.Master
+	out.Addresses = *(*[]string)(unsafe.Pointer(&in.Addresses))
+	out.OnLink = *(*[]string)(unsafe.Pointer(&in.OnLink))
+	out.NextHops = *(*[]string)(unsafe.Pointer(&in.NextHops))
+	out.Unfit = in.Unfit
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	return nil
+}
+
+// Convert_metallb_SpeakerLink_To_v1beta1_SpeakerLink is an autogenerated conversion function.
+func Convert_metallb_SpeakerLink_To_v1beta1_SpeakerLink(in *metallb.SpeakerLink, out *SpeakerLink, s conversion.Scope) error {
+	return autoConvert_metallb_SpeakerLink_To_v1beta1_SpeakerLink(in, out, s)
+}
+
+func autoConvert_v1beta1_SpeakerOrders_To_metallb_SpeakerOrders(in *SpeakerOrders, out *metallb.SpeakerOrders, s conversion.Scope) error {
+	out.Lineage = in.Lineage
+	out.Epoch = in.Epoch
+	out.Revision = in.Revision
+	out.Confirmed = in.Confirmed
+	return nil
+}
+
+// Convert_v1beta1_SpeakerOrders_To_metallb_SpeakerOrders is an autogenerated conversion function.
+func Convert_v1beta1_SpeakerOrders_To_metallb_SpeakerOrders(in *SpeakerOrders, out *metallb.SpeakerOrders, s conversion.Scope) error {
+	return autoConvert_v1beta1_SpeakerOrders_To_metallb_SpeakerOrders(in, out, s)
+}
+
+func autoConvert_metallb_SpeakerOrders_To_v1beta1_SpeakerOrders(in *metallb.SpeakerOrders, out *SpeakerOrders, s conversion.Scope) error {
+	out.Lineage = in.Lineage
+	out.Epoch = in.Epoch
+	out.Revision = in.Revision
+	out.Confirmed = in.Confirmed
+	return nil
+}
+
+// Convert_metallb_SpeakerOrders_To_v1beta1_SpeakerOrders is an autogenerated conversion function.
+func Convert_metallb_SpeakerOrders_To_v1beta1_SpeakerOrders(in *metallb.SpeakerOrders, out *SpeakerOrders, s conversion.Scope) error {
+	return autoConvert_metallb_SpeakerOrders_To_v1beta1_SpeakerOrders(in, out, s)
+}
+
+func autoConvert_v1beta1_SpeakerRefusal_To_metallb_SpeakerRefusal(in *SpeakerRefusal, out *metallb.SpeakerRefusal, s conversion.Scope) error {
+	out.Reason = in.Reason
+	out.Message = in.Message
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	return nil
+}
+
+// Convert_v1beta1_SpeakerRefusal_To_metallb_SpeakerRefusal is an autogenerated conversion function.
+func Convert_v1beta1_SpeakerRefusal_To_metallb_SpeakerRefusal(in *SpeakerRefusal, out *metallb.SpeakerRefusal, s conversion.Scope) error {
+	return autoConvert_v1beta1_SpeakerRefusal_To_metallb_SpeakerRefusal(in, out, s)
+}
+
+func autoConvert_metallb_SpeakerRefusal_To_v1beta1_SpeakerRefusal(in *metallb.SpeakerRefusal, out *SpeakerRefusal, s conversion.Scope) error {
+	out.Reason = in.Reason
+	out.Message = in.Message
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	return nil
+}
+
+// Convert_metallb_SpeakerRefusal_To_v1beta1_SpeakerRefusal is an autogenerated conversion function.
+func Convert_metallb_SpeakerRefusal_To_v1beta1_SpeakerRefusal(in *metallb.SpeakerRefusal, out *SpeakerRefusal, s conversion.Scope) error {
+	return autoConvert_metallb_SpeakerRefusal_To_v1beta1_SpeakerRefusal(in, out, s)
+}
+
+func autoConvert_v1beta1_SpeakerSegment_To_metallb_SpeakerSegment(in *SpeakerSegment, out *metallb.SpeakerSegment, s conversion.Scope) error {
+	out.Interface = in.Interface
+	out.Peers = *(*[]metallb.SegmentPeer)(unsafe.Pointer(&in.Peers))
+	out.Witnesses = *(*[]metallb.SegmentWitness)(unsafe.Pointer(&in.Witnesses))
+	return nil
+}
+
+// Convert_v1beta1_SpeakerSegment_To_metallb_SpeakerSegment is an autogenerated conversion function.
+func Convert_v1beta1_SpeakerSegment_To_metallb_SpeakerSegment(in *SpeakerSegment, out *metallb.SpeakerSegment, s conversion.Scope) error {
+	return autoConvert_v1beta1_SpeakerSegment_To_metallb_SpeakerSegment(in, out, s)
+}
+
+func autoConvert_metallb_SpeakerSegment_To_v1beta1_SpeakerSegment(in *metallb.SpeakerSegment, out *SpeakerSegment, s conversion.Scope) error {
+	out.Interface = in.Interface
+	out.Peers = *(*[]SegmentPeer)(unsafe.Pointer(&in.Peers))
+	out.Witnesses = *(*[]SegmentWitness)(unsafe.Pointer(&in.Witnesses))
+	return nil
+}
+
+// Convert_metallb_SpeakerSegment_To_v1beta1_SpeakerSegment is an autogenerated conversion function.
+func Convert_metallb_SpeakerSegment_To_v1beta1_SpeakerSegment(in *metallb.SpeakerSegment, out *SpeakerSegment, s conversion.Scope) error {
+	return autoConvert_metallb_SpeakerSegment_To_v1beta1_SpeakerSegment(in, out, s)
+}
+
+func autoConvert_v1beta1_SpeakerState_To_metallb_SpeakerState(in *SpeakerState, out *metallb.SpeakerState, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_v1beta1_SpeakerStateStatus_To_metallb_SpeakerStateStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_v1beta1_SpeakerState_To_metallb_SpeakerState is an autogenerated conversion function.
+func Convert_v1beta1_SpeakerState_To_metallb_SpeakerState(in *SpeakerState, out *metallb.SpeakerState, s conversion.Scope) error {
+	return autoConvert_v1beta1_SpeakerState_To_metallb_SpeakerState(in, out, s)
+}
+
+func autoConvert_metallb_SpeakerState_To_v1beta1_SpeakerState(in *metallb.SpeakerState, out *SpeakerState, s conversion.Scope) error {
+	out.ObjectMeta = in.ObjectMeta
+	if err := Convert_metallb_SpeakerStateStatus_To_v1beta1_SpeakerStateStatus(&in.Status, &out.Status, s); err != nil {
+		return err
+	}
+	return nil
+}
+
+// Convert_metallb_SpeakerState_To_v1beta1_SpeakerState is an autogenerated conversion function.
+func Convert_metallb_SpeakerState_To_v1beta1_SpeakerState(in *metallb.SpeakerState, out *SpeakerState, s conversion.Scope) error {
+	return autoConvert_metallb_SpeakerState_To_v1beta1_SpeakerState(in, out, s)
+}
+
+func autoConvert_v1beta1_SpeakerStateList_To_metallb_SpeakerStateList(in *SpeakerStateList, out *metallb.SpeakerStateList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]metallb.SpeakerState)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_v1beta1_SpeakerStateList_To_metallb_SpeakerStateList is an autogenerated conversion function.
+func Convert_v1beta1_SpeakerStateList_To_metallb_SpeakerStateList(in *SpeakerStateList, out *metallb.SpeakerStateList, s conversion.Scope) error {
+	return autoConvert_v1beta1_SpeakerStateList_To_metallb_SpeakerStateList(in, out, s)
+}
+
+func autoConvert_metallb_SpeakerStateList_To_v1beta1_SpeakerStateList(in *metallb.SpeakerStateList, out *SpeakerStateList, s conversion.Scope) error {
+	out.ListMeta = in.ListMeta
+	out.Items = *(*[]SpeakerState)(unsafe.Pointer(&in.Items))
+	return nil
+}
+
+// Convert_metallb_SpeakerStateList_To_v1beta1_SpeakerStateList is an autogenerated conversion function.
+func Convert_metallb_SpeakerStateList_To_v1beta1_SpeakerStateList(in *metallb.SpeakerStateList, out *SpeakerStateList, s conversion.Scope) error {
+	return autoConvert_metallb_SpeakerStateList_To_v1beta1_SpeakerStateList(in, out, s)
+}
+
+func autoConvert_v1beta1_SpeakerStateStatus_To_metallb_SpeakerStateStatus(in *SpeakerStateStatus, out *metallb.SpeakerStateStatus, s conversion.Scope) error {
+	out.Node = in.Node
+	out.State = in.State
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	out.Replica = in.Replica
+	out.Version = in.Version
+	out.Instance = in.Instance
+	out.BootID = in.BootID
+	out.Leaving = in.Leaving
+	out.Obeys = (*metallb.SpeakerOrders)(unsafe.Pointer(in.Obeys))
+	out.Refusals = *(*[]metallb.SpeakerRefusal)(unsafe.Pointer(&in.Refusals))
+	if err := Convert_v1beta1_SpeakerLayer2_To_metallb_SpeakerLayer2(&in.Layer2, &out.Layer2, s); err != nil {
+		return err
+	}
+	out.Links = *(*[]metallb.SpeakerLink)(unsafe.Pointer(&in.Links))
+	out.Segments = *(*[]metallb.SpeakerSegment)(unsafe.Pointer(&in.Segments))
+	out.Faults = *(*[]metallb.SpeakerFault)(unsafe.Pointer(&in.Faults))
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
+	return nil
+}
+
+// Convert_v1beta1_SpeakerStateStatus_To_metallb_SpeakerStateStatus is an autogenerated conversion function.
+func Convert_v1beta1_SpeakerStateStatus_To_metallb_SpeakerStateStatus(in *SpeakerStateStatus, out *metallb.SpeakerStateStatus, s conversion.Scope) error {
+	return autoConvert_v1beta1_SpeakerStateStatus_To_metallb_SpeakerStateStatus(in, out, s)
+}
+
+func autoConvert_metallb_SpeakerStateStatus_To_v1beta1_SpeakerStateStatus(in *metallb.SpeakerStateStatus, out *SpeakerStateStatus, s conversion.Scope) error {
+	out.Node = in.Node
+	out.State = in.State
+	out.Since = (*v1.Time)(unsafe.Pointer(in.Since))
+	out.Replica = in.Replica
+	out.Version = in.Version
+	out.Instance = in.Instance
+	out.BootID = in.BootID
+	out.Leaving = in.Leaving
+	out.Obeys = (*SpeakerOrders)(unsafe.Pointer(in.Obeys))
+	out.Refusals = *(*[]SpeakerRefusal)(unsafe.Pointer(&in.Refusals))
+	if err := Convert_metallb_SpeakerLayer2_To_v1beta1_SpeakerLayer2(&in.Layer2, &out.Layer2, s); err != nil {
+		return err
+	}
+	out.Links = *(*[]SpeakerLink)(unsafe.Pointer(&in.Links))
+	out.Segments = *(*[]SpeakerSegment)(unsafe.Pointer(&in.Segments))
+	out.Faults = *(*[]SpeakerFault)(unsafe.Pointer(&in.Faults))
+	out.Conditions = *(*[]v1.Condition)(unsafe.Pointer(&in.Conditions))
+	return nil
+}
+
+// Convert_metallb_SpeakerStateStatus_To_v1beta1_SpeakerStateStatus is an autogenerated conversion function.
+func Convert_metallb_SpeakerStateStatus_To_v1beta1_SpeakerStateStatus(in *metallb.SpeakerStateStatus, out *SpeakerStateStatus, s conversion.Scope) error {
+	return autoConvert_metallb_SpeakerStateStatus_To_v1beta1_SpeakerStateStatus(in, out, s)
 }

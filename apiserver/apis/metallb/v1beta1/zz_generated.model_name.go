@@ -266,6 +266,11 @@ func (in IPReservationStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in L2Address) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.L2Address"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in L2Advertisement) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.L2Advertisement"
 }
@@ -283,6 +288,21 @@ func (in L2AdvertisementSpec) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in L2AdvertisementStatus) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.L2AdvertisementStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in L2Conflict) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.L2Conflict"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in L2Interface) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.L2Interface"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in L2Other) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.L2Other"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -336,6 +356,16 @@ func (in Quota) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SegmentPeer) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.SegmentPeer"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SegmentWitness) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.SegmentWitness"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ServiceAllocation) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.ServiceAllocation"
 }
@@ -368,4 +398,69 @@ func (in ServiceClaim) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ServiceClaimResult) OpenAPIModelName() string {
 	return "io.metallb.v1beta1.ServiceClaimResult"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ServiceL2Status) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.ServiceL2Status"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ServiceL2StatusList) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.ServiceL2StatusList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ServiceL2StatusSpec) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.ServiceL2StatusSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ServiceL2StatusStatus) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.ServiceL2StatusStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpeakerFault) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.SpeakerFault"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpeakerLayer2) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.SpeakerLayer2"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpeakerLink) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.SpeakerLink"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpeakerOrders) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.SpeakerOrders"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpeakerRefusal) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.SpeakerRefusal"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpeakerSegment) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.SpeakerSegment"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpeakerState) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.SpeakerState"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpeakerStateList) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.SpeakerStateList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in SpeakerStateStatus) OpenAPIModelName() string {
+	return "io.metallb.v1beta1.SpeakerStateStatus"
 }
