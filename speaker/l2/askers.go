@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/speaker/l2/frame"
 	"github.com/ingot-lb/ingot/speaker/l2/ownership"
 )
 
@@ -33,8 +34,8 @@ type asker struct {
 }
 
 // note remembers who sent a request. When the table is full, who was silent for longest is forgotten.
-func (a *askers) note(link string, m message) {
-	if m.senderIP.IsUnspecified() {
+func (a *askers) note(link string, m frame.Message) {
+	if m.Sender.IsUnspecified() {
 		return
 	}
 	a.mu.Lock()
@@ -42,7 +43,7 @@ func (a *askers) note(link string, m message) {
 	if a.seen == nil {
 		a.seen = make(map[askerKey]asker)
 	}
-	key := askerKey{link, m.senderIP}
+	key := askerKey{link, m.Sender}
 	if _, known := a.seen[key]; !known && len(a.seen) >= maxAskers {
 		var oldest askerKey
 		for k, v := range a.seen {
@@ -52,7 +53,7 @@ func (a *askers) note(link string, m message) {
 		}
 		delete(a.seen, oldest)
 	}
-	a.seen[key] = asker{m.senderMAC, time.Now()}
+	a.seen[key] = asker{m.SenderMAC, time.Now()}
 }
 
 // Neighbors returns the hosts heard asking for this node's addresses, by interface and address.

@@ -114,7 +114,7 @@ func TestTheFirstOwnerAnswersAtOnce(t *testing.T) {
 	want := []*ingotv1.ItemResult{
 		{Id: "layer2/" + virtual, Digest: "d", Status: ingotv1.ItemResult_STATUS_APPLIED},
 		{Id: "layer2/10.88.0.101", Digest: "d", Status: ingotv1.ItemResult_STATUS_APPLIED},
-		{Id: "layer2/fd88::100", Digest: "d", Status: ingotv1.ItemResult_STATUS_REJECTED, Reason: "address fd88::100: layer 2 over IPv6 (NDP) is not supported by this speaker"},
+		{Id: "layer2/fd88::100", Digest: "d", Status: ingotv1.ItemResult_STATUS_APPLIED},
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Errorf("results (-want +got):\n%s", diff)
@@ -131,6 +131,7 @@ func TestTheFirstOwnerAnswersAtOnce(t *testing.T) {
 		want := []*ingotv1.Layer2Report{
 			{Address: virtual, Interfaces: []string{"eth0"}, Term: 1, Answering: true},
 			{Address: "10.88.0.101", Term: 1},
+			{Address: "fd88::100", Interfaces: []string{"eth0"}, Term: 1, Answering: true},
 		}
 		if diff := cmp.Diff(want, p.Report().GetLayer2(), protocmp.Transform()); diff != "" {
 			return fmt.Errorf("report (-want +got):\n%s", diff)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,13 +21,13 @@ type link struct {
 	name      string
 	mac       ownership.MAC
 	addresses []string // with prefix length
-	up        bool
+	// source is the link-local IPv6 address, if there is one. It serves even while the kernel checks that it is unique:
+	// nobody learns anything about the source of an advertisement.
+	source netip.Addr
+	up     bool
 	// unfit says why the node does not answer on it; empty when it does.
 	unfit string
 }
-
-// equal says whether a responder on l serves for m.
-func (l link) equal(m link) bool { return l.index == m.index && l.name == m.name && l.mac == m.mac }
 
 // listLinks returns the interfaces whose names no expression matches, by name.
 func listLinks(exclude []*regexp.Regexp) ([]link, error) {
@@ -39,8 +40,14 @@ func listLinks(exclude []*regexp.Regexp) ([]link, error) {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
 	byLink := make(map[int][]string)
+	sources := make(map[int]netip.Addr)
 	for _, a := range addrs {
 		byLink[a.LinkIndex] = append(byLink[a.LinkIndex], a.IPNet.String())
+		if ip, ok := netip.AddrFromSlice(a.IP); ok && ip.Is6() && ip.IsLinkLocalUnicast() && a.Flags&unix.IFA_F_DADFAILED == 0 {
+			if have := sources[a.LinkIndex]; !have.IsValid() || ip.Less(have) {
+				sources[a.LinkIndex] = ip
+			}
+		}
 	}
 	links := make([]link, 0, len(found))
 	for _, f := range found {
@@ -48,7 +55,7 @@ func listLinks(exclude []*regexp.Regexp) ([]link, error) {
 		if slices.ContainsFunc(exclude, func(re *regexp.Regexp) bool { return re.MatchString(attrs.Name) }) {
 			continue
 		}
-		l := link{index: attrs.Index, name: attrs.Name, addresses: byLink[attrs.Index], up: isUp(attrs), unfit: unfit(attrs)}
+		l := link{index: attrs.Index, name: attrs.Name, addresses: byLink[attrs.Index], source: sources[attrs.Index], up: isUp(attrs), unfit: unfit(attrs)}
 		copy(l.mac[:], attrs.HardwareAddr)
 		slices.Sort(l.addresses)
 		links = append(links, l)
@@ -89,8 +96,8 @@ func allowed(interfaces []string, links []link) []string {
 	return names
 }
 
-// whyNone says in words why allowed returned nothing.
-func whyNone(interfaces []string, links []link) string {
+// whyNone says in words why there is no link to answer on for an address.
+func whyNone(address netip.Addr, interfaces []string, links []link) string {
 	if len(interfaces) == 0 {
 		return "no interface of this node qualifies for layer 2"
 	}
@@ -100,6 +107,9 @@ func whyNone(interfaces []string, links []link) string {
 		for _, l := range links {
 			if l.name == name {
 				why = cmp.Or(l.unfit, "cannot be listened on")
+				if l.unfit == "" && address.Is6() && !l.source.IsValid() {
+					why = "has no link-local IPv6 address"
+				}
 			}
 		}
 		reasons = append(reasons, fmt.Sprintf("interface %s %s", name, why))

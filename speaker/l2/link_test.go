@@ -57,8 +57,8 @@ func TestAllowedLinks(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("allowed (-want +got):\n%s", diff)
 			}
-			if tt.why != "" && whyNone(tt.interfaces, links) != tt.why {
-				t.Errorf("got %q, want %q", whyNone(tt.interfaces, links), tt.why)
+			if tt.why != "" && whyNone(vip, tt.interfaces, links) != tt.why {
+				t.Errorf("got %q, want %q", whyNone(vip, tt.interfaces, links), tt.why)
 			}
 		})
 	}

@@ -70,7 +70,7 @@ func (s *Speaker) status(item *ingotv1.Item) (ingotv1.ItemResult_Status, string)
 	case have.claim.Phase() == ownership.Answering:
 		return ingotv1.ItemResult_STATUS_APPLIED, have.claim.Reason()
 	case have.claim.Phase() == ownership.Waiting:
-		return ingotv1.ItemResult_STATUS_PENDING, whyNone(o.interfaces, s.links)
+		return ingotv1.ItemResult_STATUS_PENDING, whyNone(o.address, o.interfaces, s.links)
 	}
 	return ingotv1.ItemResult_STATUS_PENDING, have.claim.Reason()
 }

@@ -14,6 +14,7 @@ import (
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/l2/ownership"
+	"github.com/ingot-lb/ingot/speaker/l2/port"
 	"github.com/ingot-lb/ingot/speaker/links"
 )
 
@@ -37,22 +38,24 @@ type Speaker struct {
 	askers  askers
 	changed chan struct{}
 	wake    chan struct{} // the schedule's head changed
-	relink  chan struct{} // a responder broke
+	relink  chan struct{} // links changed, or a port broke
 
 	// applying serializes what changes mu's fields; it is taken first.
 	applying sync.Mutex
+	joined   map[membership]*port.Port
 
 	// mu is held for reading while an answer is decided and sent, so that none leaves after Apply withdrew it.
-	mu         sync.RWMutex
-	ended      bool
-	links      []link
-	linked     bool // links were listed
-	responders map[string]*responder
-	owned      map[netip.Addr]*owned
-	schedule   schedule
-	items      []*ingotv1.Item // last applied, layer 2 only
-	refused    map[string]string
-	told       map[string]*ingotv1.ItemResult
+	mu       sync.RWMutex
+	ended    bool
+	links    []link
+	local    map[ownership.MAC]bool // hardware addresses of this node
+	linked   bool                   // links were listed
+	ports    map[string]*port.Port  // by the name of the link
+	owned    map[netip.Addr]*owned
+	schedule schedule
+	items    []*ingotv1.Item // last applied, layer 2 only
+	refused  map[string]string
+	told     map[string]*ingotv1.ItemResult
 }
 
 // owned is an address that this node was ordered to own.
@@ -67,16 +70,17 @@ type owned struct {
 // New returns a speaker that owns nothing.
 func New(o Options) *Speaker {
 	return &Speaker{
-		log:        o.Log,
-		exclude:    o.Exclude,
-		metrics:    newMetrics(o.Registerer),
-		changed:    make(chan struct{}, 1),
-		wake:       make(chan struct{}, 1),
-		relink:     make(chan struct{}, 1),
-		responders: make(map[string]*responder),
-		owned:      make(map[netip.Addr]*owned),
-		refused:    make(map[string]string),
-		told:       make(map[string]*ingotv1.ItemResult),
+		log:     o.Log,
+		exclude: o.Exclude,
+		metrics: newMetrics(o.Registerer),
+		changed: make(chan struct{}, 1),
+		wake:    make(chan struct{}, 1),
+		relink:  make(chan struct{}, 1),
+		joined:  make(map[membership]*port.Port),
+		ports:   make(map[string]*port.Port),
+		owned:   make(map[netip.Addr]*owned),
+		refused: make(map[string]string),
+		told:    make(map[string]*ingotv1.ItemResult),
 	}
 }
 
@@ -131,34 +135,42 @@ func (s *Speaker) Run(ctx context.Context) error {
 	}
 }
 
-// end closes the responders.
+// end closes the ports.
 func (s *Speaker) end() {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
-	for name, r := range s.responders {
-		r.close()
-		delete(s.responders, name)
+	for name, p := range s.ports {
+		p.Close()
+		delete(s.ports, name)
 	}
 }
 
-// refresh brings responders and claims in line with the links that there are. It returns when to try again, if
+// refresh brings ports and claims in line with the links that there are. It returns when to try again, if
 // something failed.
 func (s *Speaker) refresh() (retry time.Time) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	if err := s.relist(); err != nil {
+	renewed, err := s.relist()
+	if err != nil {
 		s.log.Error("cannot follow the node's links", "op", "listLinks", "error", err)
 		retry = time.Now().Add(jitter(time.Second))
 	}
 	s.mu.Lock()
 	var out []transmission
-	for _, o := range s.owned {
-		out = s.step(out, o, ownership.Links{Names: s.linksFor(o.interfaces)})
+	for address, o := range s.owned {
+		out = s.step(out, o, ownership.Links{Names: s.linksFor(address, o.interfaces)})
+		for _, name := range renewed {
+			// Its hardware address may be another now.
+			if o.claim.Answers(name) {
+				out = append(out, transmission{o, name, false})
+			}
+		}
 	}
 	s.mu.Unlock()
+	s.regroup()
 	s.transmit(out)
 	signal(s.changed)
 	return retry

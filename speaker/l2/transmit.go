@@ -1,5 +1,7 @@
 package l2
 
+import "github.com/ingot-lb/ingot/speaker/l2/frame"
+
 // transmission is a probe or a round of announcements to send.
 type transmission struct {
 	owned *owned
@@ -17,32 +19,32 @@ func (s *Speaker) transmit(out []transmission) {
 }
 
 func (s *Speaker) transmitOne(t transmission) {
-	r := s.responders[t.link]
-	if r == nil {
+	p := s.ports[t.link]
+	if p == nil || !p.Serves(t.owned.address) {
 		return
 	}
 	if t.probe {
-		f, err := probe(r.link.mac, t.owned.address)
+		f, err := frame.Probe(p.Link().MAC, t.owned.address)
 		if err == nil {
-			err = r.send(f)
+			err = p.Send(f)
 		}
 		if err != nil {
-			r.log.Warn("cannot probe", "op", "probe", "ip", t.owned.address.String(), "error", err)
+			s.log.Warn("cannot probe", "op", "probe", "ip", t.owned.address.String(), "error", err)
 		}
 		return
 	}
 	if !t.owned.claim.Answers(t.link) {
 		return
 	}
-	frames, err := announcements(r.link.mac, t.owned.address)
+	frames, err := frame.Announcements(p.Link().MAC, p.Link().Source, t.owned.address)
 	for _, f := range frames {
 		if err == nil {
-			if err = r.send(f); err == nil {
+			if err = p.Send(f); err == nil {
 				t.owned.gratuitous.Inc()
 			}
 		}
 	}
 	if err != nil {
-		r.log.Warn("cannot announce", "op", "gratuitousAnnounce", "ip", t.owned.address.String(), "error", err)
+		s.log.Warn("cannot announce", "op", "gratuitousAnnounce", "ip", t.owned.address.String(), "error", err)
 	}
 }

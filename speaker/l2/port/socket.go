@@ -29,12 +29,12 @@ type socket struct {
 	// answer is the receive loop's: where it makes answers.
 	answer []byte
 
-	// sending guards what try uses, and with it the order of frames.
+	// sending guards what write uses, and with it the order of frames.
 	sending sync.Mutex
 	frame   []byte
 	err     error
-	try     func(fd uintptr) bool // made once, so that no closure is allocated for a frame
-	wait    bool
+	write   func(fd uintptr)      // made once, so that no closure is allocated for a frame
+	rewrite func(fd uintptr) bool // likewise
 }
 
 func newSocket(l Link, protocol ethernet.EtherType, filter func() ([]bpf.RawInstruction, error)) (*socket, error) {
@@ -48,7 +48,7 @@ func newSocket(l Link, protocol ethernet.EtherType, filter func() ([]bpf.RawInst
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}
 	s := &socket{conn: conn, answer: make([]byte, 0, 128)}
-	s.try = s.write
+	s.write, s.rewrite = s.writeFrame, s.writeFrameOrWait
 	if s.raw, err = conn.SyscallConn(); err == nil {
 		err = s.configure()
 	}
@@ -77,33 +77,36 @@ func (s *socket) configure() error {
 func (s *socket) send(b []byte, wait bool) error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
-	if wait {
-		if err := s.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
-			return err
-		}
+	s.frame = b
+	defer func() { s.frame = nil }()
+	// Control knows no deadline, which would have to be set for each frame.
+	if err := s.raw.Control(s.write); err != nil {
+		return err
 	}
-	s.frame, s.wait, s.err = b, wait, nil
-	err := s.raw.Write(s.try)
-	s.frame = nil
-	if err == nil {
-		err = s.err
+	if s.err != unix.EAGAIN || !wait {
+		return s.err
 	}
-	return err
+	if err := s.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return err
+	}
+	if err := s.raw.Write(s.rewrite); err != nil {
+		return err
+	}
+	return s.err
 }
 
-// write is what send has done with the socket. It returns false to be called again when there is room.
-func (s *socket) write(fd uintptr) bool {
+func (s *socket) writeFrame(fd uintptr) {
 	for {
-		_, err := unix.Write(int(fd), s.frame)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err == unix.EAGAIN && s.wait:
-			return false
+		if _, s.err = unix.Write(int(fd), s.frame); s.err != unix.EINTR {
+			return
 		}
-		s.err = err
-		return true
 	}
+}
+
+// writeFrameOrWait returns false to be called again when there is room.
+func (s *socket) writeFrameOrWait(fd uintptr) bool {
+	s.writeFrame(fd)
+	return s.err != unix.EAGAIN
 }
 
 func (s *socket) close() error { return s.conn.Close() }

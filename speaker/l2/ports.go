@@ -1,0 +1,102 @@
+package l2
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+
+	"github.com/ingot-lb/ingot/speaker/l2/ownership"
+	"github.com/ingot-lb/ingot/speaker/l2/port"
+)
+
+// linksFor returns the links that an address can be answered on among those allowed. s.mu is held.
+func (s *Speaker) linksFor(address netip.Addr, interfaces []string) []string {
+	names := allowed(interfaces, s.links)
+	return slices.DeleteFunc(names, func(name string) bool { return s.ports[name] == nil || !s.ports[name].Serves(address) })
+}
+
+// relist lists the links and opens and closes ports. It returns the names of links that there were, and that have a new
+// port. s.applying is held.
+func (s *Speaker) relist() (renewed []string, err error) {
+	links, err := listLinks(s.exclude)
+	if err != nil {
+		return nil, err
+	}
+	want := make(map[string]port.Link)
+	local := make(map[ownership.MAC]bool)
+	for _, l := range links {
+		local[l.mac] = true
+		if l.unfit == "" {
+			want[l.name] = port.Link{Index: l.index, Name: l.name, MAC: l.mac, Source: l.source}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.links, s.local, s.linked = links, local, true
+	for name, p := range s.ports {
+		l, ok := want[name]
+		if ok && l == p.Link() && !p.Broken() {
+			continue
+		}
+		if ok {
+			renewed = append(renewed, name)
+		}
+		p.Close()
+		delete(s.ports, name)
+	}
+	if s.ended {
+		return nil, nil
+	}
+	var errs []error
+	for name, l := range want {
+		if s.ports[name] != nil {
+			continue
+		}
+		p, err := port.Open(l, s.log, s.hear, func() { signal(s.relink) })
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		s.ports[name] = p
+	}
+	return renewed, errors.Join(errs...)
+}
+
+// membership is an address that is asked for on a link.
+type membership struct {
+	address netip.Addr
+	link    string
+}
+
+// regroup has the requests for the node's addresses sent to it, on the links where they are answered or could be.
+// s.applying is held; s.mu is not, because drivers may take their time.
+func (s *Speaker) regroup() {
+	want := make(map[membership]*port.Port)
+	s.mu.RLock()
+	for address, o := range s.owned {
+		for _, name := range s.linksFor(address, o.interfaces) {
+			want[membership{address, name}] = s.ports[name]
+		}
+	}
+	s.mu.RUnlock()
+	for m, p := range s.joined {
+		if want[m] == p {
+			continue
+		}
+		if err := p.Leave(m.address); err != nil {
+			s.log.Debug("cannot leave the group of an address", "ip", m.address.String(), "interface", m.link, "error", err)
+		}
+		delete(s.joined, m)
+	}
+	for m, p := range want {
+		if s.joined[m] == p {
+			continue
+		}
+		if err := p.Join(m.address); err != nil {
+			s.log.Warn("cannot join the group in which an address is asked for", "op", "joinGroup",
+				"ip", m.address.String(), "interface", m.link, "error", err)
+			continue
+		}
+		s.joined[m] = p
+	}
+}
