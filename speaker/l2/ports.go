@@ -4,9 +4,11 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/ingot-lb/ingot/speaker/l2/ownership"
 	"github.com/ingot-lb/ingot/speaker/l2/port"
+	"github.com/ingot-lb/ingot/speaker/links"
 )
 
 // linksFor returns the links that an address can be answered on among those allowed. s.mu is held.
@@ -18,21 +20,22 @@ func (s *Speaker) linksFor(address netip.Addr, interfaces []string) []string {
 // relist lists the links and opens and closes ports. It returns the names of links that there were, and that have a new
 // port. s.applying is held.
 func (s *Speaker) relist() (renewed []string, err error) {
-	links, err := listLinks(s.exclude)
+	listed, err := links.List(s.exclude)
 	if err != nil {
 		return nil, err
 	}
 	want := make(map[string]port.Link)
 	local := make(map[ownership.MAC]bool)
-	for _, l := range links {
-		local[l.mac] = true
-		if l.unfit == "" {
-			want[l.name] = port.Link{Index: l.index, Name: l.name, MAC: l.mac, Source: l.source}
+	for _, l := range listed {
+		local[l.MAC] = true
+		if l.Unfit == "" {
+			want[l.Name] = port.Link{Index: l.Index, Name: l.Name, MAC: l.MAC, Source: l.LinkLocal}
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.links, s.local, s.linked = links, local, true
+	links.Stamp(s.links, listed, time.Now())
+	s.links, s.local, s.linked = listed, local, true
 	for name, p := range s.ports {
 		l, ok := want[name]
 		if ok && l == p.Link() && !p.Broken() {

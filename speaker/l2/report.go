@@ -12,7 +12,7 @@ func (s *Speaker) Report(r *ingotv1.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.links {
-		r.Links = append(r.Links, l.report())
+		r.Links = append(r.Links, l.Report())
 	}
 	for _, item := range s.items {
 		o, err := parseOrder(item.GetLayer2Address())
@@ -33,14 +33,6 @@ func (s *Speaker) Report(r *ingotv1.Report) {
 			r.Results = append(r.Results, result)
 		}
 	}
-}
-
-func (l link) report() *ingotv1.LinkReport {
-	r := &ingotv1.LinkReport{Name: l.name, Up: l.up, Addresses: l.addresses}
-	if l.mac != (ownership.MAC{}) {
-		r.Mac = l.mac.String()
-	}
-	return r
 }
 
 // results says what became of each item, as things stand. s.mu is held.

@@ -18,8 +18,11 @@ import (
 	"github.com/ingot-lb/ingot/speaker/links"
 )
 
-// settle is how long the kernel's changes are collected before links are looked at.
-const settle = 20 * time.Millisecond
+// settle is how long the kernel's changes are collected before links are looked at; those of routes may be many.
+const (
+	settle       = 20 * time.Millisecond
+	settleRoutes = 500 * time.Millisecond
+)
 
 // Options configure a Speaker.
 type Options struct {
@@ -47,7 +50,7 @@ type Speaker struct {
 	// mu is held for reading while an answer is decided and sent, so that none leaves after Apply withdrew it.
 	mu       sync.RWMutex
 	ended    bool
-	links    []link
+	links    []links.Link
 	local    map[ownership.MAC]bool // hardware addresses of this node
 	linked   bool                   // links were listed
 	ports    map[string]*port.Port  // by the name of the link
@@ -102,6 +105,9 @@ func (s *Speaker) Run(ctx context.Context) error {
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() { links.WatchRoutes(ctx, s.log, settleRoutes, func() { signal(s.relink) }) })
 		links.Watch(ctx, s.log, settle, func() { signal(s.relink) })
 	}()
 	defer func() {

@@ -1,4 +1,5 @@
-// Package links tells when the node's network interfaces or their addresses changed, from netlink's events.
+// Package links says which network interfaces the node has, their addresses and the routes over them, and tells when they
+// changed, from netlink's events.
 package links
 
 import (
@@ -9,8 +10,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-
-	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // longest bounds the wait before netlink is asked again.
@@ -19,22 +18,7 @@ const longest = 30 * time.Second
 // Watch calls changed, once at the start and whenever links or addresses changed, until ctx ends. Events that come
 // within settle of the first one give one call.
 func Watch(ctx context.Context, log *slog.Logger, settle time.Duration, changed func()) {
-	retry := backoff.Backoff{First: time.Second, Most: longest}
-	for {
-		started := time.Now()
-		err := watchOnce(ctx, settle, changed)
-		if ctx.Err() != nil {
-			return
-		}
-		if time.Since(started) > longest {
-			retry.Reset()
-		}
-		wait := retry.Next()
-		log.Warn("lost sight of links and addresses; trying again", "op", "watchLinks", "error", err, "wait", wait.String())
-		if backoff.Sleep(ctx, wait) != nil {
-			return
-		}
-	}
+	keep(ctx, log, "links and addresses", func(ctx context.Context) error { return watchOnce(ctx, settle, changed) })
 }
 
 // watchOnce watches until ctx ends or netlink fails.
@@ -42,18 +26,12 @@ func watchOnce(ctx context.Context, settle time.Duration, changed func()) error 
 	done := make(chan struct{})
 	defer close(done)
 	failed := make(chan error, 1)
-	fail := func(err error) {
-		select {
-		case failed <- err:
-		default: // the first failure is enough
-		}
-	}
 	links := make(chan netlink.LinkUpdate, 64)
-	if err := netlink.LinkSubscribeWithOptions(links, done, netlink.LinkSubscribeOptions{ErrorCallback: fail}); err != nil {
+	if err := netlink.LinkSubscribeWithOptions(links, done, netlink.LinkSubscribeOptions{ErrorCallback: first(failed)}); err != nil {
 		return fmt.Errorf("subscribe to links: %w", err)
 	}
 	addrs := make(chan netlink.AddrUpdate, 64)
-	if err := netlink.AddrSubscribeWithOptions(addrs, done, netlink.AddrSubscribeOptions{ErrorCallback: fail}); err != nil {
+	if err := netlink.AddrSubscribeWithOptions(addrs, done, netlink.AddrSubscribeOptions{ErrorCallback: first(failed)}); err != nil {
 		return fmt.Errorf("subscribe to addresses: %w", err)
 	}
 	// Whatever changed before the subscriptions stood is looked at now.
