@@ -68,6 +68,7 @@ type Hub struct {
 	draining  chan struct{}
 	lead      atomic.Pointer[leadership] // nil while another replica leads
 	desired   atomic.Pointer[desired]    // nil while nothing is to be sent
+	view      atomic.Pointer[layer2View] // nil before the first plan
 }
 
 // minDigestKey is the least number of bytes of Options.DigestKey.

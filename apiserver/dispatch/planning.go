@@ -89,7 +89,7 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 
 func (e *engine) plan(in *inputs, facts map[string]plan.NodeFacts) plan.Output {
 	began := time.Now()
-	out := plan.Plan(plan.Input{
+	input := plan.Input{
 		Config:            in.config,
 		Services:          in.cluster.Services,
 		EndpointSlices:    in.cluster.EndpointSlices,
@@ -101,8 +101,10 @@ func (e *engine) plan(in *inputs, facts map[string]plan.NodeFacts) plan.Output {
 		LoadBalancerClass: e.class,
 		Superseding:       len(in.adoption.Supersedes) > 0,
 		Key:               e.key,
-	})
+	}
+	out := plan.Plan(input)
 	e.hub.metrics.planned.Observe(time.Since(began).Seconds())
+	e.hub.see(&layer2View{out: &out, verdicts: input.Segments})
 	return out
 }
 

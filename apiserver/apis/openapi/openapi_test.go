@@ -39,6 +39,7 @@ func models(t *testing.T) map[string]*spec.Schema {
 		v1beta1.IPAllocation{}.OpenAPIModelName(), v1beta1.IPAllocationClaim{}.OpenAPIModelName(),
 		v1beta1.MetalLB{}.OpenAPIModelName(), v1beta1.ConfigurationState{}.OpenAPIModelName(),
 		v1beta1.BGPSessionState{}.OpenAPIModelName(), v1beta1.BFDSessionState{}.OpenAPIModelName(), v1beta1.ServiceBGPStatus{}.OpenAPIModelName(),
+		v1beta1.ServiceL2Status{}.OpenAPIModelName(), v1beta1.SpeakerState{}.OpenAPIModelName(),
 		v1beta1.AddressPool{}.OpenAPIModelName(), v1alpha1.AddressPool{}.OpenAPIModelName())
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +51,7 @@ func models(t *testing.T) map[string]*spec.Schema {
 var goisms = regexp.MustCompile(`\b(nil|struct|slice|uint\d*|int\d+|pointer|omitempty|TODO|FIXME|XXX)\b|\[\]string|\+optional|\+k8s:`)
 
 // counters are numbers that no user writes.
-var counters = regexp.MustCompile(`Status\.|\.observedGeneration$|\.BGPPrefixes\.|Counters\.|\.BGPSessionError\.`)
+var counters = regexp.MustCompile(`Status\.|\.observedGeneration$|\.BGPPrefixes\.|Counters\.|\.BGPSessionError\.|\.SpeakerLayer2\.|\.SpeakerOrders\.|\.L2Address\.`)
 
 // TestEveryFieldIsExplained: kubectl explain has something to say of each, in words that do not come from Go, and what it
 // says agrees with the default and the range of the schema, for explain does not show those.

@@ -5,6 +5,7 @@ package feed
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/dispatch"
 	"github.com/ingot-lb/ingot/apiserver/live"
 	"github.com/ingot-lb/ingot/apiserver/plan"
+	"github.com/ingot-lb/ingot/apiserver/segment"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/backoff"
 )
@@ -40,6 +42,10 @@ type Hub interface {
 	Lineage() string
 	PlannedSessions(node string) []*ingotv1.BgpSession
 	TakeAnnounced(node string) (changed []dispatch.Announcement, all bool)
+	Replica() string
+	Layer2Items(node string) map[string]*ingotv1.Item
+	Layer2Decision(a netip.Addr) (dispatch.Layer2Decision, bool)
+	Faults(node string) []segment.Fault
 }
 
 var _ Hub = (*dispatch.Hub)(nil)
@@ -56,6 +62,7 @@ type Feed struct {
 	// perNode are the kinds of which each node has a few objects.
 	perNode  []*perNode
 	services *services
+	layer2   *layer2Services
 	// waiting are the nodes whose state changes with time alone.
 	waiting map[string]struct{}
 }
@@ -79,14 +86,17 @@ var configurationStates = live.Kind{
 // New returns a feed of empty sets, in the system namespace.
 func New(hub Hub, client kubernetes.Interface, namespace string) (*Feed, error) {
 	clock := live.NewClock(time.Now)
+	speakers := live.NewSet(speakerStates, namespace, clock)
 	f := &Feed{
 		hub: hub, now: time.Now, started: time.Now(), leased: make(chan struct{}, 1),
 		states: live.NewSet(configurationStates, namespace, clock), waiting: map[string]struct{}{},
 		perNode: []*perNode{
 			newPerNode(live.NewSet(bgpSessionStates, namespace, clock), bgpSessions),
 			newPerNode(live.NewSet(bfdSessionStates, namespace, clock), bfdSessions),
+			newPerNode(speakers, func(v view) []live.Object { return speakerStatesOf(v, speakers) }),
 		},
 		services: newServices(live.NewSet(serviceBGPStatuses, namespace, clock)),
+		layer2:   newLayer2Services(live.NewSet(serviceL2Statuses, namespace, clock), hub.Layer2Decision),
 	}
 	var err error
 	if f.leases, err = newLeases(client, namespace, f.now, f.wake); err != nil {
@@ -97,7 +107,7 @@ func New(hub Hub, client kubernetes.Interface, namespace string) (*Feed, error) 
 
 // Sets are those that the feed keeps. They are empty until Fill.
 func (f *Feed) Sets() []*live.Set {
-	sets := []*live.Set{f.states, f.services.set}
+	sets := []*live.Set{f.states, f.services.set, f.layer2.set}
 	for _, k := range f.perNode {
 		sets = append(sets, k.set)
 	}
@@ -175,9 +185,10 @@ func (f *Feed) speakers(nodes []string) {
 				k.forget(node)
 			}
 			f.services.forget(node)
+			f.layer2.forget(node)
 			continue
 		}
-		f.observe(view{node: node, heard: heard, state: s, started: f.started}, now)
+		f.observe(view{node: node, heard: heard, state: s, started: f.started, replica: f.hub.Replica(), faults: faultsOf(f.hub.Faults(node))}, now)
 		if s.Unacked.IsZero() {
 			delete(f.waiting, node)
 		} else {
@@ -206,6 +217,7 @@ func (f *Feed) observe(v view, now time.Time) {
 	}
 	changed, all := f.hub.TakeAnnounced(v.node)
 	f.services.update(v, changed, all, now)
+	f.layer2.update(v, f.hub.Layer2Items(v.node))
 }
 
 func (f *Feed) controller() {

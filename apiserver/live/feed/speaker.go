@@ -12,7 +12,9 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/columns"
 	"github.com/ingot-lb/ingot/apiserver/live"
+	"github.com/ingot-lb/ingot/apiserver/segment"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/speaker/show/frr"
 )
 
 // speakerStates is the kind SpeakerState.
@@ -53,6 +55,15 @@ const (
 	reasonNoFaults     = "NoFaults"
 )
 
+// speakerStatesOf makes the one state of a node.
+func speakerStatesOf(v view, set *live.Set) []live.Object {
+	var before *metallb.SpeakerState
+	if o, ok := set.Object(v.node); ok {
+		before = o.(*metallb.SpeakerState)
+	}
+	return []live.Object{speakerState(v, before)}
+}
+
 // speakerState makes what is known of a node's speaker. before is the object as it was, nil if there was none.
 func speakerState(v view, before *metallb.SpeakerState) *metallb.SpeakerState {
 	x := v.state
@@ -80,7 +91,11 @@ func speakerState(v view, before *metallb.SpeakerState) *metallb.SpeakerState {
 	if before != nil {
 		s.Status.Conditions = slices.Clone(before.Status.Conditions)
 	}
+	ill := before != nil && meta.IsStatusConditionFalse(before.Status.Conditions, conditionHealthy)
 	for _, c := range speakerConditions(&s.Status) {
+		if ill && c.Type == conditionHealthy && c.Status == metav1.ConditionTrue {
+			c.LastTransitionTime = metav1.Time{} // now: when the last fault ended is not kept
+		}
 		meta.SetStatusCondition(&s.Status.Conditions, c)
 	}
 	return s
@@ -102,9 +117,6 @@ func speakerConditions(s *metallb.SpeakerStateStatus) []metav1.Condition {
 		}
 	case s.State == startingState:
 		healthy.Status, healthy.Reason = metav1.ConditionUnknown, startingState
-	default:
-		// When the last fault ended nobody keeps: it is now, as SetStatusCondition says where the status changes.
-		healthy.LastTransitionTime = metav1.Time{}
 	}
 	return []metav1.Condition{connected, healthy}
 }
@@ -150,6 +162,20 @@ func obeyed(v view) *metallb.SpeakerOrders {
 		}
 	}
 	return o
+}
+
+// faultsOf are faults as they are served.
+func faultsOf(found []segment.Fault) []metallb.SpeakerFault {
+	var faults []metallb.SpeakerFault
+	for _, f := range found[:min(len(found), mostListed)] {
+		s := metallb.SpeakerFault{Reason: string(f.Reason), Message: f.Message, Interface: f.Interface, Nodes: textsOf(f.Nodes)}
+		if !f.Since.IsZero() {
+			t := metav1.NewTime(f.Since.Truncate(time.Second))
+			s.Since = &t
+		}
+		faults = append(faults, s)
+	}
+	return faults
 }
 
 // refusalReasons are the words of ingotv1.Refusal.
@@ -224,7 +250,7 @@ func segmentOf(r *ingotv1.SegmentReport) metallb.SpeakerSegment {
 	for _, p := range r.GetPeers() {
 		s.Peers = append(s.Peers, metallb.SegmentPeer{
 			Node: cut(p.GetNode()), Address: cut(p.GetAddress()), MAC: cut(p.GetMac()), Answer: answerWord(p.GetAnswer()), Since: timeOf(p.GetSinceMs()),
-			Heard: p.GetHeard(), BFDStatus: bfdWord(p.GetBfdState()), BFDSince: timeOf(p.GetBfdSinceMs()),
+			Heard: p.GetHeard(), BFDStatus: frr.BFDWord(p.GetBfdState()), BFDSince: timeOf(p.GetBfdSinceMs()),
 		})
 	}
 	for _, w := range r.GetWitnesses() {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/dispatch"
 	"github.com/ingot-lb/ingot/apiserver/live"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
@@ -31,6 +32,10 @@ type view struct {
 	planned []*ingotv1.BgpSession
 	// started is since when this replica listens.
 	started time.Time
+	// replica is its name.
+	replica string
+	// faults are what is wrong with the node's links.
+	faults []metallb.SpeakerFault
 }
 
 // current says that what is known of the node is how it is.

@@ -1,0 +1,97 @@
+package dispatch
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/ingot-lb/ingot/apiserver/plan"
+	"github.com/ingot-lb/ingot/apiserver/segment"
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// Layer2Decision is what was decided about one layer-2 address, as far as this replica knows.
+type Layer2Decision struct {
+	Owner string
+	Term  uint64
+	// Reason is why the owner has it, in words.
+	Reason   string
+	Standbys []string
+	// Others are the nodes that do not own it, and why, in words.
+	Others map[string]string
+}
+
+// layer2View is what the last plan of this replica says of layer 2, and what it was made from. It never changes.
+type layer2View struct {
+	out      *plan.Output
+	verdicts *segment.Verdicts // nil while none were reached
+}
+
+// Replica is the name of this replica of the apiserver.
+func (h *Hub) Replica() string { return h.replica }
+
+// Layer2Items are the items of a node's layer-2 lane, by id, by the last plan of this replica. They are shared and must
+// not be changed.
+func (h *Hub) Layer2Items(node string) map[string]*ingotv1.Item {
+	h.nodes.mu.Lock()
+	defer h.nodes.mu.Unlock()
+	if p := h.nodes.plans[node]; p != nil {
+		return p.Items[layer2Lane]
+	}
+	return nil
+}
+
+// Faults are what is wrong with the links of a node, sorted; by the last plan of this replica.
+func (h *Hub) Faults(node string) []segment.Fault {
+	if v := h.view.Load(); v != nil && v.verdicts != nil {
+		return v.verdicts.Faults(node)
+	}
+	return nil
+}
+
+// Layer2Decision returns what was decided about an address, by the last plan of this replica.
+func (h *Hub) Layer2Decision(a netip.Addr) (Layer2Decision, bool) {
+	v := h.view.Load()
+	if v == nil {
+		return Layer2Decision{}, false
+	}
+	d, ok := v.out.Decisions[a]
+	return Layer2Decision{Owner: d.Owner, Term: d.Term}, ok
+}
+
+// see publishes a plan to those who look at layer 2, and tells the followers which nodes look different by it.
+func (h *Hub) see(v *layer2View) {
+	before := h.view.Swap(v)
+	n := h.nodes
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for node := range n.byName {
+		if !sameLayer2(before, v, node) {
+			n.touch(node)
+		}
+	}
+}
+
+// sameLayer2 says whether two views are alike for a node.
+func sameLayer2(a, b *layer2View, node string) bool {
+	return maps.EqualFunc(a.items(node), b.items(node), func(x, y *ingotv1.Item) bool { return x == y || x.GetDigest() == y.GetDigest() }) &&
+		slices.EqualFunc(a.faults(node), b.faults(node), sameFault)
+}
+
+func (v *layer2View) items(node string) map[string]*ingotv1.Item {
+	if v == nil || v.out.Nodes[node] == nil {
+		return nil
+	}
+	return v.out.Nodes[node].Items[layer2Lane]
+}
+
+func (v *layer2View) faults(node string) []segment.Fault {
+	if v == nil || v.verdicts == nil {
+		return nil
+	}
+	return v.verdicts.Faults(node)
+}
+
+func sameFault(a, b segment.Fault) bool {
+	return a.Interface == b.Interface && a.Reason == b.Reason && a.Message == b.Message && a.Since.Equal(b.Since) && slices.Equal(a.Nodes, b.Nodes)
+}

@@ -1,0 +1,323 @@
+package feed
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/columns"
+	"github.com/ingot-lb/ingot/apiserver/dispatch"
+	"github.com/ingot-lb/ingot/apiserver/live"
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// serviceL2Statuses is the kind ServiceL2Status.
+var serviceL2Statuses = live.Kind{
+	Plural: "servicel2statuses", Singular: "servicel2status",
+	New:     func() runtime.Object { return &metallb.ServiceL2Status{} },
+	NewList: func() runtime.Object { return &metallb.ServiceL2StatusList{} },
+	Columns: []metav1.TableColumnDefinition{
+		{Name: "Allocated Node", Type: "string", Description: "The node that answers for the Service."},
+		{Name: "Service Name", Type: "string", Description: "The name of the Service."},
+		{Name: "Service Namespace", Type: "string", Description: "The namespace of the Service."},
+		{Name: "Since", Type: "date", Description: "Since when."},
+		{Name: "State", Type: "string", Priority: 1, Description: "Announced, or Unknown while the node is not connected."},
+		{Name: "Addresses", Type: "string", Priority: 1, Description: "The addresses that it answers for, and where."},
+		{Name: "Standbys", Type: "string", Priority: 1, Description: "The nodes that would take over."},
+	},
+	Cells: func(o runtime.Object) []any {
+		s := o.(*metallb.ServiceL2Status)
+		var answered, standbys []string
+		for _, a := range s.Status.Addresses {
+			answered = append(answered, a.Address+" on "+strings.Join(a.Interfaces, "+"))
+			for _, node := range a.Standbys {
+				if !slices.Contains(standbys, node) {
+					standbys = append(standbys, node)
+				}
+			}
+		}
+		return []any{columns.Text(s.Status.Node), columns.Text(s.Status.ServiceName), columns.Text(s.Status.ServiceNamespace),
+			columns.Since(s.CreationTimestamp), columns.Text(s.Status.State),
+			columns.Text(strings.Join(answered, ", ")), columns.Text(strings.Join(standbys, ","))}
+	},
+}
+
+// mostOthers bounds the nodes of which it is said why they do not own an address.
+const mostOthers = 32
+
+// layer2Services keeps the ServiceL2Statuses. Of a node there may be thousands: what has not changed is not made again.
+type layer2Services struct {
+	set      *live.Set
+	decision func(netip.Addr) (dispatch.Layer2Decision, bool)
+	nodes    map[string]*nodeClaims
+	// claimed are the nodes that have to do with an address, addressed the addresses of a Service that any of them does.
+	claimed   map[string]map[string]bool
+	addressed map[types.NamespacedName]map[string]bool
+	// served are the nodes that a status of a Service is served of.
+	served map[types.NamespacedName]map[string]bool
+}
+
+// nodeClaims are the layer-2 addresses of one node.
+type nodeClaims struct {
+	view   view // without its reports
+	claims map[string]claim
+}
+
+// claim is what one node does about one address.
+type claim struct {
+	report *ingotv1.Layer2Report
+	// order is what it was last told, nil where that is not known.
+	order    *ingotv1.Layer2Address
+	decision dispatch.Layer2Decision
+}
+
+func newLayer2Services(set *live.Set, decision func(netip.Addr) (dispatch.Layer2Decision, bool)) *layer2Services {
+	return &layer2Services{set: set, decision: decision, nodes: map[string]*nodeClaims{},
+		claimed: map[string]map[string]bool{}, addressed: map[types.NamespacedName]map[string]bool{}, served: map[types.NamespacedName]map[string]bool{}}
+}
+
+// update takes what a node does, and items, what it shall do.
+func (s *layer2Services) update(v view, items map[string]*ingotv1.Item) {
+	reports := v.state.Layer2
+	v.state.Layer2, v.state.Sessions, v.state.BFD, v.state.Links, v.state.Segments = nil, nil, nil, nil, nil
+	n := s.nodes[v.node]
+	if n == nil {
+		n = &nodeClaims{claims: map[string]claim{}}
+		s.nodes[v.node] = n
+	}
+	everything := n.view.current() != v.current() || n.view.awaySince() != v.awaySince()
+	n.view = v
+	touched := map[types.NamespacedName]bool{}
+	now := make(map[string]claim, len(reports))
+	for _, r := range reports {
+		address := r.GetAddress()
+		before, was := n.claims[address]
+		c := claim{report: r, order: items["layer2/"+address].GetLayer2Address()}
+		if a, err := netip.ParseAddr(address); err == nil {
+			c.decision, _ = s.decision(a)
+		}
+		if c.order == nil && (!v.current() || r.GetAnswering()) {
+			c.order = s.lastOrder(address, before) // the node cannot be told anything, or has not obeyed yet
+		}
+		now[address] = c
+		if !was || everything || !c.same(before) {
+			s.touch(touched, v.node, address, before, c)
+		}
+	}
+	for address, before := range n.claims {
+		if _, is := now[address]; !is {
+			s.touch(touched, v.node, address, before, claim{})
+		}
+	}
+	n.claims = now
+	s.serve(touched)
+}
+
+// lastOrder is what a node that has no order now is taken to have: what it was told last, or else what another one is told
+// about the address.
+func (s *layer2Services) lastOrder(address string, before claim) *ingotv1.Layer2Address {
+	if before.order != nil {
+		return before.order
+	}
+	for node := range s.claimed[address] {
+		if order := s.nodes[node].claims[address].order; order != nil {
+			return order
+		}
+	}
+	return nil
+}
+
+// touch notes the Services of an address of which a node's claim changes, and remembers who has to do with whom.
+func (s *layer2Services) touch(touched map[types.NamespacedName]bool, node, address string, before, now claim) {
+	if now.report == nil {
+		delete(s.claimed[address], node)
+		if len(s.claimed[address]) == 0 {
+			delete(s.claimed, address)
+		}
+	} else {
+		if s.claimed[address] == nil {
+			s.claimed[address] = map[string]bool{}
+		}
+		s.claimed[address][node] = true
+	}
+	for _, order := range []*ingotv1.Layer2Address{before.order, now.order} {
+		for _, service := range servicesOf(order) {
+			touched[service] = true
+			if s.addressed[service] == nil {
+				s.addressed[service] = map[string]bool{}
+			}
+			s.addressed[service][address] = true
+		}
+	}
+	for other := range s.claimed[address] { // which may be overtaken now, or not any more
+		if x := s.nodes[other]; other != node && x != nil {
+			for _, service := range servicesOf(x.claims[address].order) {
+				touched[service] = true
+			}
+		}
+	}
+}
+
+// serve makes the statuses of Services anew.
+func (s *layer2Services) serve(touched map[types.NamespacedName]bool) {
+	var put []live.Object
+	var gone []string
+	for service := range touched {
+		served := map[string]bool{}
+		for address := range s.addressed[service] {
+			still := false
+			for node := range s.claimed[address] {
+				if !slices.Contains(servicesOf(s.nodes[node].claims[address].order), service) {
+					continue
+				}
+				still = true
+				if served[node] {
+					continue
+				}
+				if o := s.status(service, s.nodes[node], s.addressed[service]); o != nil {
+					served[node] = true
+					put = append(put, o)
+				}
+			}
+			if !still {
+				delete(s.addressed[service], address)
+			}
+		}
+		for node := range s.served[service] {
+			if !served[node] {
+				gone = append(gone, serviceL2Name(node, service))
+			}
+		}
+		s.served[service] = served
+		if len(served) == 0 {
+			delete(s.served, service)
+		}
+		if len(s.addressed[service]) == 0 {
+			delete(s.addressed, service)
+		}
+	}
+	if len(put)+len(gone) > 0 {
+		s.set.Update(put, gone...)
+	}
+}
+
+// status is how a node announces a Service; nil if it does not.
+func (s *layer2Services) status(service types.NamespacedName, n *nodeClaims, addresses map[string]bool) live.Object {
+	o := &metallb.ServiceL2Status{Status: metallb.ServiceL2StatusStatus{
+		Node: n.view.node, ServiceName: service.Name, ServiceNamespace: service.Namespace, State: announcedState}}
+	limits, everywhere := map[string]bool{}, false
+	for _, address := range slices.Sorted(maps.Keys(addresses)) {
+		c, ok := n.claims[address]
+		if !ok || !c.report.GetAnswering() || !slices.Contains(servicesOf(c.order), service) || s.overtaken(n, address, c) {
+			continue
+		}
+		entry := c.entry()
+		o.Status.Addresses = append(o.Status.Addresses, entry)
+		if entry.Since != nil && (o.Status.Since == nil || entry.Since.Before(o.Status.Since)) {
+			o.Status.Since = entry.Since
+		}
+		everywhere = everywhere || len(c.order.GetInterfaces()) == 0
+		for _, name := range c.order.GetInterfaces() {
+			limits[name] = true
+		}
+	}
+	if len(o.Status.Addresses) == 0 {
+		return nil
+	}
+	if !everywhere {
+		for _, name := range slices.Sorted(maps.Keys(limits)) {
+			o.Status.Interfaces = append(o.Status.Interfaces, metallb.L2Interface{Name: name})
+		}
+	}
+	away := metav1.NewTime(n.view.awaySince().Truncate(time.Second))
+	if !n.view.current() {
+		o.Status.State, o.Status.Since = unknownStatus, &away
+	}
+	o.CreationTimestamp = away
+	if o.Status.Since != nil {
+		o.CreationTimestamp = *o.Status.Since
+	}
+	o.Name = serviceL2Name(n.view.node, service)
+	o.Labels = map[string]string{}
+	labelValue(o.Labels, labelNodeOf, n.view.node)
+	labelValue(o.Labels, labelServiceName, service.Name)
+	labelValue(o.Labels, labelServiceNamespace, service.Namespace)
+	return o
+}
+
+// overtaken says that a node which is away has lost an address since: one that is here answers for it with a later term,
+// to which it yields should it still answer.
+func (s *layer2Services) overtaken(n *nodeClaims, address string, c claim) bool {
+	if n.view.current() {
+		return false
+	}
+	for other := range s.claimed[address] {
+		x := s.nodes[other]
+		if r := x.claims[address].report; x != n && x.view.current() && r.GetAnswering() && r.GetTerm() > c.report.GetTerm() {
+			return true
+		}
+	}
+	return false
+}
+
+// forget takes out what a node announced that is no more.
+func (s *layer2Services) forget(node string) {
+	n := s.nodes[node]
+	if n == nil {
+		return
+	}
+	touched := map[types.NamespacedName]bool{}
+	for address, c := range n.claims {
+		s.touch(touched, node, address, c, claim{})
+	}
+	n.claims = map[string]claim{}
+	s.serve(touched)
+	delete(s.nodes, node)
+}
+
+// same says whether two claims are served alike.
+func (c claim) same(o claim) bool {
+	return c.report == o.report && c.order == o.order && c.decision.Term == o.decision.Term && c.decision.Reason == o.decision.Reason &&
+		slices.Equal(c.decision.Standbys, o.decision.Standbys) && maps.Equal(c.decision.Others, o.decision.Others)
+}
+
+// entry is the claim as it is served.
+func (c claim) entry() metallb.L2Address {
+	r := c.report
+	a := metallb.L2Address{Address: r.GetAddress(), Interfaces: textsOf(r.GetInterfaces()), Term: int64(r.GetTerm()), Since: timeOf(r.GetSinceMs()),
+		Phase: cut(r.GetPhase()), Standbys: slices.Clone(c.order.GetStandbys()), Taken: r.GetTaken()}
+	if r.GetTerm() == c.decision.Term {
+		a.Reason = c.decision.Reason
+		if len(c.decision.Standbys) > 0 {
+			a.Standbys = slices.Clone(c.decision.Standbys)
+		}
+	}
+	if rival := r.GetRival(); rival != nil {
+		a.Conflict = &metallb.L2Conflict{MAC: cut(rival.GetMac()), Interface: cut(rival.GetInterface()), Node: cut(rival.GetNode()), Since: timeOf(rival.GetSinceMs())}
+	}
+	nodes := slices.Sorted(maps.Keys(c.decision.Others))
+	for _, node := range nodes[:min(len(nodes), mostOthers)] {
+		a.Others = append(a.Others, metallb.L2Other{Node: node, Reason: cut(c.decision.Others[node])})
+	}
+	return a
+}
+
+// servicesOf are the Services that an address is announced for.
+func servicesOf(order *ingotv1.Layer2Address) []types.NamespacedName {
+	services := make([]types.NamespacedName, 0, len(order.GetServices()))
+	for _, ref := range order.GetServices() {
+		services = append(services, types.NamespacedName{Namespace: ref.GetNamespace(), Name: ref.GetName()})
+	}
+	return services
+}
+
+func serviceL2Name(node string, service types.NamespacedName) string {
+	return nameOf("l2", service.Namespace, service.Name, node)
+}
