@@ -6,9 +6,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are MetalLB's, by address.
+// metrics are MetalLB's, by address, and how many repeated announcements were dropped, which is ours.
 type metrics struct {
 	requests, responses, gratuitous *prometheus.CounterVec
+	dropped                         prometheus.Counter
 }
 
 // counters are one address's part of metrics.
@@ -24,9 +25,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		requests:   vec("requests_received", "Number of layer2 requests received for owned IPs"),
 		responses:  vec("responses_sent", "Number of layer2 responses sent for owned IPs in response to requests"),
 		gratuitous: vec("gratuitous_sent", "Number of gratuitous layer2 packets sent for owned IPs as a result of failovers"),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ingot_layer2_announcements_dropped_total",
+			Help: "Repeated announcements that were not sent because there were more than the node may send.",
+		}),
 	}
 	if r != nil {
-		r.MustRegister(m.requests, m.responses, m.gratuitous)
+		r.MustRegister(m.requests, m.responses, m.gratuitous, m.dropped)
 	}
 	return m
 }

@@ -39,6 +39,7 @@ type Speaker struct {
 	exclude []*regexp.Regexp
 	metrics *metrics
 	askers  askers
+	budget  *budget
 	changed chan struct{}
 	wake    chan struct{} // the schedule's head changed
 	relink  chan struct{} // links changed, or a port broke
@@ -76,6 +77,7 @@ func New(o Options) *Speaker {
 		log:     o.Log,
 		exclude: o.Exclude,
 		metrics: newMetrics(o.Registerer),
+		budget:  newBudget(),
 		changed: make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
 		relink:  make(chan struct{}, 1),
@@ -102,16 +104,12 @@ func jitter(d time.Duration) time.Duration { return d*9/10 + rand.N(d/5+1) }
 
 // Run follows the links and keeps the schedule until ctx ends. Then nothing is answered any more.
 func (s *Speaker) Run(ctx context.Context) error {
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		var wg sync.WaitGroup
-		defer wg.Wait()
-		wg.Go(func() { links.WatchRoutes(ctx, s.log, settleRoutes, func() { signal(s.relink) }) })
-		links.Watch(ctx, s.log, settle, func() { signal(s.relink) })
-	}()
+	var running sync.WaitGroup
+	running.Go(func() { links.Watch(ctx, s.log, settle, func() { signal(s.relink) }) })
+	running.Go(func() { links.WatchRoutes(ctx, s.log, settleRoutes, func() { signal(s.relink) }) })
+	running.Go(func() { s.budget.run(ctx, s.send) })
 	defer func() {
-		<-watched
+		running.Wait()
 		s.end()
 	}()
 	timer := time.NewTimer(time.Hour)
@@ -171,7 +169,7 @@ func (s *Speaker) refresh() (retry time.Time) {
 		for _, name := range renewed {
 			// Its hardware address may be another now.
 			if o.claim.Answers(name) {
-				out = append(out, transmission{o, name, false})
+				out = append(out, transmission{o, name, first})
 			}
 		}
 	}
@@ -220,10 +218,14 @@ func (s *Speaker) step(out []transmission, o *owned, ev ownership.Event) []trans
 		signal(s.changed)
 	}
 	for _, name := range a.Probe {
-		out = append(out, transmission{o, name, true})
+		out = append(out, transmission{o, name, probing})
+	}
+	round := repeated
+	if a.Changed {
+		round = first
 	}
 	for _, name := range a.Announce {
-		out = append(out, transmission{o, name, false})
+		out = append(out, transmission{o, name, round})
 	}
 	return out
 }

@@ -2,28 +2,49 @@ package l2
 
 import "github.com/ingot-lb/ingot/speaker/l2/frame"
 
-// transmission is a probe or a round of announcements to send.
+// kind is what a transmission is for.
+type kind int
+
+const (
+	// probing asks whether anyone else has the address.
+	probing kind = iota
+	// first announces an address that was taken over, or moved to another interface or hardware address.
+	first
+	// repeated announces it again.
+	repeated
+)
+
+// transmission is a probe or a round of announcements to send on one link.
 type transmission struct {
 	owned *owned
 	link  string
-	probe bool
+	kind  kind
 }
 
-// transmit sends what steps asked for, unless it was withdrawn meanwhile.
+// frames is how many frames it takes.
+func (t transmission) frames() int {
+	if t.kind != probing && t.owned.address.Is4() {
+		return 2
+	}
+	return 1
+}
+
+// transmit has sent what steps asked for, as the budget allows.
 func (s *Speaker) transmit(out []transmission) {
-	for _, t := range out {
-		s.mu.RLock()
-		s.transmitOne(t)
-		s.mu.RUnlock()
+	if dropped := s.budget.add(out); dropped > 0 {
+		s.metrics.dropped.Add(float64(dropped))
 	}
 }
 
-func (s *Speaker) transmitOne(t transmission) {
+// send sends, unless it was withdrawn meanwhile.
+func (s *Speaker) send(t transmission) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	p := s.ports[t.link]
-	if p == nil || !p.Serves(t.owned.address) {
+	if p == nil || !p.Serves(t.owned.address) || s.owned[t.owned.address] != t.owned {
 		return
 	}
-	if t.probe {
+	if t.kind == probing {
 		f, err := frame.Probe(p.Link().MAC, t.owned.address)
 		if err == nil {
 			err = p.Send(f)
