@@ -217,7 +217,7 @@ func summed(b []byte) []byte {
 		return b
 	}
 	p := b[offPayload:]
-	if n := ip6Len + int(p[ip6Length])<<8 + int(p[ip6Length+1]); n < len(p) {
+	if n := ip6Len + int(p[ip6Length])<<8 + int(p[ip6Length+1]); n >= ndpOptions && n < len(p) {
 		p = p[:n]
 	}
 	p[ndpChecksum], p[ndpChecksum+1] = 0, 0
