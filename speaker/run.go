@@ -18,6 +18,7 @@ import (
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/agent"
+	"github.com/ingot-lb/ingot/speaker/bfd/shared"
 	"github.com/ingot-lb/ingot/speaker/bgp"
 	"github.com/ingot-lb/ingot/speaker/introspect"
 	"github.com/ingot-lb/ingot/speaker/l2"
@@ -77,6 +78,7 @@ func run(ctx context.Context, f flags) error {
 	sessions := bgp.New(bgp.Options{
 		Node: f.nodeName, Log: log, PrefixLimit: f.prefixLimit, DrainTime: f.drainTime, Registerer: registry,
 	})
+	paths := shared.New(log)
 	speaker, err := agent.New(agent.Options{
 		Node:       f.nodeName,
 		Version:    version,
@@ -87,9 +89,11 @@ func run(ctx context.Context, f flags) error {
 		ServerName: f.dispatchServerName,
 		TokenFile:  f.tokenFile,
 		Announcers: map[ingotv1.Lane]agent.Announcer{
-			ingotv1.Lane_LANE_LAYER2: l2.New(l2.Options{Log: log, Exclude: exclude, Registerer: registry}),
+			ingotv1.Lane_LANE_LAYER2: l2.New(l2.Options{
+				Log: log, Exclude: exclude, Engine: paths, Registerer: registry,
+			}),
 			ingotv1.Lane_LANE_ROUTING: liveness.New(liveness.Options{
-				BGP: sessions, Log: log, Registerer: registry,
+				BGP: sessions, Engine: paths, Log: log, Registerer: registry,
 			}),
 		},
 		Registerer: registry,
@@ -106,7 +110,10 @@ func run(ctx context.Context, f flags) error {
 	}
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return speaker.Run(ctx) })
+	g.Go(func() error {
+		defer paths.Close()
+		return speaker.Run(ctx)
+	})
 	g.Go(func() error { return shown.Run(ctx) })
 	if f.metricsAddress != "" {
 		g.Go(func() error {

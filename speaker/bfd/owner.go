@@ -90,3 +90,9 @@ func (s *Session) Status() Status {
 	defer s.mu.Unlock()
 	return s.status()
 }
+
+// Heard returns when a control packet of the neighbour arrived last, and when one did with which the session was Up: evidence
+// that the path works. Both are on CLOCK_BOOTTIME, 0 for never. It does not wait.
+func (s *Session) Heard() (last, up time.Duration) {
+	return time.Duration(s.heard.Load()), time.Duration(s.heardUp.Load())
+}

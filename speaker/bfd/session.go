@@ -4,7 +4,10 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/ingot-lb/ingot/speaker/boottime"
 )
 
 // Session is a BFD session with one neighbour. Its methods may be called from several goroutines at the same time.
@@ -25,6 +28,9 @@ type Session struct {
 	echoReceiver *receiver
 	// The address that the echo link was dialled with.
 	echoLocal netip.Addr
+
+	// When a control packet of the neighbour arrived last, and one with which the session was Up; on CLOCK_BOOTTIME.
+	heard, heardUp atomic.Int64
 
 	mu      sync.Mutex
 	machine *machine
@@ -191,8 +197,18 @@ func (s *Session) receive(d *Datagram, a arrival, p *Packet) {
 	now := time.Now()
 	s.counters.ControlReceived++
 	s.machine.receive(now, a.at, p)
+	s.hearing(now.Sub(a.at))
 	s.transmit(now)
 	s.rouse(now)
+}
+
+// hearing notes that the neighbour was heard a while ago. The caller holds mu.
+func (s *Session) hearing(ago time.Duration) {
+	at := int64(boottime.Now() - ago)
+	s.heard.Store(at)
+	if s.machine.sessionState == Up {
+		s.heardUp.Store(at)
+	}
 }
 
 // receiveEcho takes in an echo packet of ours.

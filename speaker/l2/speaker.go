@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/speaker/bfd/shared"
 	"github.com/ingot-lb/ingot/speaker/l2/ownership"
 	"github.com/ingot-lb/ingot/speaker/l2/port"
 	"github.com/ingot-lb/ingot/speaker/links"
@@ -29,6 +30,8 @@ type Options struct {
 	Log *slog.Logger
 	// Exclude are expressions for names of interfaces that are left alone; they match anywhere in the name.
 	Exclude []*regexp.Regexp
+	// Engine has the BFD sessions with other nodes. The speaker does not close it.
+	Engine *shared.Engine
 	// Registerer receives MetalLB's metallb_layer2_… metrics; nil for none.
 	Registerer prometheus.Registerer
 }

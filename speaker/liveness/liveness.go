@@ -22,7 +22,7 @@ import (
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/bfd"
-	"github.com/ingot-lb/ingot/speaker/bfd/wire"
+	"github.com/ingot-lb/ingot/speaker/bfd/shared"
 	"github.com/ingot-lb/ingot/speaker/links"
 )
 
@@ -47,7 +47,9 @@ type BGP interface {
 // Options configure a Watcher.
 type Options struct {
 	BGP BGP
-	Log *slog.Logger
+	// Engine has the BFD sessions. The watcher does not close it.
+	Engine *shared.Engine
+	Log    *slog.Logger
 	// Registerer receives MetalLB's metallb_bfd_… metrics; nil for none.
 	Registerer prometheus.Registerer
 }
@@ -80,8 +82,7 @@ type Watcher struct {
 
 // New returns a watcher of nothing.
 func New(o Options) *Watcher {
-	transport := wire.New(o.Log)
-	w := newWatcher(o, engineOf(bfd.New(bfd.Options{Log: o.Log, Transport: transport}), transport))
+	w := newWatcher(o, opener{o.Engine})
 	w.find = (&kernel{}).find
 	return w
 }
@@ -172,7 +173,6 @@ func (w *Watcher) Run(ctx context.Context) error {
 	defer cancel()
 	w.bgp.HangUp()
 	w.AdminDown(stop)
-	w.engine.close()
 	return err
 }
 

@@ -50,8 +50,6 @@ func (e *fakeEngine) open(k bfd.Key, p bfd.Parameters, changed func(bfd.Status))
 	return s, nil
 }
 
-func (e *fakeEngine) close() { e.note("close engine") }
-
 type fakeSession struct {
 	engine  *fakeEngine
 	key     bfd.Key
@@ -303,7 +301,7 @@ func TestTheEnd(t *testing.T) {
 	if err := r.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "done", r.take(), "BGP: hang up", "admin down 192.0.2.1", "close engine")
+	want(t, "done", r.take(), "BGP: hang up", "admin down 192.0.2.1")
 }
 
 func TestReport(t *testing.T) {
