@@ -94,6 +94,8 @@ type topology struct {
 	networks map[netip.Prefix][]*link
 	// bits are the lengths of the prefixes of networks, longest first.
 	bits []int
+	// shared are the links on one segment that have the hardware address of a link, by that.
+	shared map[place][]*link
 
 	mu    sync.Mutex
 	views map[question]*view
@@ -124,7 +126,18 @@ func newTopology(members []*member) *topology {
 		t.bits = append(t.bits, bits)
 	}
 	slices.SortFunc(t.bits, func(a, b int) int { return cmp.Compare(b, a) })
+	t.shared = twins(members)
 	return t
+}
+
+// smallest is the smallest network that contains an address; the zero Prefix where none does.
+func (t *topology) smallest(a netip.Addr) netip.Prefix {
+	for _, bits := range t.bits {
+		if p, err := a.Prefix(bits); err == nil && t.networks[p] != nil {
+			return p
+		}
+	}
+	return netip.Prefix{}
 }
 
 // around returns the networks that contain an address, the smallest first.
@@ -159,16 +172,13 @@ type way struct {
 
 // view returns how nodes reach an address.
 func (t *topology) view(a netip.Addr, interfaces []string) *view {
-	networks := t.around(a)
-	q := question{interfaces: strings.Join(interfaces, "\x00")}
-	if len(networks) > 0 {
-		q.network = networks[0]
-	}
+	q := question{network: t.smallest(a), interfaces: strings.Join(interfaces, "\x00")}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if v := t.views[q]; v != nil {
 		return v
 	}
+	networks := t.around(a)
 	v := &view{ways: make(map[string]way, len(t.members))}
 	var who routes
 	for _, m := range t.members {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
@@ -13,11 +12,19 @@ import (
 // find nothing wrong.
 type Verdicts struct {
 	topology *topology
-	nodes    map[string]*Node
-	// faults are those of links that have any, the worst first.
+	court    *court
+	// faults are those of links that have any, the worst first; those of a node as a whole are at a place without link.
 	faults map[place][]Fault
-	// witness is what witnesses do on links where that is known.
-	witness map[place]Hearing
+	// foreign are hosts that are none of ours, by the address that they use.
+	foreign map[netip.Addr]stranger
+	// witnesses are the hosts to ask, by network.
+	witnesses map[netip.Prefix][]string
+}
+
+// stranger is a host that uses an address, and the node that heard it.
+type stranger struct {
+	rival *ingotv1.Layer2Rival
+	node  string
 }
 
 // place is one link of one node, by name.
@@ -40,26 +47,52 @@ func (v *Verdicts) Of(node string, a netip.Addr, interfaces []string) Verdict {
 		return v.unreached(m, a, interfaces, w, view.others)
 	}
 	best := v.choose(w)
-	verdict := Verdict{Fit: true, Keeps: true, Link: best.name, Witness: v.witness[best.place()]}
-	if w.anywhere {
-		verdict.Message = fmt.Sprintf("no node has an address in the network of %s, so that it is announced on every link", a)
+	verdict := Verdict{Fit: true, Keeps: true, Link: best.name}
+	if e := v.court.ear(best.place()); e != nil {
+		verdict.Witness = e.hearing()
 	}
-	if faults := v.faults[best.place()]; len(faults) > 0 && faults[0].Reason != Undecided {
-		f := faults[0]
+	if w.anywhere {
+		verdict.Message = everywhere
+	}
+	if f := v.worst(best.place()); f != nil {
 		verdict.Fit, verdict.Keeps = false, f.Reason == HeldDown
 		verdict.Reason, verdict.Message, verdict.Since = f.Reason, f.Message, f.Since
 	}
 	return verdict
 }
 
-// choose picks the first link without a fault, else the first.
-func (v *Verdicts) choose(w way) *link {
-	for _, l := range w.links {
-		if faults := v.faults[l.place()]; len(faults) == 0 || faults[0].Reason == Undecided {
-			return l
+// everywhere is the remark on a node that has an address of which no node is in the network.
+const everywhere = "no node has an address in this network, so that the address is announced on every link"
+
+// worst is the fault of a link, or else of its node, that keeps addresses away; nil if there is none.
+func (v *Verdicts) worst(at place) *Fault {
+	if len(v.faults) == 0 {
+		return nil
+	}
+	for _, at := range []place{at, {node: at.node}} {
+		if faults := v.faults[at]; len(faults) > 0 && faults[0].Reason != Undecided {
+			return &faults[0]
 		}
 	}
-	return w.links[0]
+	return nil
+}
+
+// choose picks the first link without a fault, else one that is only held down, else the first.
+func (v *Verdicts) choose(w way) *link {
+	best := w.links[0]
+	if len(w.links) == 1 {
+		return best
+	}
+	held := false
+	for _, l := range w.links {
+		switch f := v.worst(l.place()); {
+		case f == nil:
+			return l
+		case f.Reason == HeldDown && !held:
+			best, held = l, true
+		}
+	}
+	return best
 }
 
 // unreached is the verdict on a node without a link that does.
@@ -104,12 +137,12 @@ func anyOf(names []string) string {
 	return "of " + list(names)
 }
 
-// Faults are what is wrong with the links of a node, by link, the worst of each first.
+// Faults are what is wrong with a node and its links, by link, the worst of each first.
 func (v *Verdicts) Faults(node string) []Fault {
 	if v == nil || v.topology.byName[node] == nil {
 		return nil
 	}
-	var all []Fault
+	all := slices.Clone(v.faults[place{node: node}])
 	for _, l := range v.topology.byName[node].links {
 		all = append(all, v.faults[l.place()]...)
 	}
@@ -169,28 +202,6 @@ func (v *Verdicts) Meet(node, link, other string, a netip.Addr) (m Meeting, ok b
 	return m, ok
 }
 
-// Vouched says whether a connected node hears another one on a link of that one, and which does.
-func (v *Verdicts) Vouched(node, link string) (by string, ok bool) {
-	return "", false
-}
-
-// Gone says whether an owner has ceased to answer for an address without having said so, by the evidence of a standby;
-// why explains it either way.
-func (v *Verdicts) Gone(owner, by string, a netip.Addr) (gone bool, why string) {
-	return false, ""
-}
-
-// Foreign is a host that is none of ours and uses an address, and the node that heard it; nil where none was.
-func (v *Verdicts) Foreign(a netip.Addr) (rival *ingotv1.Layer2Rival, node string) {
-	return nil, ""
-}
-
-// Witnesses are hosts on the segment of a node's link that are not nodes and that any node there knows of, without those
-// that answer nobody; sorted.
-func (v *Verdicts) Witnesses(node, link string) []string {
-	return nil
-}
-
 // SharesMAC are the other nodes with links on the segment of a node's link that have its hardware address, sorted.
 func (v *Verdicts) SharesMAC(node, link string) []string {
 	if v == nil {
@@ -201,67 +212,4 @@ func (v *Verdicts) SharesMAC(node, link string) []string {
 		return faults[i].Nodes
 	}
 	return nil
-}
-
-// Memory is what a judge has to remember: since when things are as they are, and what has flapped. It is for one
-// goroutine.
-type Memory struct {
-	read map[string]*reading
-	// last is the topology that the readings make.
-	last *topology
-}
-
-// reading is a node's links as they were read at a revision.
-type reading struct {
-	revision uint64
-	*member
-}
-
-// Judge says what is wrong, and when to judge again though nothing is reported; the zero time means never. nodes are all
-// that are known, in any order.
-func (m *Memory) Judge(now time.Time, nodes []Node) (v *Verdicts, next time.Time) {
-	v = &Verdicts{nodes: make(map[string]*Node, len(nodes)), faults: map[place][]Fault{}, witness: map[place]Hearing{}}
-	v.topology = m.topology(nodes)
-	for i := range nodes {
-		v.nodes[nodes[i].Name] = &nodes[i]
-	}
-	for _, member := range v.topology.members {
-		for _, l := range member.links {
-			if !l.up && len(l.networks) > 0 {
-				v.faults[l.place()] = []Fault{broken(l)}
-			}
-		}
-	}
-	return v, time.Time{}
-}
-
-// topology is that of before, if no node said anything new.
-func (m *Memory) topology(nodes []Node) *topology {
-	same := m.last != nil && len(nodes) == len(m.read)
-	read := make(map[string]*reading, len(nodes))
-	for _, n := range nodes {
-		r := m.read[n.Name]
-		if r == nil || n.Revision == 0 || r.revision != n.Revision {
-			r, same = &reading{revision: n.Revision, member: reads(n)}, false
-		}
-		read[n.Name] = r
-	}
-	if same {
-		return m.last
-	}
-	members := make([]*member, 0, len(read))
-	for _, r := range read {
-		members = append(members, r.member)
-	}
-	slices.SortFunc(members, func(a, b *member) int {
-		switch {
-		case a.name < b.name:
-			return -1
-		case a.name > b.name:
-			return 1
-		}
-		return 0
-	})
-	m.read, m.last = read, newTopology(members)
-	return m.last
 }

@@ -62,7 +62,9 @@ func (r *routes) best() *route {
 	if len(r.kinds) == 0 {
 		return nil
 	}
-	return slices.MaxFunc(r.kinds, func(a, b *route) int { return cmp.Or(cmp.Compare(len(a.nodes), len(b.nodes)), cmp.Compare(b.link, a.link)) })
+	return slices.MaxFunc(r.kinds, func(a, b *route) int {
+		return cmp.Or(cmp.Compare(len(a.nodes), len(b.nodes)), cmp.Compare(b.link, a.link))
+	})
 }
 
 // most is the name of its link.

@@ -1,0 +1,179 @@
+package segment
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	// Fresh is how long ago a node may have been heard for its word to count as evidence: two heartbeats of the pace that
+	// nodes with layer-2 addresses have, and a little.
+	Fresh = 600 * time.Millisecond
+	// idleFresh is the same for nodes that have none, whose heartbeats are fewer.
+	idleFresh = 5 * time.Second
+	// agree is how much longer one node may take than another to notice that a host has fallen silent, where both listen
+	// at the pace of owners and standbys; agreeIdle where one does not.
+	agree     = 300 * time.Millisecond
+	agreeIdle = 3 * time.Second
+	// lasts is how long frames must have gone on arriving from a node that does not answer, for the link to count as one
+	// that works one way.
+	lasts = 2 * time.Second
+	// patience is how long a link on which nobody answers is not judged because of somebody of whom nothing is known.
+	patience = 3 * time.Second
+	// soon is when to look again while the word of nodes is awaited, which comes with their heartbeats.
+	soon = 100 * time.Millisecond
+)
+
+// court hears what the nodes say. It does not change once made, but for an index that it makes when it is first needed.
+type court struct {
+	now  time.Time
+	last *topology
+	// nodes and ears are by name of the node.
+	nodes            map[string]*Node
+	ears             map[string][]*ear
+	once             sync.Once // guards the index: what is said, by who it is said of
+	peers, witnesses map[string][]word
+}
+
+// word is what one node says about another, or about a witness.
+type word struct {
+	*ear
+	*sound
+}
+
+// said is what connected nodes say of a witness.
+func (c *court) said(witness string) []word {
+	c.once.Do(c.index)
+	return c.witnesses[witness]
+}
+
+// index gathers what is said by who it is said about. Mostly nobody asks.
+func (c *court) index() {
+	c.peers, c.witnesses = map[string][]word{}, map[string][]word{}
+	for _, m := range c.last.members { // in a stable order
+		if n := c.nodes[m.name]; !n.Connected {
+			continue
+		}
+		for _, e := range c.ears[m.name] {
+			for i := range e.peers {
+				c.peers[e.peers[i].name] = append(c.peers[e.peers[i].name], word{e, &e.peers[i]})
+			}
+			for i := range e.witnesses {
+				c.witnesses[e.witnesses[i].name] = append(c.witnesses[e.witnesses[i].name], word{e, &e.witnesses[i]})
+			}
+		}
+	}
+}
+
+// ear is what a node hears on a link, nil if it said nothing of it.
+func (c *court) ear(at place) *ear {
+	for _, e := range c.ears[at.node] {
+		if e.link == at.link {
+			return e
+		}
+	}
+	return nil
+}
+
+// heard is when the centre last received something from a node.
+func (n *Node) heard(now time.Time) time.Time {
+	if n.Connected && n.Heard.IsZero() {
+		return now
+	}
+	return n.Heard
+}
+
+// fresh says whether what a node hears counts as evidence: it is connected, and does not stand still.
+func (c *court) fresh(e *ear) bool {
+	n := c.nodes[e.node]
+	if n == nil || !n.Connected {
+		return false
+	}
+	limit := idleFresh
+	if e.brisk {
+		limit = Fresh
+	}
+	return c.now.Sub(n.heard(c.now)) <= limit
+}
+
+// counts says whether the word of e that somebody answers still holds, after another node has found that one, or all,
+// silent at a time. It may not have noticed yet; later says when it will have.
+func (c *court) counts(e *ear, since time.Time) (now bool, later time.Time) {
+	if !c.fresh(e) {
+		return false, time.Time{}
+	}
+	wait := agreeIdle
+	if e.brisk {
+		wait = agree
+	}
+	if at := since.Add(wait); c.now.Before(at) {
+		return false, at
+	}
+	if !c.nodes[e.node].heard(c.now).After(since) {
+		return false, c.now.Add(soon)
+	}
+	return true, time.Time{}
+}
+
+// sharesSegment says whether words about a witness with a link-local address are about one host.
+func (c *court) sharesSegment(a, b *ear, witness netip.Addr) bool {
+	if !witness.IsLinkLocalUnicast() {
+		return true
+	}
+	if a.link == b.link {
+		return true
+	}
+	one, other := c.last.link(a.node, a.link), c.last.link(b.node, b.link)
+	return one != nil && other != nil && meets(one, other)
+}
+
+// meets says whether two links are in one network.
+func meets(a, b *link) bool {
+	for _, p := range a.networks {
+		for _, q := range b.networks {
+			if p == q {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (t *topology) link(node, name string) *link {
+	if m := t.byName[node]; m != nil {
+		return m.link(name)
+	}
+	return nil
+}
+
+// linkOf is the link of a node that has an address, "" if none does.
+func (t *topology) linkOf(node string, a netip.Addr) string {
+	m := t.byName[node]
+	if m == nil || !a.IsValid() {
+		return ""
+	}
+	for _, l := range m.links {
+		for _, p := range l.addrs {
+			if p.Addr() == a {
+				return l.name
+			}
+		}
+	}
+	return ""
+}
+
+// about returns what connected nodes say about a node on one of its links.
+func (c *court) about(at place) []word {
+	c.once.Do(c.index)
+	var found []word
+	for _, w := range c.peers[at.node] {
+		if w.ear.node == at.node {
+			continue
+		}
+		if over := c.last.linkOf(at.node, w.addr); over == at.link || over == "" {
+			found = append(found, w)
+		}
+	}
+	return found
+}

@@ -1,0 +1,149 @@
+package segment
+
+import (
+	"net/netip"
+	"time"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+)
+
+// ear is what a node hears on one of its links, as it last said.
+type ear struct {
+	node, link string
+	peers      []sound
+	witnesses  []sound
+	// answered says that anybody answers; asked that anybody was asked and known to be silent; waiting that somebody is
+	// asked of whom nothing is known yet.
+	answered, asked, waiting bool
+	// brisk says that the link is listened to at the pace of owners and standbys.
+	brisk bool
+	// quiet is when the last one fell silent, as the node said; zero where it did not.
+	quiet time.Time
+	// deafTo says that a witness is silent.
+	deafTo bool
+}
+
+// sound is what is heard of one peer or witness.
+type sound struct {
+	// name is that of a peer's node, or the address of a witness.
+	name   string
+	addr   netip.Addr
+	answer answer
+	// arrives says that its frames are heard, whether it answers or not.
+	arrives bool
+	// watched says that there is a BFD session with it, up that this is up.
+	watched, up bool
+	// routes says that it is a router.
+	routes bool
+	since  time.Time
+}
+
+// answer is whether a peer or witness answers in any way.
+type answer int
+
+const (
+	unknown answer = iota
+	answers
+	silent
+)
+
+func answerOf(a ingotv1.Answer) answer {
+	switch a {
+	case ingotv1.Answer_ANSWER_ANSWERS:
+		return answers
+	case ingotv1.Answer_ANSWER_SILENT:
+		return silent
+	}
+	return unknown
+}
+
+// bfdUp is the state of RFC 5880 in which both sides hear each other.
+const bfdUp = "Up"
+
+func listen(node string, r *ingotv1.SegmentReport) *ear {
+	e := &ear{node: node, link: r.GetInterface()}
+	for _, p := range r.GetPeers() {
+		s := sound{name: p.GetNode(), addr: parse(p.GetAddress()), answer: answerOf(p.GetAnswer()), arrives: p.GetHeard(),
+			watched: p.GetBfdState() != "", up: p.GetBfdState() == bfdUp, since: unix(max(p.GetSinceMs(), p.GetBfdSinceMs()))}
+		if s.up {
+			s.answer = answers // BFD is up only where both hear each other
+		}
+		e.brisk = e.brisk || s.watched
+		e.peers = append(e.peers, s)
+		e.add(s)
+	}
+	for _, w := range r.GetWitnesses() {
+		s := sound{name: w.GetAddress(), addr: parse(w.GetAddress()), answer: answerOf(w.GetAnswer()), since: unix(w.GetSinceMs()),
+			routes: w.GetSource() == ingotv1.WitnessReport_SOURCE_NEXT_HOP, arrives: w.GetSource() == ingotv1.WitnessReport_SOURCE_ASKER}
+		e.witnesses = append(e.witnesses, s)
+		e.deafTo = e.deafTo || s.answer == silent
+		e.add(s)
+	}
+	return e
+}
+
+func (e *ear) add(s sound) {
+	switch s.answer {
+	case answers:
+		e.answered = true
+	case silent:
+		e.asked = true
+		if s.since.After(e.quiet) {
+			e.quiet = s.since
+		}
+	default:
+		e.waiting = true
+	}
+}
+
+// peer is what is heard of a node, nil if nothing is.
+func (e *ear) peer(node string) *sound {
+	for i := range e.peers {
+		if e.peers[i].name == node {
+			return &e.peers[i]
+		}
+	}
+	return nil
+}
+
+// hearsBesides says whether anybody answers but one node.
+func (e *ear) hearsBesides(node string) bool {
+	for _, list := range [][]sound{e.peers, e.witnesses} {
+		for _, s := range list {
+			if s.answer == answers && s.name != node {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hearing is what witnesses do.
+func (e *ear) hearing() Hearing {
+	h := None
+	for _, w := range e.witnesses {
+		switch w.answer {
+		case answers:
+			return Heard
+		case silent:
+			h = Silent
+		}
+	}
+	return h
+}
+
+// parse is the zero Addr for what is none.
+func parse(text string) netip.Addr {
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.WithZone("")
+}
+
+func unix(ms int64) time.Time {
+	if ms <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}

@@ -1,0 +1,163 @@
+package segment
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// TestFaults has each fault of a segment, and whom it makes unfit. Reasons are those after a few seconds.
+func TestFaults(t *testing.T) {
+	tests := []struct {
+		name             string
+		nodes, witnesses int
+		fault            func(*world)
+		want             string // reasons by node
+		message          string // part of that of the first node
+	}{
+		{"all well, two nodes", 2, 0, func(*world) {}, "- -", ""},
+		{"all well, five nodes", 5, 2, func(*world) {}, "- - - - -", ""},
+		{"link down", 3, 0, func(w *world) { w.node(1).down = true }, "LinkDown - -", "eth1 of node1 has no carrier"},
+		{"link down, two nodes", 2, 0, func(w *world) { w.node(1).down = true }, "LinkDown -", ""},
+		{"link down everywhere", 3, 1, func(w *world) { w.node(1).down, w.node(2).down, w.node(3).down = true, true, true }, "LinkDown LinkDown LinkDown", ""},
+		{"cut, three nodes", 3, 0, func(w *world) { cut(w.node(1)) }, "Isolated - -",
+			"nobody answers node1 on eth1, while node2 and node3 are heard there: its cable, its switch port or its VLAN"},
+		{"cut, three nodes and a witness", 3, 1, func(w *world) { cut(w.node(1)) }, "Isolated - -", ""},
+		{"cut, five nodes", 5, 1, func(w *world) { cut(w.node(1)) }, "Isolated - - - -", ""},
+		{"cut, two nodes and a witness", 2, 1, func(w *world) { cut(w.node(1)) }, "Isolated -",
+			"nobody answers node1 on eth1, while 192.0.2.251 and node2 are heard there"},
+		{"cut, two nodes", 2, 0, func(w *world) { cut(w.node(1)) }, "- Undecided - Undecided", ""},
+		{"a majority is cut off", 5, 0, func(w *world) { cut(w.node(1), w.node(2), w.node(3)) }, "Isolated Isolated Isolated - -", ""},
+		{"all are cut off", 3, 1, func(w *world) { cut(w.node(1), w.node(2), w.node(3)) }, "- Undecided - Undecided - Undecided", ""},
+		{"without BFD", 3, 0, func(w *world) { w.node(1).noBFD = true; cut(w.node(1)) }, "Isolated - -", ""},
+		{"nothing arrives at it", 3, 1, func(w *world) { w.node(1).deafTo = map[string]bool{"*": true} }, "OneWay - -",
+			"frames of node1 arrive at node2 and node3, but it hears nobody on eth1"},
+		{"nothing of it arrives", 3, 1, func(w *world) { w.node(1).muteTo = map[string]bool{"*": true} }, "OneWay - -",
+			"frames of node2 and node3 arrive at node1 on eth1, but nobody hears it"},
+		{"one way, five nodes", 5, 0, func(w *world) { w.node(1).muteTo = map[string]bool{"*": true} }, "OneWay - - - -", ""},
+		{"one way, two nodes and a witness", 2, 1, func(w *world) { w.node(1).deafTo = map[string]bool{"*": true} }, "OneWay -", ""},
+		{"one way, two nodes", 2, 0, func(w *world) { w.node(1).deafTo = map[string]bool{"*": true} }, "- Undecided - Undecided", ""},
+		{"witness silent to one", 3, 1, func(w *world) { w.node(1).deafTo = map[string]bool{"192.0.2.251": true} }, "WitnessSilent - -",
+			"192.0.2.251 does not answer node1 on eth1, but answers node2 and node3"},
+		{"witness silent to one of two", 2, 1, func(w *world) { w.node(1).deafTo = map[string]bool{"192.0.2.251": true} }, "WitnessSilent -", ""},
+		{"one of two witnesses silent to one", 5, 2, func(w *world) { w.node(1).deafTo = map[string]bool{"192.0.2.251": true} }, "WitnessSilent - - - -", ""},
+		{"a witness answers one only, another all", 5, 2, func(w *world) {
+			part([]*host{w.witnesses[0]}, []*host{w.node(1), w.node(2), w.node(3), w.node(4)})
+		}, "- - - - -", ""},
+		{"the only witness answers one only", 3, 1, func(w *world) { part([]*host{w.witnesses[0]}, []*host{w.node(1), w.node(2)}) }, "WitnessSilent WitnessSilent -", ""},
+		{"witness dead", 3, 1, func(w *world) { w.witnesses[0].dead = true }, "- - -", ""},
+		{"witness dead, two nodes", 2, 1, func(w *world) { w.witnesses[0].dead = true }, "- -", ""},
+		{"a peer dead, its stream not yet gone", 3, 0, func(w *world) { w.node(3).dead = true }, "- - -", ""},
+		{"both peers dead", 3, 0, func(w *world) { w.node(2).dead, w.node(3).dead = true, true }, "- - -", ""},
+		{"both peers gone", 3, 0, func(w *world) {
+			for _, h := range w.nodes[1:] {
+				h.dead, h.gone = true, true
+			}
+		}, "- - -", ""},
+		{"split, the witness on one side", 5, 1, func(w *world) {
+			part([]*host{w.node(1), w.node(2)}, []*host{w.node(3), w.node(4), w.node(5), w.witnesses[0]})
+		}, "WitnessSilent WitnessSilent - - -", ""},
+		{"split without a witness", 4, 0, func(w *world) { part(w.nodes[:2], w.nodes[2:]) }, "- - - -", ""},
+		{"nobody said anything yet", 3, 1, func(w *world) { w.node(1).unheard = true }, "- - -", ""},
+		{"one MAC", 3, 1, func(w *world) { w.node(1).mac, w.node(2).mac = w.node(3).mac, w.node(3).mac }, "SharedMAC SharedMAC SharedMAC",
+			"eth1 of node1 has the hardware address 52:54:00:00:00:03, and so have eth1 of node2 and node3; nodes with a cloned /etc/machine-id"},
+		{"one MAC of two", 5, 0, func(w *world) { w.node(1).mac = w.node(3).mac }, "SharedMAC - SharedMAC - -", "and so has eth1 of node3;"},
+		{"one MAC on networks that are each node's own", 2, 0, func(w *world) { w.node(1).mac, w.node(1).addr = w.node(2).mac, w.node(2).addr }, "- -", ""},
+		{"one MAC of a virtual router", 2, 0, func(w *world) { w.node(1).mac, w.node(2).mac = "00:00:5e:00:01:07", "00:00:5e:00:01:07" }, "- -", ""},
+		{"one MAC, but the other is off", 3, 0, func(w *world) {
+			w.node(1).mac = w.node(2).mac
+			w.node(2).dead, w.node(2).gone = true, true
+		}, "- - -", ""},
+		{"wrong network", 3, 1, func(w *world) { w.node(1).addr = "192.0.3.1/24" }, "NoLink - -",
+			"no link of node1 has an address in the network of 192.0.2.100; node2 and node3 reach it over eth1 (192.0.2.0/24)"},
+		{"wrong network, two nodes", 2, 0, func(w *world) { w.node(1).addr = "192.0.3.1/24" }, "NoLink -", "; node2 reaches it over eth1 (192.0.2.0/24)"},
+		{"routed range", 3, 0, func(w *world) {
+			for _, h := range w.nodes {
+				h.addr = strings.Replace(h.addr, "192.0.2.", "198.51.100.", 1)
+			}
+		}, "- - -", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(test.nodes, test.witnesses)
+			test.fault(w)
+			v := w.pass(5 * time.Second)
+			want := map[string]string{}
+			words := strings.Fields(test.want)
+			for _, h := range w.nodes {
+				if words[0] == "-" && len(words) > 1 && words[1] == string(Undecided) {
+					want[h.name], words = "- Undecided", words[2:]
+				} else {
+					want[h.name], words = words[0], words[1:]
+				}
+			}
+			if diff := cmp.Diff(want, w.reasons(v)); diff != "" {
+				t.Errorf("reasons (-want +got):\n%s", diff)
+			}
+			first := v.Of("node1", vip, nil)
+			if !strings.Contains(first.Message, test.message) {
+				t.Errorf("message %q does not contain %q", first.Message, test.message)
+			}
+			before := allFaults(w, v)
+			if diff := cmp.Diff(before, allFaults(w, w.pass(time.Minute)), cmpopts.EquateApproxTime(0)); diff != "" {
+				t.Errorf("faults change though nothing else does (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+func allFaults(w *world, v *Verdicts) map[string][]Fault {
+	all := map[string][]Fault{}
+	for _, h := range w.nodes {
+		all[h.name] = v.Faults(h.name)
+	}
+	return all
+}
+
+// TestSeed003 is the story of the seed: three machines whose bridges have one hardware address, for they were cloned, and
+// one of them is in a wrong network. The gateway hears one of them.
+func TestSeed003(t *testing.T) {
+	w := newWorld(3, 1)
+	for i, h := range w.nodes {
+		h.link, h.mac, h.addr = "br-bus", "5e:7a:11:22:33:44", "192.168.222.20"+string(rune('1'+i))+"/24"
+	}
+	w.node(2).addr = "192.168.223.202/24"
+	w.witnesses[0].name, w.witnesses[0].addr = "192.168.222.1", "192.168.222.1/24"
+	gateway := w.witnesses[0]
+	part([]*host{gateway}, []*host{w.node(2), w.node(3)}) // its switch learned the port of node1
+	v := w.pass(time.Minute)
+
+	address := netip.MustParseAddr("192.168.222.240")
+	verdicts, faults := map[string]Verdict{}, map[string]string{}
+	for _, h := range w.nodes {
+		verdict := v.Of(h.name, address, nil)
+		verdict.Since = time.Time{}
+		verdicts[h.name] = verdict
+		for _, f := range v.Faults(h.name) {
+			faults[h.name] += string(f.Reason) + " (" + strings.Join(f.Nodes, " ") + ") "
+		}
+	}
+	cloned := "; nodes with a cloned /etc/machine-id get bridges with one address"
+	want := map[string]Verdict{
+		"node1": {Reason: SharedMAC, Link: "br-bus", Witness: Heard,
+			Message: "br-bus of node1 has the hardware address 5e:7a:11:22:33:44, and so have br-bus of node2 and node3" + cloned},
+		"node2": {Reason: NoLink,
+			Message: "no link of node2 has an address in the network of 192.168.222.240; node1 and node3 reach it over br-bus (192.168.222.0/24)"},
+		"node3": {Reason: SharedMAC, Link: "br-bus", Witness: Silent,
+			Message: "br-bus of node3 has the hardware address 5e:7a:11:22:33:44, and so have br-bus of node1 and node2" + cloned},
+	}
+	if diff := cmp.Diff(want, verdicts); diff != "" {
+		t.Errorf("verdicts (-want +got):\n%s", diff)
+	}
+	wantFaults := map[string]string{"node1": "SharedMAC (node2 node3) ", "node2": "SharedMAC (node1 node3) ", "node3": "SharedMAC (node1 node2) WitnessSilent (node1) "}
+	if diff := cmp.Diff(wantFaults, faults); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+	if got := v.SharesMAC("node2", "br-bus"); !cmp.Equal(got, []string{"node1", "node3"}) {
+		t.Errorf("node2 shares its MAC with %v", got)
+	}
+}
