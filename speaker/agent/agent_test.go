@@ -25,7 +25,7 @@ func TestUpdateIsAppliedAndAcknowledgedItemByItem(t *testing.T) {
 	s := c.next().lead("L", 5)
 	wantHello := &ingotv1.Hello{
 		Node: "node1", Instance: r.agent.instance, Version: "v1", BootId: "boot1",
-		Features: []string{"bgp_session", "bgp_route", "layer2_address", "bgp_guard"},
+		Features: []string{"bgp_session", "bgp_route", "layer2_address", "bgp_guard", "layer2_segment"},
 	}
 	if diff := cmp.Diff(wantHello, s.hello, protocmp.Transform()); diff != "" {
 		t.Errorf("hello (-want +got):\n%s", diff)

@@ -50,8 +50,7 @@ func (o *outbox) report(r, full *ingotv1.Report) {
 	defer o.mu.Unlock()
 	if o.pending != nil {
 		results := mergeResults(mergeResults(full.GetResults(), o.pending.GetResults()), r.GetResults())
-		r = &ingotv1.Report{Full: true, Sessions: full.GetSessions(), Layer2: full.GetLayer2(), Links: full.GetLinks(), Bfd: full.GetBfd(), Results: results,
-			Standing: o.pending.GetStanding()}
+		r = with(full, results, o.pending.GetStanding())
 	}
 	o.pending = r
 	o.signal()
@@ -66,8 +65,7 @@ func (o *outbox) add(r *ingotv1.Report) {
 		if standing == nil {
 			standing = p.GetStanding()
 		}
-		r = &ingotv1.Report{Full: p.GetFull(), Sessions: p.GetSessions(), Layer2: p.GetLayer2(), Links: p.GetLinks(), Bfd: p.GetBfd(),
-			Results: mergeResults(p.GetResults(), r.GetResults()), Standing: standing}
+		r = with(p, mergeResults(p.GetResults(), r.GetResults()), standing)
 	}
 	o.pending = r
 	o.signal()
@@ -91,8 +89,7 @@ func (o *outbox) next() *ingotv1.ConnectRequest {
 		o.pending = nil
 		if results := r.GetResults(); len(results) > resultsPerMessage {
 			o.pending = &ingotv1.Report{Results: results[resultsPerMessage:]}
-			r = &ingotv1.Report{Full: r.GetFull(), Sessions: r.GetSessions(), Layer2: r.GetLayer2(), Links: r.GetLinks(), Bfd: r.GetBfd(),
-				Results: results[:resultsPerMessage], Standing: r.GetStanding()}
+			r = with(r, results[:resultsPerMessage], r.GetStanding())
 		}
 		return &ingotv1.ConnectRequest{Message: &ingotv1.ConnectRequest_Report{Report: r}}
 	}

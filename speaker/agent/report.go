@@ -20,6 +20,8 @@ type observations struct {
 	layer2   map[string]*ingotv1.Layer2Report
 	links    map[string]*ingotv1.LinkReport
 	bfd      map[string]*ingotv1.BfdReport
+	segments map[string]*ingotv1.SegmentReport
+	leaving  bool
 }
 
 // reportChanges reports to every replica what changes, gathered over the coalescing time, and now and then all.
@@ -106,9 +108,7 @@ func (c *core) observe(counters bool) *ingotv1.Report {
 	}
 	if vanished {
 		// Only a full report can say that something is no more.
-		results := delta.Results
-		delta = &ingotv1.Report{Full: true, Sessions: full.Sessions, Layer2: full.Layer2, Links: full.Links, Bfd: full.Bfd,
-			Results: mergeResults(full.Results, results)}
+		delta = with(full, mergeResults(full.Results, delta.Results), nil)
 	}
 	if vanished || proto.Size(delta) > 0 {
 		for s := range c.streams {
@@ -198,8 +198,18 @@ func (o *observations) replace(full, delta *ingotv1.Report, counters bool) (vani
 	if changed {
 		delta.Links = full.GetLinks()
 	}
-	vanished = lost(o.sessions, sessions) || lost(o.layer2, layer2) || lost(o.links, links) || lost(o.bfd, bfd)
-	o.sessions, o.layer2, o.links, o.bfd = sessions, layer2, links, bfd
+	segments := map[string]*ingotv1.SegmentReport{}
+	for _, r := range full.GetSegments() {
+		segments[r.GetInterface()] = r
+		if !proto.Equal(r, o.segments[r.GetInterface()]) {
+			delta.Segments = append(delta.Segments, r)
+		}
+	}
+	vanished = lost(o.sessions, sessions) || lost(o.layer2, layer2) || lost(o.links, links) || lost(o.bfd, bfd) || lost(o.segments, segments)
+	// Whoever leaves says so with each report; who stays after all, with a full one.
+	delta.Leaving = full.GetLeaving() && (!o.leaving || vanished || proto.Size(delta) > 0)
+	vanished = vanished || o.leaving && !full.GetLeaving()
+	*o = observations{sessions: sessions, layer2: layer2, links: links, bfd: bfd, segments: segments, leaving: full.GetLeaving()}
 	return vanished
 }
 
@@ -232,6 +242,14 @@ func lost[V any](before, now map[string]V) bool {
 		}
 	}
 	return false
+}
+
+// with returns a report that observes what r does, with other results and standing.
+func with(r *ingotv1.Report, results []*ingotv1.ItemResult, standing *ingotv1.Standing) *ingotv1.Report {
+	return &ingotv1.Report{
+		Full: r.GetFull(), Sessions: r.GetSessions(), Bfd: r.GetBfd(), Layer2: r.GetLayer2(), Links: r.GetLinks(), Segments: r.GetSegments(),
+		Leaving: r.GetLeaving(), Results: results, Standing: standing,
+	}
 }
 
 // mergeResults returns older with what newer says of the same items, and of others.

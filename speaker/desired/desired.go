@@ -43,14 +43,16 @@ func laneOf(item *ingotv1.Item) ingotv1.Lane {
 	switch item.GetContent().(type) {
 	case *ingotv1.Item_BgpSession, *ingotv1.Item_BgpRoute, *ingotv1.Item_BgpGuard:
 		return ingotv1.Lane_LANE_ROUTING
-	case *ingotv1.Item_Layer2Address:
+	case *ingotv1.Item_Layer2Address, *ingotv1.Item_Layer2Segment:
 		return ingotv1.Lane_LANE_LAYER2
 	}
 	return ingotv1.Lane_LANE_UNSPECIFIED
 }
 
 // Features are the kinds of item that this program understands, as the field names of Item.content.
-func Features() []string { return []string{"bgp_session", "bgp_route", "layer2_address", "bgp_guard"} }
+func Features() []string {
+	return []string{"bgp_session", "bgp_route", "layer2_address", "bgp_guard", "layer2_segment"}
+}
 
 // Standing is what the node obeys.
 type Standing struct {

@@ -34,7 +34,7 @@ func parseOrder(item *ingotv1.Layer2Address) (order, error) {
 	return o, nil
 }
 
-// Apply makes items the complete set of addresses to answer or stand by for; items of other kinds are passed over.
+// Apply makes items the complete set of addresses to answer or stand by for, and of segments to listen on; items of other kinds are passed over.
 // restored says that they come from saved state: then every address is probed before it is answered. When Apply
 // returns, nothing is answered any more for what was withdrawn.
 func (s *Speaker) Apply(_ context.Context, items []*ingotv1.Item, restored bool) []*ingotv1.ItemResult {
@@ -49,12 +49,17 @@ func (s *Speaker) Apply(_ context.Context, items []*ingotv1.Item, restored bool)
 	var out []transmission
 	keep := make(map[netip.Addr]bool)
 	s.items, s.refused = nil, make(map[string]string)
+	s.watched = segmentsOf(items)
+	s.segments.Apply(s.watched, s.links)
 	for _, item := range items {
 		content := item.GetLayer2Address()
-		if content == nil {
+		if content == nil && item.GetLayer2Segment() == nil {
 			continue
 		}
 		s.items = append(s.items, item)
+		if content == nil {
+			continue
+		}
 		o, err := parseOrder(content)
 		if err != nil {
 			s.refused[item.GetId()] = err.Error()

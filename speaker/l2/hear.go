@@ -12,7 +12,8 @@ import (
 
 // hear handles a message that arrived on a port. It is called for every message on the link, so that it must not allocate
 // or wait for what is none of ours, nor to answer.
-func (s *Speaker) hear(p *port.Port, m frame.Message, _ time.Duration) {
+func (s *Speaker) hear(p *port.Port, m frame.Message, received time.Duration) {
+	s.listen(p, m, received)
 	if s.reply(p, m) {
 		return
 	}
@@ -39,6 +40,7 @@ func (s *Speaker) reply(p *port.Port, m frame.Message) bool {
 	}
 	o.responses.Inc()
 	s.askers.note(p.Link().Name, m)
+	s.segments.Asker(p.Link().Name, m.Sender, m.SenderMAC)
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
 		s.log.Debug(words.answering, "interface", p.Link().Name, "ip", m.Target.String(),
 			"senderIP", m.Sender.String(), "senderMAC", m.SenderMAC.String(), "responseMAC", p.Link().MAC.String())

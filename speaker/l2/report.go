@@ -14,9 +14,10 @@ func (s *Speaker) Report(r *ingotv1.Report) {
 	for _, l := range s.links {
 		r.Links = append(r.Links, l.Report())
 	}
+	s.segments.Report(r)
 	for _, item := range s.items {
 		o, err := parseOrder(item.GetLayer2Address())
-		if err != nil {
+		if err != nil || item.GetLayer2Address() == nil {
 			continue
 		}
 		report := &ingotv1.Layer2Report{Address: o.address.String(), Term: o.term}
@@ -50,6 +51,9 @@ func (s *Speaker) results() []*ingotv1.ItemResult {
 func (s *Speaker) status(item *ingotv1.Item) (ingotv1.ItemResult_Status, string) {
 	if why := s.refused[item.GetId()]; why != "" {
 		return ingotv1.ItemResult_STATUS_REJECTED, why
+	}
+	if item.GetLayer2Segment() != nil {
+		return ingotv1.ItemResult_STATUS_APPLIED, "" // whether there is such a link is a fact of its own
 	}
 	o, err := parseOrder(item.GetLayer2Address())
 	if err != nil {

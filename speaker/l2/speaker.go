@@ -17,6 +17,7 @@ import (
 	"github.com/ingot-lb/ingot/speaker/l2/ownership"
 	"github.com/ingot-lb/ingot/speaker/l2/port"
 	"github.com/ingot-lb/ingot/speaker/links"
+	"github.com/ingot-lb/ingot/speaker/segment"
 )
 
 // settle is how long the kernel's changes are collected before links are looked at; those of routes may be many.
@@ -42,10 +43,12 @@ type Speaker struct {
 	exclude []*regexp.Regexp
 	metrics *metrics
 	askers  askers
-	budget  *budget
-	changed chan struct{}
-	wake    chan struct{} // the schedule's head changed
-	relink  chan struct{} // links changed, or a port broke
+	// segments listens to who is on the links.
+	segments *segment.Watcher
+	budget   *budget
+	changed  chan struct{}
+	wake     chan struct{} // the schedule's head changed
+	relink   chan struct{} // links changed, or a port broke
 
 	// applying serializes what changes mu's fields; it is taken first.
 	applying sync.Mutex
@@ -60,7 +63,8 @@ type Speaker struct {
 	ports    map[string]*port.Port  // by the name of the link
 	owned    map[netip.Addr]*owned
 	schedule schedule
-	items    []*ingotv1.Item // last applied, layer 2 only
+	items    []*ingotv1.Item          // last applied, layer 2 only
+	watched  []*ingotv1.Layer2Segment // last applied
 	refused  map[string]string
 	told     map[string]*ingotv1.ItemResult
 }
@@ -76,7 +80,7 @@ type owned struct {
 
 // New returns a speaker that owns nothing.
 func New(o Options) *Speaker {
-	return &Speaker{
+	s := &Speaker{
 		log:     o.Log,
 		exclude: o.Exclude,
 		metrics: newMetrics(o.Registerer),
@@ -90,6 +94,10 @@ func New(o Options) *Speaker {
 		refused: make(map[string]string),
 		told:    make(map[string]*ingotv1.ItemResult),
 	}
+	s.segments = segment.New(segment.Options{
+		Log: o.Log, Engine: o.Engine, Ask: s.ask, Changed: func(string) { signal(s.changed) }, Registerer: o.Registerer,
+	})
+	return s
 }
 
 // Changed fires, coalesced, when a link, an address or a result changed.
@@ -111,6 +119,7 @@ func (s *Speaker) Run(ctx context.Context) error {
 	running.Go(func() { links.Watch(ctx, s.log, settle, func() { signal(s.relink) }) })
 	running.Go(func() { links.WatchRoutes(ctx, s.log, settleRoutes, func() { signal(s.relink) }) })
 	running.Go(func() { s.budget.run(ctx, s.send) })
+	running.Go(func() { s.segments.Run(ctx) })
 	defer func() {
 		running.Wait()
 		s.end()
@@ -166,6 +175,7 @@ func (s *Speaker) refresh() (retry time.Time) {
 		retry = time.Now().Add(jitter(time.Second))
 	}
 	s.mu.Lock()
+	s.segments.Apply(s.watched, s.links)
 	var out []transmission
 	for address, o := range s.owned {
 		out = s.step(out, o, ownership.Links{Names: s.linksFor(address, o.interfaces)})
