@@ -4,6 +4,7 @@ import (
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // HostNodes are the Nodes of the host cluster as this replica knows them. They are shared and must not be changed.
@@ -27,6 +28,11 @@ func (h *Hub) Lineage() string { return h.store.Lineage() }
 
 // HostServices are the Services of the host cluster, likewise.
 func (h *Hub) HostServices() []*corev1.Service { return h.cluster.Services() }
+
+// hostService is one of them.
+func (h *Hub) hostService(name types.NamespacedName) (*corev1.Service, bool) {
+	return h.cluster.Service(name)
+}
 
 // HostSecret is the Secret of that name in the system namespace, nil where there is none; known is false until all have
 // been read.

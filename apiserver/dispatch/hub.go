@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/ingot-lb/ingot/apiserver/dispatch/cluster"
+	"github.com/ingot-lb/ingot/apiserver/dispatch/conflicts"
 	"github.com/ingot-lb/ingot/apiserver/dispatch/events"
 	"github.com/ingot-lb/ingot/apiserver/dispatch/identity"
 )
@@ -69,6 +70,7 @@ type Hub struct {
 	lead      atomic.Pointer[leadership] // nil while another replica leads
 	desired   atomic.Pointer[desired]    // nil while nothing is to be sent
 	view      atomic.Pointer[layer2View] // nil before the first plan
+	conflicts *conflicts.Teller
 }
 
 // minDigestKey is the least number of bytes of Options.DigestKey.
@@ -110,6 +112,7 @@ func newHub(o Options, issuer rest.Interface) (*Hub, error) {
 	}
 	h.metrics = newMetrics(h)
 	h.events = events.New(o.Client.CoreV1(), log, h.metrics.eventsDropped.Inc)
+	h.conflicts = conflicts.New(conflicts.Options{Services: o.Client.CoreV1(), Find: h.hostService, All: h.HostServices, Event: h.events.Service, Log: log})
 	h.engine = newEngine(h, o.DigestKey, o.LoadBalancerClass)
 	h.nodes = newNodes(h.engine.kick, time.Now)
 	var err error
@@ -135,6 +138,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		h.keys.Run,
 		func(ctx context.Context) { h.cluster.Run(ctx, h.engine.kick) },
 		h.events.Run,
+		h.conflicts.Run,
 		h.followConfiguration,
 		h.followAdoption,
 		h.followLedger,

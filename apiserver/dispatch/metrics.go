@@ -48,12 +48,14 @@ var (
 	epochDesc     = prometheus.NewDesc("ingot_dispatch_leader_epoch", "Epoch in which this replica leads; 0 while it does not.", nil, nil)
 	itemsDesc     = prometheus.NewDesc("ingot_dispatch_items", "Items that all nodes together shall have, by lane.", []string{"lane"}, nil)
 	unackedDesc   = prometheus.NewDesc("ingot_dispatch_unacked_age_seconds", "Age of the oldest update that is not acknowledged.", nil, nil)
+	conflictsDesc = prometheus.NewDesc("ingot_layer2_conflicts", "Layer-2 addresses that a host uses which is none of ours.", nil, nil)
+	faultsDesc    = prometheus.NewDesc("ingot_layer2_faults", "Links of nodes with which something is wrong, by reason.", []string{"node", "reason"}, nil)
 	refusedDesc   = prometheus.NewDesc("ingot_dispatch_refusing_nodes", "Connected nodes that refuse what they are told, by refusal.", []string{"refusal"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (liveMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{connectedDesc, epochDesc, itemsDesc, unackedDesc, refusedDesc} {
+	for _, d := range []*prometheus.Desc{connectedDesc, epochDesc, itemsDesc, unackedDesc, refusedDesc, conflictsDesc, faultsDesc} {
 		ch <- d
 	}
 }
@@ -70,6 +72,7 @@ func (l liveMetrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(refusedDesc, float64(refusing[kind]), kind.String())
 	}
 	gauge(epochDesc, float64(l.hub.epoch()))
+	l.layer2(gauge)
 	items := map[ingotv1.Lane]int{}
 	if d := l.hub.desired.Load(); d != nil {
 		for _, orders := range d.nodes {
@@ -80,6 +83,28 @@ func (l liveMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, lane := range allLanes {
 		gauge(itemsDesc, float64(items[lane]), laneName(lane))
+	}
+}
+
+// layer2 counts what is wrong by the last plan.
+func (l liveMetrics) layer2(gauge func(d *prometheus.Desc, v float64, labels ...string)) {
+	v := l.hub.view.Load()
+	gauge(conflictsDesc, float64(len(v.foreign())))
+	if v == nil {
+		return
+	}
+	for node := range v.out.Nodes {
+		links := map[string]map[string]bool{}
+		for _, f := range v.faults(node) {
+			reason := string(f.Reason)
+			if links[reason] == nil {
+				links[reason] = map[string]bool{}
+			}
+			links[reason][f.Interface] = true
+		}
+		for reason, of := range links {
+			gauge(faultsDesc, float64(len(of)), node, reason)
+		}
 	}
 }
 

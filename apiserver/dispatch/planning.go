@@ -46,6 +46,7 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 	if in.lead == nil {
 		e.shut(ctx, errNotLeading)
 		e.hub.planned(nil)
+		e.hub.conflicts.Tell(nil)
 		e.follow(in)
 		return time.Time{}
 	}
@@ -67,6 +68,7 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 	out := e.plan(in, facts)
 	e.hub.planned(&Planned{Epoch: in.lead.epoch, Config: stored, Nodes: in.cluster.Nodes, Secrets: in.cluster.Secrets,
 		Withheld: out.Withheld, Refused: e.hub.nodes.refusedSessions()})
+	e.hub.conflicts.Tell(e.hub.view.Load().conflicts())
 	if layer2 {
 		if err := e.save(ctx, in.lead, out.Decisions); err != nil {
 			if errors.Is(err, ErrNotLeader) {

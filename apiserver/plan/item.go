@@ -32,7 +32,9 @@ func IsRoute(id string) bool { return strings.HasPrefix(id, routePrefix) }
 
 const layer2Prefix = "layer2/"
 
-// layer2ID is the id of a layer-2 address.
+// Layer2ID is the id of a layer-2 address.
+func Layer2ID(addr netip.Addr) string { return layer2ID(addr) }
+
 func layer2ID(addr netip.Addr) string { return layer2Prefix + addr.String() }
 
 // Layer2Address is the address that the id of a layer-2 item names; other items name none.

@@ -75,6 +75,12 @@ func (r *Recorder) NotAllocated(service *corev1.Service, message string) {
 	r.enqueue(about(service, "", corev1.EventTypeWarning, "notAllocated", message))
 }
 
+// Service says what a node has seen about a service, or with no node what is so for all; kind is a type of event, reason
+// a stable word.
+func (r *Recorder) Service(service *corev1.Service, node, kind, reason, message string) {
+	r.enqueue(about(service, node, kind, reason, message))
+}
+
 // NotUsed says why a configuration object has no effect, or not all of it; reason is a stable word.
 func (r *Recorder) NotUsed(object corev1.ObjectReference, reason, message string) {
 	r.enqueue(event(object, "", corev1.EventTypeWarning, reason, message))

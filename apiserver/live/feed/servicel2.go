@@ -15,6 +15,7 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/columns"
 	"github.com/ingot-lb/ingot/apiserver/dispatch"
 	"github.com/ingot-lb/ingot/apiserver/live"
+	"github.com/ingot-lb/ingot/apiserver/plan"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -99,8 +100,9 @@ func (s *layer2Services) update(v view, items map[string]*ingotv1.Item) {
 	for _, r := range reports {
 		address := r.GetAddress()
 		before, was := n.claims[address]
-		c := claim{report: r, order: items["layer2/"+address].GetLayer2Address()}
+		c := claim{report: r}
 		if a, err := netip.ParseAddr(address); err == nil {
+			c.order = items[plan.Layer2ID(a)].GetLayer2Address()
 			c.decision, _ = s.decision(a)
 		}
 		if c.order == nil && (!v.current() || r.GetAnswering()) {
