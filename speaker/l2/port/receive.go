@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ingot-lb/ingot/speaker/boottime"
 	"github.com/ingot-lb/ingot/speaker/l2/frame"
 )
 
@@ -19,7 +20,6 @@ type receiver struct {
 	header  unix.Msghdr
 	n       int
 	err     error
-	boot    unix.Timespec
 	try     func(fd uintptr) bool // made once, so that no closure is allocated for a packet
 }
 
@@ -42,8 +42,7 @@ func (s *socket) receive(r *receiver) (b []byte, received time.Duration, err err
 	if r.err != nil {
 		return nil, 0, fmt.Errorf("receive: %w", r.err)
 	}
-	received, err = r.received()
-	return r.buffer[:r.n], received, err
+	return r.buffer[:r.n], r.received(), nil
 }
 
 // recvmsg returns false if there is nothing to read yet.
@@ -67,16 +66,13 @@ func (r *receiver) recvmsg(fd uintptr) bool {
 
 // received returns when the kernel received the packet: its time stamp is of the wall clock, which can be set, but its age
 // is much the same on every clock.
-func (r *receiver) received() (time.Duration, error) {
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &r.boot); err != nil {
-		return 0, fmt.Errorf("boot time: %w", err)
-	}
-	now := time.Duration(r.boot.Nano())
+func (r *receiver) received() time.Duration {
+	now := boottime.Now()
 	stamp, ok := r.stamp()
 	if !ok {
-		return now, nil
+		return now
 	}
-	return now - max(0, time.Duration(time.Now().UnixNano()-stamp)), nil
+	return now - max(0, time.Duration(time.Now().UnixNano()-stamp))
 }
 
 // stamp returns the kernel's time stamp of the packet in nanoseconds of Unix time, if there is one.
