@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ingot-lb/ingot/speaker/bgp"
+	"github.com/ingot-lb/ingot/speaker/exclusion"
 	"github.com/ingot-lb/ingot/speaker/show"
 	"github.com/ingot-lb/ingot/speaker/show/frr"
 )
@@ -25,15 +26,10 @@ type flags struct {
 	grpcSocket         string
 	metricsAddress     string
 	excludeInterfaces  []string
+	excludeFile        string
 	prefixLimit        int
 	logLevel           string
 	drainTime          time.Duration
-}
-
-// excludedInterfaces is MetalLB's list; spec.md section 5.3.
-var excludedInterfaces = []string{
-	"^docker.*", "^cbr.*", "^dummy.*", "^virbr.*", "^lxcbr.*", "^veth.*", "^lo$", "^cali.*", "^tunl.*", "^flannel.*",
-	"^kube-ipvs.*", "^cni.*", "^nodelocaldns.*", "^lxc.*",
 }
 
 func newCommand() *cobra.Command {
@@ -55,7 +51,8 @@ func newCommand() *cobra.Command {
 	fs.StringVar(&f.stateDir, "state-dir", "/run/ingot", "directory of the saved state, on a tmpfs of the host")
 	fs.StringVar(&f.grpcAddress, "grpc-address", "127.0.0.1:7474", "loopback address of the read-only SpeakerService; empty: off")
 	fs.StringVar(&f.metricsAddress, "metrics-address", ":7472", "address of /metrics, /healthz and /readyz, plain HTTP; empty: off")
-	fs.StringSliceVar(&f.excludeInterfaces, "exclude-interfaces", excludedInterfaces, "regular expressions of interfaces that layer 2 leaves alone")
+	fs.StringSliceVar(&f.excludeInterfaces, "exclude-interfaces", exclusion.Default, "regular expressions of interfaces that layer 2 leaves alone, where the file of --exclude-l2-file does not exist")
+	fs.StringVar(&f.excludeFile, "exclude-l2-file", exclusion.Path, "YAML file whose list announcedInterfacesToExclude goes before --exclude-interfaces; followed while the speaker runs")
 	fs.IntVar(&f.prefixLimit, "bgp-prefix-limit", bgp.DefaultPrefixLimit, "prefixes of an address family that a BGP peer may send, all of them refused, before its session is closed")
 	fs.DurationVar(&f.drainTime, "drain-time", 3*time.Second, "how long routers are asked to prefer other nodes before a BGP session is closed on purpose; 0: not at all")
 	fs.StringVar(&f.logLevel, "log-level", "info", "all, debug, info, warn, error or none")

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math"
 	"os"
-	"regexp"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"github.com/ingot-lb/ingot/speaker/agent"
 	"github.com/ingot-lb/ingot/speaker/bfd/shared"
 	"github.com/ingot-lb/ingot/speaker/bgp"
+	"github.com/ingot-lb/ingot/speaker/exclusion"
 	"github.com/ingot-lb/ingot/speaker/introspect"
 	"github.com/ingot-lb/ingot/speaker/l2"
 	"github.com/ingot-lb/ingot/speaker/liveness"
@@ -60,9 +60,9 @@ func run(ctx context.Context, f flags) error {
 	if f.drainTime < 0 || f.drainTime > maxDrainTime {
 		return fmt.Errorf("--drain-time: %s is outside 0s to %s", f.drainTime, maxDrainTime)
 	}
-	exclude, err := compile(f.excludeInterfaces)
+	exclude, err := exclusion.Open(f.excludeFile, f.excludeInterfaces)
 	if err != nil {
-		return fmt.Errorf("--exclude-interfaces: %w", err)
+		return fmt.Errorf("interfaces to exclude from layer 2: %w", err)
 	}
 	keepSmall()
 	events := introspect.NewEvents()
@@ -79,6 +79,7 @@ func run(ctx context.Context, f flags) error {
 		Node: f.nodeName, Log: log, PrefixLimit: f.prefixLimit, DrainTime: f.drainTime, Registerer: registry,
 	})
 	paths := shared.New(log)
+	layer2 := l2.New(l2.Options{Log: log, Exclude: exclude.Expressions(), Engine: paths, Registerer: registry})
 	speaker, err := agent.New(agent.Options{
 		Node:       f.nodeName,
 		Version:    version,
@@ -89,9 +90,7 @@ func run(ctx context.Context, f flags) error {
 		ServerName: f.dispatchServerName,
 		TokenFile:  f.tokenFile,
 		Announcers: map[ingotv1.Lane]agent.Announcer{
-			ingotv1.Lane_LANE_LAYER2: l2.New(l2.Options{
-				Log: log, Exclude: exclude, Engine: paths, Registerer: registry,
-			}),
+			ingotv1.Lane_LANE_LAYER2: layer2,
 			ingotv1.Lane_LANE_ROUTING: liveness.New(liveness.Options{
 				BGP: sessions, Engine: paths, Log: log, Registerer: registry,
 			}),
@@ -115,6 +114,7 @@ func run(ctx context.Context, f flags) error {
 		return speaker.Run(ctx)
 	})
 	g.Go(func() error { return shown.Run(ctx) })
+	g.Go(func() error { exclude.Follow(ctx, log, layer2.Exclude); return nil })
 	if f.metricsAddress != "" {
 		g.Go(func() error {
 			introspect.ServeHTTP(ctx, log, f.metricsAddress, introspect.Handler(registry, speaker))
@@ -133,19 +133,6 @@ func run(ctx context.Context, f flags) error {
 		log.Info("Ingot speaker ends; the saved state, and sessions with graceful restart, stay as they are", "event", "speakerEnded")
 	}
 	return err
-}
-
-// compile returns the expressions, or says which one is wrong.
-func compile(expressions []string) ([]*regexp.Regexp, error) {
-	out := make([]*regexp.Regexp, 0, len(expressions))
-	for _, e := range expressions {
-		re, err := regexp.Compile(e)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, re)
-	}
-	return out, nil
 }
 
 // commit is the revision that the program was built from, as the Go toolchain recorded it.
