@@ -92,10 +92,7 @@ func (s *stream) report(r *ingotv1.Report, now time.Time) {
 	}
 	outcomes := map[ingotv1.Lane][]outcome{}
 	for _, result := range r.GetResults() {
-		id := routingLane
-		if _, ok := plan.Layer2Address(result.GetId()); ok {
-			id = layer2Lane
-		}
+		id := plan.LaneOf(result.GetId())
 		if o, ok := s.lanes[id].reported(result, s.welcome); ok {
 			outcomes[id] = append(outcomes[id], o)
 		}

@@ -31,13 +31,20 @@ func (a *announced) restart(held []*ingotv1.HeldItem) {
 	}
 }
 
+// begins says that what an item announces is news, when its content is seen next.
+func (a *announced) begins(id string) { delete(a.known, id) }
+
 // settle takes what became of an item, and returns the announcements that begin with it.
 func (a *announced) settle(o outcome) []announcement {
 	if o.removed {
 		a.forget(o.id)
 		return nil
 	}
-	if o.status != ingotv1.ItemResult_STATUS_APPLIED || o.item == nil {
+	if o.status != ingotv1.ItemResult_STATUS_APPLIED {
+		return nil
+	}
+	if o.item == nil { // another replica ordered it, and said so
+		a.known[o.id] = a.known[o.id] || a.byItem[o.id] == nil
 		return nil
 	}
 	silent := a.known[o.id]

@@ -140,9 +140,21 @@ func checkHello(hello *ingotv1.Hello, caller identity.Caller) error {
 	return nil
 }
 
-// guardFeature is what speakers call the prefix guard. Older ones do without it, and are not told of it, for they would
-// say that they cannot do it.
-const guardFeature = "bgp_guard"
+// guardFeature and segmentFeature are what speakers call the prefix guard and the segments. Older ones do without them,
+// and are not told of them, for they would say that they cannot do them.
+const (
+	guardFeature   = "bgp_guard"
+	segmentFeature = "layer2_segment"
+)
+
+// unknownTo says which items, by their ids, a speaker with some features does without; nil where there are none.
+func unknownTo(features []string) func(id string) bool {
+	guards, segments := slices.Contains(features, guardFeature), slices.Contains(features, segmentFeature)
+	if guards && segments {
+		return nil
+	}
+	return func(id string) bool { return !guards && id == plan.GuardID || !segments && plan.IsSegment(id) }
+}
 
 // open makes the lanes of what the speaker says it holds, and takes the node over.
 func (s *stream) open(hello *ingotv1.Hello) {
@@ -153,14 +165,11 @@ func (s *stream) open(hello *ingotv1.Hello) {
 	for _, item := range hello.GetHeld() {
 		held[item.GetLane()][item.GetId()] = holding{digest: item.GetDigest(), status: item.GetStatus()}
 	}
-	var without []string
-	if !slices.Contains(hello.GetFeatures(), guardFeature) {
-		without = append(without, plan.GuardID)
-	}
+	unknown := unknownTo(hello.GetFeatures())
 	s.lanes = map[ingotv1.Lane]*lane{}
 	for _, id := range allLanes {
 		s.lanes[id] = &lane{
-			id: id, held: held[id], adoption: hello.GetAdoption(), without: without,
+			id: id, held: held[id], adoption: hello.GetAdoption(), unknown: unknown,
 			explain: func(item string) (string, bool) { return s.hub.engine.removed.reason(hello.GetNode(), item) },
 		}
 	}

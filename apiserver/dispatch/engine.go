@@ -27,6 +27,7 @@ type engine struct {
 	key     []byte
 	class   string
 	kicked  chan struct{}
+	urged   chan struct{}
 	removed *removals
 
 	mu       sync.Mutex
@@ -48,7 +49,7 @@ type engine struct {
 }
 
 func newEngine(h *Hub, key []byte, class string) *engine {
-	return &engine{hub: h, book: newBook(h, class), key: key, class: class, kicked: make(chan struct{}, 1), removed: newRemovals(), retry: retries(),
+	return &engine{hub: h, book: newBook(h, class), key: key, class: class, kicked: make(chan struct{}, 1), urged: make(chan struct{}, 1), removed: newRemovals(), retry: retries(),
 		last: map[ingotv1.Lane]map[string]*plan.NodePlan{}}
 }
 
@@ -56,6 +57,14 @@ func newEngine(h *Hub, key []byte, class string) *engine {
 func (e *engine) kick() {
 	select {
 	case e.kicked <- struct{}{}:
+	default: // it is known already
+	}
+}
+
+// urge says that something changed that addresses wait for: it is planned without waiting for more.
+func (e *engine) urge() {
+	select {
+	case e.urged <- struct{}{}:
 	default: // it is known already
 	}
 }
@@ -107,6 +116,7 @@ func (e *engine) run(ctx context.Context) {
 				continue
 			}
 		case <-again.C:
+		case <-e.urged:
 		case <-e.kicked:
 			e.settle(ctx)
 		}
@@ -126,6 +136,8 @@ func (e *engine) settle(ctx context.Context) {
 	for {
 		select {
 		case <-e.kicked:
+		case <-e.urged:
+			return
 		case <-time.After(quiet):
 			return
 		case <-end.C:

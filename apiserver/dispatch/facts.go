@@ -18,8 +18,8 @@ const (
 
 // facts returns what is known of the speakers of existing nodes. serving is since when this replica leads and has
 // been running without a pause: absences count from then. next is when the facts change by the passing of time
-// alone; the zero time means never.
-func (n *nodes) facts(existing []string, serving time.Time) (facts map[string]plan.NodeFacts, next time.Time) {
+// alone; the zero time means never. told is what nodes were told last.
+func (n *nodes) facts(existing []string, serving time.Time, told *desired) (facts map[string]plan.NodeFacts, next time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := n.now()
@@ -38,7 +38,11 @@ func (n *nodes) facts(existing []string, serving time.Time) (facts map[string]pl
 		return false
 	}
 	for name, x := range n.byName {
-		f := plan.NodeFacts{Connected: x.stream != nil, Holds: maps.Clone(x.holds), Waits: maps.Clone(x.waits)}
+		f := plan.NodeFacts{Connected: x.stream != nil, Holds: x.owns(), Waits: maps.Clone(x.waits), Stands: maps.Clone(x.stands),
+			Vacant: maps.Clone(x.vacant), Leaving: x.state.Leaving}
+		if o := told.order(name, layer2Lane); o != nil && x.stream != nil && told.heard >= x.stream.hello {
+			f.Orders = o.owned
+		}
 		switch {
 		case f.Connected:
 		case x.since.Before(n.reunited):

@@ -22,7 +22,7 @@ type rig struct {
 
 func newRig() *rig {
 	r := &rig{at: start}
-	r.nodes = newNodes(func() { r.changes++ }, func() time.Time { return r.at })
+	r.nodes = newNodes(func() { r.changes++ }, func() { r.changes++ }, func() time.Time { return r.at })
 	return r
 }
 
@@ -60,7 +60,7 @@ func TestLostOnlyAfterThreeSecondsOfBeingServed(t *testing.T) {
 		{"never seen, almost", 24*time.Second - 1, 9 * time.Second, facts(true, true, false), 24 * time.Second},
 	} {
 		r.at = start.Add(test.after)
-		got, next := r.facts(existing, start.Add(test.serving))
+		got, next := r.facts(existing, start.Add(test.serving), nil)
 		if diff := cmp.Diff(test.want, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
 		}
@@ -91,7 +91,7 @@ func TestSpeakersLostAllAtOnceHaveTimeToComeBack(t *testing.T) {
 		lost  bool
 	}{{lostAfter + time.Second, false}, {neverSeen - 1, false}, {neverSeen, true}} {
 		r.at = start.Add(time.Minute + test.after)
-		got, _ := r.facts([]string{"node1", "node2"}, start)
+		got, _ := r.facts([]string{"node1", "node2"}, start, nil)
 		if got["node1"].Lost != test.lost {
 			t.Errorf("%s after the first is back, node1 is lost: %t, want %t", test.after, got["node1"].Lost, test.lost)
 		}
@@ -105,7 +105,7 @@ func TestWaitsFollowHelloAndResults(t *testing.T) {
 	s := r.connect("node1", pending, holds("10.0.0.2", 1))
 	expect := func(step string, want ...string) {
 		t.Helper()
-		got, _ := r.facts(nil, start)
+		got, _ := r.facts(nil, start, nil)
 		waits := map[netip.Addr]bool{}
 		for _, address := range want {
 			waits[netip.MustParseAddr(address)] = true
@@ -127,7 +127,7 @@ func TestHoldsFollowHelloAcksAndRemovals(t *testing.T) {
 	r := newRig()
 	s := r.connect("node1", holds("10.0.0.1", 4), holds("10.0.0.2", 1))
 	held := func() map[netip.Addr]uint64 {
-		got, _ := r.facts(nil, start)
+		got, _ := r.facts(nil, start, nil)
 		return got["node1"].Holds
 	}
 	expect := func(step string, want map[netip.Addr]uint64) {
@@ -159,7 +159,7 @@ func TestHoldsFollowHelloAcksAndRemovals(t *testing.T) {
 func TestNoClaimIsSoHighThatTheNextTermIsLower(t *testing.T) {
 	r := newRig()
 	r.connect("node1", holds("10.0.0.1", math.MaxUint64))
-	got, _ := r.facts(nil, start)
+	got, _ := r.facts(nil, start, nil)
 	if term := got["node1"].Holds[netip.MustParseAddr("10.0.0.1")]; term != maxTerm {
 		t.Errorf("term %d, want %d", term, uint64(maxTerm))
 	}
@@ -177,7 +177,7 @@ func TestNewerStreamSupersedes(t *testing.T) {
 	}
 	r.settle(old, []outcome{became(owned("10.0.0.9", ingotv1.Layer2Address_ROLE_OWNER), ingotv1.ItemResult_STATUS_APPLIED)})
 	r.detach(old)
-	got, _ := r.facts(nil, start)
+	got, _ := r.facts(nil, start, nil)
 	if !got["node1"].Connected || len(got["node1"].Holds) != 0 {
 		t.Errorf("facts %+v after the older stream's end", got["node1"])
 	}

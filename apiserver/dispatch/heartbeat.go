@@ -70,7 +70,7 @@ func (s *stream) beat(now time.Time) error {
 		return err
 	}
 	interval := idleInterval
-	if len(s.lanes[layer2Lane].held) > 0 {
+	if s.lanes[layer2Lane].concerned() {
 		interval = heartbeatInterval
 	}
 	if !s.greeted || !s.pulse.due(now, interval) {

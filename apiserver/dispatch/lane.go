@@ -5,6 +5,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/ingot-lb/ingot/apiserver/plan"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -30,8 +31,8 @@ type lane struct {
 	inflight *ingotv1.Update // waits for its ack
 	sentAt   time.Time
 	refused  *refusal
-	// without are ids of items that the speaker does not know, and that a node can be without.
-	without []string
+	// unknown says which items, by their ids, the speaker does not know and can be without; nil for none.
+	unknown func(id string) bool
 	// whole is the order that fitted was made of, by leaving those out.
 	whole, fitted *order
 	// done is the order that needs nothing more to be sent.
@@ -108,16 +109,24 @@ func (l *lane) next(o *order, now time.Time) *ingotv1.Update {
 	return u
 }
 
+// concerned says whether the speaker owns layer-2 addresses, or stands by for some.
+func (l *lane) concerned() bool {
+	for id := range l.held {
+		if !plan.IsSegment(id) {
+			return true
+		}
+	}
+	return false
+}
+
 // fit leaves out of an order what the speaker does not know.
 func (l *lane) fit(o *order) *order {
-	if o == nil || len(l.without) == 0 {
+	if o == nil || l.unknown == nil {
 		return o
 	}
 	if l.whole != o {
-		l.whole, l.fitted = o, &order{stamp: o.stamp, items: maps.Clone(o.items)}
-		for _, id := range l.without {
-			delete(l.fitted.items, id)
-		}
+		l.whole, l.fitted = o, &order{stamp: o.stamp, items: maps.Clone(o.items), owned: o.owned}
+		maps.DeleteFunc(l.fitted.items, func(id string, _ *ingotv1.Item) bool { return l.unknown(id) })
 	}
 	return l.fitted
 }

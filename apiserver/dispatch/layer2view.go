@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/ingot-lb/ingot/apiserver/plan"
 	"github.com/ingot-lb/ingot/apiserver/segment"
@@ -14,7 +15,9 @@ import (
 type Layer2Decision struct {
 	Owner string
 	Term  uint64
-	// Reason is why the owner has it, in words.
+	// Since is when it was decided; zero where an older version did.
+	Since time.Time
+	// Reason is why the owner has it, in words; empty where it was the first.
 	Reason   string
 	Standbys []string
 	// Others are the nodes that do not own it, and why, in words.
@@ -56,7 +59,19 @@ func (h *Hub) Layer2Decision(a netip.Addr) (Layer2Decision, bool) {
 		return Layer2Decision{}, false
 	}
 	d, ok := v.out.Decisions[a]
-	return Layer2Decision{Owner: d.Owner, Term: d.Term}, ok
+	if !ok {
+		return Layer2Decision{}, false
+	}
+	told := Layer2Decision{Owner: d.Owner, Term: d.Term, Reason: d.Reason, Standbys: v.out.Layer2[a].Standbys, Others: map[string]string{}}
+	if d.SinceMs != 0 {
+		told.Since = time.UnixMilli(d.SinceMs)
+	}
+	for node := range v.out.Nodes {
+		if why := v.out.WhyNot(a, node); why != "" {
+			told.Others[node] = why
+		}
+	}
+	return told, true
 }
 
 // see publishes a plan to those who look at layer 2, and tells the followers which nodes look different by it.

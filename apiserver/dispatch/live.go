@@ -135,6 +135,10 @@ func (n *nodes) observe(s *stream, r *ingotv1.Report, now time.Time) {
 		for _, v := range r.GetSegments() {
 			x.segments[v.GetInterface()] = v
 		}
-		x.state.Leaving = x.state.Leaving || r.GetLeaving()
+		leaves := r.GetLeaving() && !x.state.Leaving
+		x.state.Leaving = x.state.Leaving || leaves
+		if x.finds(r) || leaves {
+			n.urgent()
+		}
 	})
 }

@@ -16,9 +16,9 @@ const forgetAfter = 10 * time.Minute
 
 // nodes is what this replica knows of every node whose speaker ever connected to it.
 type nodes struct {
-	// changed is called when a fact that the planner reads has changed.
-	changed func()
-	now     func() time.Time
+	// changed is called when a fact that the planner reads has changed; urgent when an address waits for the next plan.
+	changed, urgent func()
+	now             func() time.Time
 
 	mu     sync.Mutex
 	byName map[string]*node
@@ -40,7 +40,12 @@ type node struct {
 	// holds are the layer-2 addresses that the node says it owns, with their terms.
 	holds map[netip.Addr]uint64
 	// waits are those of holds that it does not answer for yet.
-	waits     map[netip.Addr]bool
+	waits map[netip.Addr]bool
+	// stands are the addresses that it says it stands by for, vacant those of them that it found without an owner, and
+	// taken those that it took over by itself, with its terms.
+	stands    map[netip.Addr]bool
+	vacant    map[netip.Addr]bool
+	taken     map[netip.Addr]uint64
 	announced announced
 	bgp       bgpAnnounced
 	failed    failed
@@ -55,8 +60,8 @@ type node struct {
 	segments map[string]*ingotv1.SegmentReport
 }
 
-func newNodes(changed func(), now func() time.Time) *nodes {
-	return &nodes{changed: changed, now: now, byName: map[string]*node{}, followers: map[*Follower]struct{}{}}
+func newNodes(changed, urgent func(), now func() time.Time) *nodes {
+	return &nodes{changed: changed, urgent: urgent, now: now, byName: map[string]*node{}, followers: map[*Follower]struct{}{}}
 }
 
 // attach makes s the stream of its node. The stream that was it before is superseded.
@@ -79,7 +84,8 @@ func (n *nodes) attach(s *stream, hello *ingotv1.Hello) {
 	}
 	n.hellos++
 	s.node, s.hello, x.stream, x.since = x, n.hellos, s, n.now()
-	x.holds, x.waits = held(hello.GetHeld())
+	x.holds, x.waits, x.stands = held(hello.GetHeld())
+	x.vacant, x.taken = map[netip.Addr]bool{}, map[netip.Addr]uint64{}
 	x.announced.restart(hello.GetHeld())
 	x.bgp.restart(hello.GetHeld(), n.find(name))
 	x.failed.restart(hello.GetHeld())
@@ -136,9 +142,11 @@ func (n *nodes) current(s *stream, f func(*node)) {
 // that turned out to be impossible.
 func (n *nodes) settle(s *stream, outcomes []outcome) (begun []announcement, failures []failure) {
 	n.current(s, func(x *node) {
-		moved := false
+		moved, released := false, false
 		for _, o := range outcomes {
+			owned := len(x.holds)
 			moved = x.settleHold(o) || moved
+			released = released || len(x.holds) < owned
 			begun = append(begun, x.announced.settle(o)...)
 			before := x.rejected[o.id]
 			x.settleRejected(o)
@@ -150,61 +158,23 @@ func (n *nodes) settle(s *stream, outcomes []outcome) (begun []announcement, fai
 				failures = append(failures, failure{item: o.item, id: o.id, why: why})
 			}
 		}
-		if moved {
+		switch {
+		case released:
+			n.urgent()
+		case moved:
 			n.changed()
 		}
 	})
 	return begun, failures
 }
 
-// settleHold keeps holds up with what became of an item; it says whether they changed.
-func (x *node) settleHold(o outcome) bool {
-	if o.removed {
-		addr, ok := plan.Layer2Address(o.id)
-		if _, holds := x.holds[addr]; !ok || !holds {
-			return false
-		}
-		delete(x.holds, addr)
-		delete(x.waits, addr)
-		return true
+// begins says that a node begins to announce a layer-2 address, whatever was known of it.
+func (n *nodes) begins(name string, addr netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if x := n.byName[name]; x != nil {
+		x.announced.begins(plan.Layer2ID(addr))
 	}
-	l2 := o.item.GetLayer2Address()
-	if l2 == nil || o.status == ingotv1.ItemResult_STATUS_REJECTED {
-		return false // what was there before stays
-	}
-	addr, ok := plan.Layer2Address(o.id)
-	if !ok {
-		return false
-	}
-	term, holds := x.holds[addr]
-	if l2.GetRole() != ingotv1.Layer2Address_ROLE_OWNER {
-		delete(x.holds, addr)
-		delete(x.waits, addr)
-		return holds
-	}
-	x.holds[addr] = l2.GetTerm()
-	delete(x.waits, addr)
-	if o.status == ingotv1.ItemResult_STATUS_PENDING {
-		x.waits[addr] = true
-	}
-	return !holds || term != l2.GetTerm()
-}
-
-// maxTerm bounds the terms that a speaker may claim, so that the next one is always higher.
-const maxTerm = 1 << 62
-
-// held picks what a speaker owns out of what it holds, and what of that it does not answer for yet.
-func held(items []*ingotv1.HeldItem) (owned map[netip.Addr]uint64, waits map[netip.Addr]bool) {
-	owned, waits = map[netip.Addr]uint64{}, map[netip.Addr]bool{}
-	for _, item := range items {
-		if addr, ok := plan.Layer2Address(item.GetId()); ok && item.GetRole() == ingotv1.Layer2Address_ROLE_OWNER {
-			owned[addr] = min(item.GetTerm(), maxTerm)
-			if item.GetStatus() == ingotv1.ItemResult_STATUS_PENDING {
-				waits[addr] = true
-			}
-		}
-	}
-	return owned, waits
 }
 
 // setObeyed notes what the speaker says it obeys.

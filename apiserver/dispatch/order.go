@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"maps"
+	"net/netip"
 
 	"github.com/ingot-lb/ingot/apiserver/plan"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
@@ -28,6 +29,21 @@ type stamp struct {
 type order struct {
 	stamp
 	items map[string]*ingotv1.Item
+	// owned are the layer-2 addresses that the node shall own, with their terms.
+	owned map[netip.Addr]uint64
+}
+
+// newOrder returns the order for some items.
+func newOrder(by stamp, items map[string]*ingotv1.Item) *order {
+	o := &order{stamp: by, items: items, owned: map[netip.Addr]uint64{}}
+	for id, item := range items {
+		if l2 := item.GetLayer2Address(); l2.GetRole() == ingotv1.Layer2Address_ROLE_OWNER {
+			if addr, ok := plan.Layer2Address(id); ok {
+				o.owned[addr] = l2.GetTerm()
+			}
+		}
+	}
+	return o
 }
 
 // desired is what all nodes shall have. It never changes.
@@ -62,7 +78,7 @@ func compose(by stamp, before *desired, plans map[string]*plan.NodePlan, items f
 				orders[lane] = old
 				continue
 			}
-			orders[lane] = &order{stamp: by, items: want}
+			orders[lane] = newOrder(by, want)
 		}
 		next.nodes[node] = orders
 	}

@@ -1,6 +1,8 @@
 package dispatch
 
 import (
+	"net/netip"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
@@ -19,6 +21,10 @@ type Planned struct {
 	Secrets map[string]*corev1.Secret
 	// Withheld is what the plan holds back.
 	Withheld []plan.Withheld
+	// Layer2 are the layer-2 addresses that are announced, and WhyNot says why a node does not own one of them; both are
+	// decided, and stored if this replica still leads.
+	Layer2 map[netip.Addr]plan.Layer2Decision
+	WhyNot func(a netip.Addr, node string) string
 	// Refused is why nodes cannot keep sessions: by BGPPeer and node.
 	Refused map[string]map[string]string
 }

@@ -56,7 +56,7 @@ func TestPlansAreHeardOfWhileThisReplicaLeads(t *testing.T) {
 }
 
 func TestRefusedSessionsAreTold(t *testing.T) {
-	n := newNodes(func() {}, nil)
+	n := newNodes(func() {}, func() {}, nil)
 	stream := &stream{aborted: make(chan struct{})}
 	x := &node{name: "node1", stream: stream, rejected: map[string]string{
 		"bgp-session/tor": "no such VRF", "bgp-session/spine": "", "bgp-route/10.0.0.0/24": "no room",

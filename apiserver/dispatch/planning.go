@@ -8,9 +8,12 @@ import (
 	"net/netip"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/dispatch/cluster"
 	"github.com/ingot-lb/ingot/apiserver/plan"
+	"github.com/ingot-lb/ingot/apiserver/segment"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -22,6 +25,7 @@ type inputs struct {
 	adoption Adoption
 	cluster  cluster.State
 	ledger   *plan.Ledger
+	segments *segment.Verdicts
 	nodes    []string
 	heard    uint64
 }
@@ -53,7 +57,7 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 	serving := e.gate.open(in.lead, time.Now())
 	layer2, settled := e.gate.layer2(time.Now(), e.hub.nodes.connected(in.nodes))
 	in.heard = e.hub.nodes.heard()
-	facts, next := e.hub.nodes.facts(in.nodes, serving)
+	facts, next := e.hub.nodes.facts(in.nodes, serving, e.hub.desired.Load())
 	if !layer2 && (next.IsZero() || settled.Before(next)) {
 		next = settled
 	}
@@ -66,11 +70,13 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 		next = until
 	}
 	out := e.plan(in, facts)
+	out.Stamp(time.Now())
+	e.hub.see(&layer2View{out: &out, verdicts: in.segments})
 	e.hub.planned(&Planned{Epoch: in.lead.epoch, Config: stored, Nodes: in.cluster.Nodes, Secrets: in.cluster.Secrets,
-		Withheld: out.Withheld, Refused: e.hub.nodes.refusedSessions()})
+		Withheld: out.Withheld, Layer2: out.Layer2, WhyNot: out.WhyNot, Refused: e.hub.nodes.refusedSessions()})
 	e.hub.conflicts.Tell(e.hub.view.Load().conflicts())
 	if layer2 {
-		if err := e.save(ctx, in.lead, out.Decisions); err != nil {
+		if err := e.save(ctx, in.lead, &out); err != nil {
 			if errors.Is(err, ErrNotLeader) {
 				e.hub.log.Warn("another replica leads", "event", "leaderFenced", "epoch", in.lead.epoch, "error", err)
 				in.lead.resign()
@@ -91,22 +97,21 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 
 func (e *engine) plan(in *inputs, facts map[string]plan.NodeFacts) plan.Output {
 	began := time.Now()
-	input := plan.Input{
+	out := plan.Plan(plan.Input{
 		Config:            in.config,
 		Services:          in.cluster.Services,
 		EndpointSlices:    in.cluster.EndpointSlices,
 		Nodes:             in.cluster.Nodes,
 		Secrets:           in.cluster.Secrets,
 		Facts:             facts,
+		Segments:          in.segments,
 		Decisions:         e.decisions,
 		Ledger:            in.ledger,
 		LoadBalancerClass: e.class,
 		Superseding:       len(in.adoption.Supersedes) > 0,
 		Key:               e.key,
-	}
-	out := plan.Plan(input)
+	})
 	e.hub.metrics.planned.Observe(time.Since(began).Seconds())
-	e.hub.see(&layer2View{out: &out, verdicts: input.Segments})
 	return out
 }
 
@@ -115,8 +120,9 @@ var errNotLeading = errors.New("this replica does not lead")
 // follow plans what the leader plans, and only keeps the reasons for which items leave: should this replica lead next,
 // it can explain deletions to speakers that were away while the leader saw them.
 func (e *engine) follow(in *inputs) {
-	facts, _ := e.hub.nodes.facts(in.nodes, time.Now()) // absences are the leader's to judge
+	facts, _ := e.hub.nodes.facts(in.nodes, time.Now(), nil) // absences are the leader's to judge
 	out := e.plan(in, facts)
+	e.hub.see(&layer2View{out: &out, verdicts: in.segments})
 	e.hub.nodes.planned(out.Nodes)
 	e.explain(&out, routingLane)
 	e.explain(&out, layer2Lane)
@@ -181,7 +187,8 @@ func (e *engine) opened(in *inputs) {
 }
 
 // save stores what changed of the decisions. Nothing that follows from them may be sent before.
-func (e *engine) save(ctx context.Context, lead *leadership, want map[netip.Addr]plan.Decision) error {
+func (e *engine) save(ctx context.Context, lead *leadership, out *plan.Output) error {
+	want := out.Decisions
 	put := map[netip.Addr]plan.Decision{}
 	for addr, d := range want {
 		if e.decisions[addr] != d {
@@ -203,11 +210,26 @@ func (e *engine) save(ctx context.Context, lead *leadership, want map[netip.Addr
 		return fmt.Errorf("save decisions: %w", err)
 	}
 	for addr, d := range put {
+		before := e.decisions[addr]
 		e.hub.log.Info("layer-2 owner decided", "event", "ownerDecided", "ip", addr.String(), "node", d.Owner, "term", d.Term,
-			"before", e.decisions[addr].Owner)
+			"before", before.Owner, "reason", d.Reason)
+		if before.Owner != "" && before.Owner != d.Owner {
+			e.moved(out, addr, before, d)
+		}
 	}
 	e.decisions = maps.Clone(want)
 	return nil
+}
+
+// moved tells the Services of an address that it has another owner.
+func (e *engine) moved(out *plan.Output, addr netip.Addr, from, to plan.Decision) {
+	e.hub.nodes.begins(to.Owner, addr)
+	message := fmt.Sprintf("%s moved from node %s to node %s: %s", addr, from.Owner, to.Owner, to.Reason)
+	for _, name := range out.ServicesOf(addr) {
+		if service, ok := e.hub.cluster.Service(name); ok {
+			e.hub.events.Service(service, to.Owner, corev1.EventTypeNormal, "OwnerChanged", message)
+		}
+	}
 }
 
 // publish makes orders of a plan and lets the streams send them. Without layer2, that lane stays as it was.
@@ -240,9 +262,12 @@ func (e *engine) publish(in *inputs, out *plan.Output, layer2 bool) {
 		for _, w := range fresh {
 			if object, ok := objectOf(in.config, w); ok {
 				h.events.NotUsed(object, string(w.Reason), w.Message)
-			} else if w.Reason == plan.ReasonNotAllocated {
-				if service, ok := h.cluster.Service(w.Name); ok {
+			} else if service, ok := h.cluster.Service(w.Name); ok && w.Kind == plan.KindService {
+				switch w.Reason {
+				case plan.ReasonNotAllocated:
 					h.events.NotAllocated(service, w.Message)
+				case plan.ReasonUnfit, plan.ReasonNotDrained:
+					h.events.Service(service, "", corev1.EventTypeWarning, string(w.Reason), w.Message)
 				}
 			}
 		}

@@ -90,6 +90,9 @@ func (r *reasons) why(node string, item *ingotv1.Item) string {
 	if session := item.GetBgpSession(); session != nil {
 		return r.whySession(node, session)
 	}
+	if segment := item.GetLayer2Segment(); segment != nil {
+		return fmt.Sprintf("notNeeded: no layer-2 address that the node may own is reached over %s", segment.GetInterface())
+	}
 	var gone, left []string
 	for _, ref := range plan.ServiceRefs(item) {
 		name := types.NamespacedName{Namespace: ref.GetNamespace(), Name: ref.GetName()}
@@ -141,7 +144,10 @@ func (r *reasons) whyService(node string, service *corev1.Service, address strin
 	if l2 := item.GetLayer2Address(); l2 != nil {
 		if addr, ok := plan.Layer2Address(item.GetId()); ok {
 			if d, ok := r.out.Decisions[addr]; ok && d.Owner != node {
-				return fmt.Sprintf("%s: service %s: %s is now owned by node %s", plan.ReasonNotOwner, name, addr, d.Owner)
+				if l2.GetRole() == ingotv1.Layer2Address_ROLE_STANDBY {
+					return fmt.Sprintf("%s: service %s: other nodes stand by for %s: %s", plan.ReasonNotOwner, name, addr, r.out.WhyNot(addr, node))
+				}
+				return fmt.Sprintf("%s: service %s: %s is now owned by node %s: %s", plan.ReasonNotOwner, name, addr, d.Owner, d.Reason)
 			}
 		}
 	}

@@ -77,7 +77,7 @@ func TestReasonsSayWhatHappened(t *testing.T) {
 	}
 	addr := netip.MustParseAddr("10.0.0.1")
 	out := &plan.Output{
-		Decisions: map[netip.Addr]plan.Decision{addr: {Owner: "node2", Term: 4}},
+		Decisions: map[netip.Addr]plan.Decision{addr: {Owner: "node2", Term: 4, Reason: "node1 is out"}},
 		Withheld: []plan.Withheld{
 			{Kind: plan.KindService, Name: types.NamespacedName{Namespace: "default", Name: "empty"}, Protocol: plan.Layer2, Reason: plan.ReasonNoEndpoints, Message: "no endpoint"},
 			{Kind: plan.KindBGPPeer, Name: types.NamespacedName{Namespace: "metallb-system", Name: "tor"}, Reason: plan.ReasonInvalidPassword, Message: `Secret "x" is missing`},
@@ -110,7 +110,7 @@ func TestReasonsSayWhatHappened(t *testing.T) {
 		{"node4", nine("web"), "nodeLabeledExcludeBalancers: node4 is excluded"},
 		{"node3", nine("local"), "noLocalEndpoints: service default/local has no usable endpoint on this node, or is no longer for it"},
 		{"node3", nine("web"), "notOwner: service default/web is no longer announced from this node"},
-		{"node1", owned("10.0.0.1", ingotv1.Layer2Address_ROLE_OWNER, "web"), "notOwner: service default/web: 10.0.0.1 is now owned by node node2"},
+		{"node1", owned("10.0.0.1", ingotv1.Layer2Address_ROLE_OWNER, "web"), "notOwner: service default/web: 10.0.0.1 is now owned by node node2: node1 is out"},
 		{"node1", session("tor", "1"), `invalidPassword: BGPPeer tor: Secret "x" is missing`},
 		{"node1", session("old", "1"), "removedFromConfig: BGPPeer old deleted"},
 		{"node1", session("elsewhere", "1"), "filteredByNodeSelector: BGPPeer elsewhere is no longer for this node"},

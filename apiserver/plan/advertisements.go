@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -65,6 +66,9 @@ type l2Advertisement struct {
 	services   selectors
 	interfaces []string
 	scores     []int // by node; nil without preferences
+	// refresh is about how often addresses are announced; 0 for the default.
+	refresh time.Duration
+	probes  []netip.Addr
 }
 
 // compileBGP works out the BGPAdvertisements and hangs them on their pools.
@@ -187,7 +191,7 @@ func compileL2(all []*metallb.L2Advertisement, pools *poolIndex, nodes *nodeList
 }
 
 func compileL2Advertisement(a *metallb.L2Advertisement, nodes *nodeList) (ad *l2Advertisement, byLabel selectors, err error) {
-	ad = &l2Advertisement{name: a.Name, interfaces: a.Spec.Interfaces}
+	ad = &l2Advertisement{name: a.Name, interfaces: a.Spec.Interfaces, refresh: a.Spec.Refresh(), probes: a.Spec.Probes()}
 	nodeSelectors, err := compileSelectors(a.Spec.NodeSelectors)
 	if err != nil {
 		return nil, nil, fmt.Errorf("nodeSelectors: %w", err)

@@ -24,6 +24,50 @@ func (s bitset) empty() bool {
 	return true
 }
 
+// include adds what is in another set.
+func (s bitset) include(o bitset) {
+	for i := range s {
+		s[i] |= o[i]
+	}
+}
+
+// count is how much is in the set.
+func (s bitset) count() (n int) {
+	for _, w := range s {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+// around yields the nearest members on either side of i, in a circle, without i: so many of each side at most, and none
+// twice.
+func (s bitset) around(i, each int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		size := len(s) * 64
+		seen := 0
+		all := s.count()
+		if s.has(i) {
+			all--
+		}
+		for _, step := range []int{1, size - 1} {
+			for j, found := (i+step)%size, 0; j != i && found < each && seen < all; j = (j + step) % size {
+				if s[j/64] == 0 && step == 1 && j%64 == 0 && j/64 != i/64 {
+					j += 63 // none in this word
+					continue
+				}
+				if !s.has(j) {
+					continue
+				}
+				found++
+				seen++
+				if !yield(j) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // and, or and minus make new sets.
 func (s bitset) and(o bitset) bitset {
 	r := make(bitset, len(s))

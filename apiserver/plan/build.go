@@ -44,16 +44,10 @@ func Plan(in Input) Output {
 	routing := routes.items(seal, newGuards(pools, seal))
 	routes.unheard(note)
 
-	owners := &layer2Table{
-		nodes: nodes, election: newElection(in, nodes), decisions: map[netip.Addr]Decision{},
-		items: make([]map[string]*ingotv1.Item, len(nodes.list)), seal: seal, note: note,
-	}
-	for i := range owners.items {
-		owners.items[i] = map[string]*ingotv1.Item{}
-	}
+	owners := newLayer2Table(in, nodes, seal, note)
 	owners.plan(services)
 
-	out := Output{Nodes: make(map[string]*NodePlan, len(nodes.list)), Decisions: owners.decisions}
+	out := Output{Nodes: make(map[string]*NodePlan, len(nodes.list)), Decisions: owners.decisions, Layer2: owners.announced, layer2: owners}
 	for i := range nodes.list {
 		out.Nodes[nodes.name(i)] = newNodePlan(owners.items[i], routing[i])
 	}

@@ -9,7 +9,7 @@ import (
 // TestADrainedNodesSessionsSaySo: the sessions of the node alone, and its routes stay as they are.
 func TestADrainedNodesSessionsSaySo(t *testing.T) {
 	annotated := func(value string) func(*corev1.Node) {
-		return func(n *corev1.Node) { n.Annotations = map[string]string{DrainAnnotation: value} }
+		return func(n *corev1.Node) { n.Annotations = map[string]string{Drain: value} }
 	}
 	f := newFixture("node-a", "node-b")
 	f.node("node-c", annotated("true"))

@@ -13,8 +13,12 @@ type election struct {
 	nodes     *nodeList
 	facts     []NodeFacts // by position in nodes
 	connected bitset
+	// inService are the connected nodes that are not about to leave it.
+	inService bitset
 	stored    map[netip.Addr]Decision
 	holds     map[netip.Addr][]hold
+	// stands and vacant are who stands by for an address, and who found that nobody answers for it.
+	stands, vacant map[netip.Addr][]int
 	// base is the term before the first.
 	base uint64
 }
@@ -23,37 +27,62 @@ type election struct {
 type hold struct {
 	node string
 	term uint64
-	// gone says that the node can no longer be asked to let go.
-	gone bool
-	// answers says that the node is connected and answers for the address.
+	// unheard says that the node has not been heard for longer than the grace.
+	unheard bool
+	// answers says that the node is connected, answers for the address, and was not told to stop.
 	answers bool
 }
 
 func newElection(in Input, nodes *nodeList) *election {
 	e := &election{
-		nodes: nodes, facts: make([]NodeFacts, len(nodes.list)), connected: newBitset(len(nodes.list)),
-		stored: in.Decisions, holds: map[netip.Addr][]hold{},
+		nodes: nodes, facts: make([]NodeFacts, len(nodes.list)), connected: newBitset(len(nodes.list)), inService: newBitset(len(nodes.list)),
+		stored: in.Decisions, holds: map[netip.Addr][]hold{}, stands: map[netip.Addr][]int{}, vacant: map[netip.Addr][]int{},
 	}
 	if in.Superseding {
 		e.base = 1
 	}
 	for name, f := range in.Facts {
 		if i, ok := nodes.index[name]; ok {
-			e.facts[i] = f
-			if f.Connected {
-				e.connected.add(i)
-			}
+			e.place(i, f)
 		}
 		for a, term := range f.Holds {
 			e.holds[a] = append(e.holds[a], hold{
-				node: name, term: term, gone: f.Lost && !f.Connected, answers: f.Connected && !f.Waits[a],
+				node: name, term: term, unheard: f.Lost && !f.Connected, answers: f.Connected && !f.Waits[a] && !f.told(a),
 			})
 		}
 	}
 	for _, list := range e.holds { // the highest term first
 		slices.SortFunc(list, func(a, b hold) int { return cmp.Or(cmp.Compare(b.term, a.term), cmp.Compare(a.node, b.node)) })
 	}
+	for _, index := range []map[netip.Addr][]int{e.stands, e.vacant} {
+		for _, list := range index {
+			slices.Sort(list)
+		}
+	}
 	return e
+}
+
+// place takes what is known of a node that exists.
+func (e *election) place(i int, f NodeFacts) {
+	e.facts[i] = f
+	if f.Connected {
+		e.connected.add(i)
+		if !f.Leaving && !e.nodes.draining.has(i) {
+			e.inService.add(i)
+		}
+		for a := range f.Vacant {
+			e.vacant[a] = append(e.vacant[a], i)
+		}
+	}
+	for a := range f.Stands {
+		e.stands[a] = append(e.stands[a], i)
+	}
+}
+
+// told says that the node was told to let go of an address, and has not said yet that it did.
+func (f NodeFacts) told(a netip.Addr) bool {
+	_, ordered := f.Orders[a]
+	return f.Orders != nil && !ordered
 }
 
 // before is the decision on an address as it was: the stored one, unless a node holds the address with a higher
@@ -68,7 +97,15 @@ func (e *election) before(a netip.Addr) (Decision, bool) {
 	}
 	top := holds[0]
 	if !ok || top.term > d.Term || (top.term == d.Term && !e.holding(d.Owner, a)) {
-		return Decision{Owner: top.node, Term: top.term}, true
+		reason := ""
+		switch {
+		case !ok || top.node == d.Owner:
+		case top.term > d.Term:
+			reason = tookOver
+		default:
+			reason = hadIt
+		}
+		return Decision{Owner: top.node, Term: top.term, Reason: reason}, true
 	}
 	return d, true
 }
@@ -77,26 +114,22 @@ func (e *election) holding(node string, a netip.Addr) bool {
 	return slices.ContainsFunc(e.holds[a], func(h hold) bool { return h.node == node })
 }
 
-// occupant is another node than the owner that may still answer for an address which the owner has not taken up
-// yet. Until it has let go, or is lost, the owner must wait; an owner that does hold the address need not care.
-func (e *election) occupant(a netip.Addr, owner string) (string, bool) {
-	if e.holding(owner, a) {
-		return "", false
-	}
-	for _, h := range e.holds[a] {
-		if h.node != owner && !h.gone {
-			return h.node, true
-		}
-	}
-	return "", false
+// ordered says that a node was ordered to own an address with a term. What was ordered may have been done.
+func (e *election) ordered(node string, a netip.Addr, term uint64) bool {
+	i, ok := e.nodes.index[node]
+	return ok && e.facts[i].Orders != nil && e.facts[i].Orders[a] == term
 }
 
 // incumbent is a connected node that answers for an address while the one it was given to does not. It was given away
 // because its node was not heard; now that it is, and the segment never missed it, the address need not move.
 func (e *election) incumbent(a netip.Addr) (string, bool) {
+	holds := e.holds[a]
+	if len(holds) == 0 {
+		return "", false
+	}
 	d, _ := e.before(a)
 	answering := ""
-	for _, h := range e.holds[a] {
+	for _, h := range holds {
 		if h.answers && h.node == d.Owner {
 			return "", false
 		}
@@ -105,46 +138,6 @@ func (e *election) incumbent(a netip.Addr) (string, bool) {
 		}
 	}
 	return answering, answering != ""
-}
-
-// present reports whether a node that owns an address may keep it: its speaker is connected, or has been away for
-// no longer than the grace.
-func (e *election) present(node int) bool { return e.facts[node].Connected || !e.facts[node].Lost }
-
-// choose decides who owns, among the eligible nodes, which are connected or own already. before lists the owners of
-// the group's addresses until now.
-//
-// The first of them that is eligible stays, unless a preference says that a connected node is better. Only where none
-// stays is there an election, among nodes whose speakers are connected. ok is false where nobody can own.
-func (e *election) choose(eligible bitset, before []string, scores []int, first netip.Addr) (owner string, ok bool) {
-	candidates := eligible.and(e.connected)
-	for _, name := range before {
-		i, known := e.nodes.index[name]
-		if !known || !eligible.has(i) {
-			continue
-		}
-		if preferred(candidates, scores, i) {
-			break
-		}
-		return name, true
-	}
-	if best := bestOf(e.nodes, candidates, scores, first); best >= 0 {
-		return e.nodes.name(best), true
-	}
-	return "", false
-}
-
-// preferred reports whether any candidate scores higher than the given node.
-func preferred(candidates bitset, scores []int, node int) bool {
-	if scores == nil {
-		return false
-	}
-	for i := range candidates.members() {
-		if scores[i] > scores[node] {
-			return true
-		}
-	}
-	return false
 }
 
 func score(scores []int, node int) int {

@@ -96,15 +96,15 @@ func TestOwnership(t *testing.T) {
 	}{
 		{
 			name: "an owner that is away for less than the grace stays", change: func(f *fixture) { f.away("node-b", false) },
-			owner: "node-b", decision: Decision{"node-b", 1},
+			owner: "node-b", decision: Decision{Owner: "node-b", Term: 1},
 		},
 		{
 			name: "an owner that was never heard of stays, as after a restart of the centre", change: func(f *fixture) { delete(f.Facts, "node-b") },
-			owner: "node-b", decision: Decision{"node-b", 1},
+			owner: "node-b", decision: Decision{Owner: "node-b", Term: 1},
 		},
 		{
 			name: "an owner that is lost is replaced by the next of the order", change: func(f *fixture) { f.away("node-b", true) },
-			owner: "node-c", decision: Decision{"node-c", 2},
+			owner: "node-c", decision: Decision{Owner: "node-c", Term: 2},
 		},
 		{
 			name: "an owner that is lost stays if nobody else is there",
@@ -113,7 +113,7 @@ func TestOwnership(t *testing.T) {
 					f.away(n, true)
 				}
 			},
-			owner: "node-b", decision: Decision{"node-b", 1},
+			owner: "node-b", decision: Decision{Owner: "node-b", Term: 1},
 		},
 		{
 			name: "an owner whose Node is gone is replaced, once it let go",
@@ -121,14 +121,14 @@ func TestOwnership(t *testing.T) {
 				f.Nodes = append(f.Nodes[:1:1], f.Nodes[2])
 				f.Facts["node-b"] = NodeFacts{Connected: true}
 			},
-			owner: "node-c", decision: Decision{"node-c", 2},
+			owner: "node-c", decision: Decision{Owner: "node-c", Term: 2},
 		},
 		{
 			name: "an excluded owner lets go before the next one answers",
 			change: func(f *fixture) {
 				f.Nodes[1].Labels["node.kubernetes.io/exclude-from-external-load-balancers"] = ""
 			},
-			owner: "", decision: Decision{"node-c", 2},
+			owner: "", decision: Decision{Owner: "node-c", Term: 2},
 		},
 		{
 			name: "an excluded owner that cannot be asked is waited for while it is not lost",
@@ -136,7 +136,7 @@ func TestOwnership(t *testing.T) {
 				f.Nodes[1].Labels["node.kubernetes.io/exclude-from-external-load-balancers"] = ""
 				f.away("node-b", false)
 			},
-			owner: "", decision: Decision{"node-c", 2},
+			owner: "", decision: Decision{Owner: "node-c", Term: 2},
 		},
 		{
 			name: "an excluded owner that is lost is not waited for",
@@ -144,7 +144,7 @@ func TestOwnership(t *testing.T) {
 				f.Nodes[1].Labels["node.kubernetes.io/exclude-from-external-load-balancers"] = ""
 				f.away("node-b", true)
 			},
-			owner: "node-c", decision: Decision{"node-c", 2},
+			owner: "node-c", decision: Decision{Owner: "node-c", Term: 2},
 		},
 		{
 			name: "a preference moves the address", change: func(f *fixture) {
@@ -152,7 +152,7 @@ func TestOwnership(t *testing.T) {
 					{Weight: 10, Preference: selector("kubernetes.io/hostname", "node-a")},
 				}
 			},
-			owner: "", decision: Decision{"node-a", 2},
+			owner: "", decision: Decision{Owner: "node-a", Term: 2},
 		},
 		{
 			name: "a preference for one that is away does not", change: func(f *fixture) {
@@ -161,11 +161,11 @@ func TestOwnership(t *testing.T) {
 				}
 				f.away("node-a", false)
 			},
-			owner: "node-b", decision: Decision{"node-b", 1},
+			owner: "node-b", decision: Decision{Owner: "node-b", Term: 1},
 		},
 		{
 			name: "lost decisions are taken from who holds", change: func(f *fixture) { f.Decisions = nil; f.holds("node-b", "10.20.30.1", 7) },
-			owner: "node-b", decision: Decision{"node-b", 7},
+			owner: "node-b", decision: Decision{Owner: "node-b", Term: 7},
 		},
 		{
 			name: "of two who hold, the higher term is the owner", change: func(f *fixture) {
@@ -173,75 +173,75 @@ func TestOwnership(t *testing.T) {
 				f.holds("node-a", "10.20.30.1", 9)
 				f.holds("node-b", "10.20.30.1", 7)
 			},
-			owner: "node-a", decision: Decision{"node-a", 9},
+			owner: "node-a", decision: Decision{Owner: "node-a", Term: 9},
 		},
 		{
 			name: "a term above the stored one is believed", change: func(f *fixture) {
 				f.holds("node-a", "10.20.30.1", 5)
 			},
-			owner: "node-a", decision: Decision{"node-a", 5},
+			owner: "node-a", decision: Decision{Owner: "node-a", Term: 5},
 		},
 		{
 			name: "a new lineage that decided otherwise before it knew moves nothing", change: func(f *fixture) {
-				f.Decisions = map[netip.Addr]Decision{addr: {"node-a", 1}}
+				f.Decisions = map[netip.Addr]Decision{addr: {Owner: "node-a", Term: 1}}
 			},
-			owner: "node-b", decision: Decision{"node-b", 1},
+			owner: "node-b", decision: Decision{Owner: "node-b", Term: 1},
 		},
 		{
 			name: "an old owner that comes back with its claim disturbs nobody", change: func(f *fixture) {
-				f.Decisions = map[netip.Addr]Decision{addr: {"node-c", 2}}
+				f.Decisions = map[netip.Addr]Decision{addr: {Owner: "node-c", Term: 2}}
 				f.holds("node-c", "10.20.30.1", 2)
 			},
-			owner: "node-c", decision: Decision{"node-c", 2},
+			owner: "node-c", decision: Decision{Owner: "node-c", Term: 2},
 		},
 		{
 			name: "one that was not heard and still answers keeps the address from one that waits", change: func(f *fixture) {
-				f.Decisions = map[netip.Addr]Decision{addr: {"node-c", 2}}
+				f.Decisions = map[netip.Addr]Decision{addr: {Owner: "node-c", Term: 2}}
 				f.waits("node-c", "10.20.30.1", 2)
 			},
-			owner: "node-b", decision: Decision{"node-b", 3},
+			owner: "node-b", decision: Decision{Owner: "node-b", Term: 3},
 		},
 		{
 			name: "and from one that was not told", change: func(f *fixture) {
-				f.Decisions = map[netip.Addr]Decision{addr: {"node-c", 2}}
+				f.Decisions = map[netip.Addr]Decision{addr: {Owner: "node-c", Term: 2}}
 			},
-			owner: "node-b", decision: Decision{"node-b", 3},
+			owner: "node-b", decision: Decision{Owner: "node-b", Term: 3},
 		},
 		{
 			name: "but not while it is not heard", change: func(f *fixture) {
-				f.Decisions = map[netip.Addr]Decision{addr: {"node-c", 2}}
+				f.Decisions = map[netip.Addr]Decision{addr: {Owner: "node-c", Term: 2}}
 				f.waits("node-c", "10.20.30.1", 2)
 				f.away("node-b", true)
 			},
-			owner: "node-c", decision: Decision{"node-c", 2},
+			owner: "node-c", decision: Decision{Owner: "node-c", Term: 2},
 		},
 		{
 			name: "nor where it may not own it", change: func(f *fixture) {
 				f.Nodes[1].Labels["node.kubernetes.io/exclude-from-external-load-balancers"] = ""
-				f.Decisions = map[netip.Addr]Decision{addr: {"node-c", 2}}
+				f.Decisions = map[netip.Addr]Decision{addr: {Owner: "node-c", Term: 2}}
 				f.waits("node-c", "10.20.30.1", 2)
 			},
-			owner: "node-c", decision: Decision{"node-c", 2},
+			owner: "node-c", decision: Decision{Owner: "node-c", Term: 2},
 		},
 		{
 			name: "nor when it waits itself", change: func(f *fixture) {
-				f.Decisions = map[netip.Addr]Decision{addr: {"node-c", 2}}
+				f.Decisions = map[netip.Addr]Decision{addr: {Owner: "node-c", Term: 2}}
 				f.waits("node-c", "10.20.30.1", 2)
 				f.waits("node-b", "10.20.30.1", 1)
 			},
-			owner: "node-c", decision: Decision{"node-c", 2},
+			owner: "node-c", decision: Decision{Owner: "node-c", Term: 2},
 		},
 		{
 			name: "without endpoints nobody announces, and the decision is kept", change: func(f *fixture) { f.endpoints("web") },
-			owner: "", decision: Decision{"node-b", 1},
+			owner: "", decision: Decision{Owner: "node-b", Term: 1},
 		},
 		{
 			name: "without advertisements too", change: func(f *fixture) { f.Config.L2Advertisements = nil },
-			owner: "", decision: Decision{"node-b", 1},
+			owner: "", decision: Decision{Owner: "node-b", Term: 1},
 		},
 		{
 			name: "and with its address in no pool", change: func(f *fixture) { f.Config.IPAddressPools = nil },
-			owner: "", decision: Decision{"node-b", 1},
+			owner: "", decision: Decision{Owner: "node-b", Term: 1},
 		},
 		{
 			name: "a Service that is gone leaves nothing", change: func(f *fixture) { f.Services = nil },
@@ -330,7 +330,7 @@ func TestAddressesThatComeToBeSharedGetOneOwnerAndMoveOnlyWhereTheyMust(t *testi
 
 	diff(t, "owners", map[string]string{"10.20.30.1": "node-b", "10.20.30.2": "node-b"}, layer2(t, out))
 	diff(t, "decisions", map[netip.Addr]Decision{
-		netip.MustParseAddr("10.20.30.1"): {"node-b", 1}, netip.MustParseAddr("10.20.30.2"): {"node-b", 2},
+		netip.MustParseAddr("10.20.30.1"): {Owner: "node-b", Term: 1}, netip.MustParseAddr("10.20.30.2"): {Owner: "node-b", Term: 2},
 	}, out.Decisions, cmpAddr)
 }
 

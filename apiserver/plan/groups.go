@@ -3,6 +3,9 @@ package plan
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
 // group is the addresses that must have one owner: all addresses of a Service, and of the Services that share an
@@ -13,6 +16,11 @@ type group struct {
 	// first decides the election: the lowest of the Services' first addresses.
 	first    netip.Addr
 	services []*candidacy
+	// weights are what preferences say of nodes; nil where none do.
+	weights []int
+	// named says that an advertisement of a Service names interfaces; plain that nothing but the role tells the items of two
+	// nodes apart: none does, and all Services can be announced by the same nodes, as the same advertisements say.
+	named, plain bool
 }
 
 // candidacy is a Service that layer 2 can announce now.
@@ -101,6 +109,89 @@ func (g *group) eligible(within bitset) bitset {
 		}
 	}
 	return best
+}
+
+// announces says whether any Service is announced with an address.
+func (g *group) announces(a netip.Addr) bool {
+	return slices.ContainsFunc(g.services, func(c *candidacy) bool { return slices.Contains(c.addrs, a) })
+}
+
+// mayOwn says whether a node may own the addresses of any Service of the group, as far as advertisements, exclusion and
+// endpoints go.
+func (g *group) mayOwn(node int) bool {
+	return slices.ContainsFunc(g.services, func(c *candidacy) bool { return c.nodes.has(node) })
+}
+
+// interfaces is where a node announces an address: the sorted union of what the advertisements that apply name; nil,
+// meaning all, if one names none.
+func (g *group) interfaces(a netip.Addr, node int) []string {
+	if !g.named {
+		return nil
+	}
+	var ads []*l2Advertisement
+	for _, c := range g.services {
+		if slices.Contains(c.addrs, a) && c.nodes.has(node) {
+			ads = append(ads, c.ads...)
+		}
+	}
+	return interfaces(ads, node)
+}
+
+// weigh works out what the group's Services and their advertisements say together.
+func (g *group) weigh(nodes int) {
+	g.weights = g.scores(nodes)
+	g.plain = true
+	for _, c := range g.services {
+		for _, ad := range c.ads {
+			g.named = g.named || len(ad.interfaces) > 0
+			g.plain = g.plain && ad.refresh == c.ads[0].refresh
+		}
+	}
+	g.plain = g.plain && !g.named
+}
+
+// alike says whether two nodes that may own addresses of the group announce the same.
+func (g *group) alike(a, b int) bool {
+	return g.plain && !slices.ContainsFunc(g.services, func(c *candidacy) bool { return c.nodes.has(a) != c.nodes.has(b) })
+}
+
+// content is what a node that owns an address shall know of it. It is without Services where none can be announced there.
+func (g *group) content(a netip.Addr, d Layer2Decision, node int) *ingotv1.Layer2Address {
+	content := &ingotv1.Layer2Address{Address: a.String(), Role: ingotv1.Layer2Address_ROLE_OWNER, Term: d.Term, Owner: d.Owner, Standbys: d.Standbys}
+	refresh := metallb.MaxRefreshInterval
+	for _, c := range g.services {
+		i := slices.Index(c.addrs, a)
+		if i < 0 || !c.nodes.has(node) {
+			continue
+		}
+		content.Services = append(content.Services, c.refs[i])
+		for _, ad := range c.ads {
+			if ad.nodes.has(node) {
+				refresh = min(refresh, ad.refresh)
+			}
+		}
+	}
+	if refresh != metallb.DefaultRefreshInterval {
+		content.RefreshIntervalMs = uint32(refresh.Milliseconds())
+	}
+	content.Interfaces = g.interfaces(a, node)
+	return content
+}
+
+// interfaces is the sorted union of what the advertisements of this node name; empty, meaning all, if one names none.
+func interfaces(ads []*l2Advertisement, node int) []string {
+	var union []string
+	for _, ad := range ads {
+		if !ad.nodes.has(node) {
+			continue
+		}
+		if len(ad.interfaces) == 0 {
+			return nil
+		}
+		union = append(union, ad.interfaces...)
+	}
+	slices.Sort(union)
+	return slices.Compact(union)
 }
 
 // scores adds up the preferences of all advertisements that apply to the group, once for each; nil without any.

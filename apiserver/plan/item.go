@@ -33,9 +33,7 @@ func IsRoute(id string) bool { return strings.HasPrefix(id, routePrefix) }
 const layer2Prefix = "layer2/"
 
 // Layer2ID is the id of a layer-2 address.
-func Layer2ID(addr netip.Addr) string { return layer2ID(addr) }
-
-func layer2ID(addr netip.Addr) string { return layer2Prefix + addr.String() }
+func Layer2ID(addr netip.Addr) string { return layer2Prefix + addr.String() }
 
 // Layer2Address is the address that the id of a layer-2 item names; other items name none.
 func Layer2Address(id string) (netip.Addr, bool) {
@@ -45,6 +43,22 @@ func Layer2Address(id string) (netip.Addr, bool) {
 	}
 	addr, err := netip.ParseAddr(text)
 	return addr, err == nil
+}
+
+const segmentPrefix = "layer2-segment/"
+
+// segmentID is the id of what a node listens to on a link.
+func segmentID(link string) string { return segmentPrefix + link }
+
+// IsSegment says whether an item is a segment, by its id.
+func IsSegment(id string) bool { return strings.HasPrefix(id, segmentPrefix) }
+
+// LaneOf is the lane that an item belongs in, by its id.
+func LaneOf(id string) ingotv1.Lane {
+	if strings.HasPrefix(id, layer2Prefix) || IsSegment(id) {
+		return ingotv1.Lane_LANE_LAYER2
+	}
+	return ingotv1.Lane_LANE_ROUTING
 }
 
 // ServiceRefs lists the Services that an item announces, once for each of their addresses; none for a session.
@@ -63,7 +77,7 @@ func ProtocolOf(item *ingotv1.Item) Protocol {
 	switch item.GetContent().(type) {
 	case *ingotv1.Item_BgpSession, *ingotv1.Item_BgpRoute, *ingotv1.Item_BgpGuard:
 		return BGP
-	case *ingotv1.Item_Layer2Address:
+	case *ingotv1.Item_Layer2Address, *ingotv1.Item_Layer2Segment:
 		return Layer2
 	}
 	return ""

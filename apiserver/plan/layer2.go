@@ -7,15 +7,32 @@ import (
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
-// layer2Table decides the owners of layer-2 addresses and makes their items.
+// layer2Table decides the owners of layer-2 addresses and makes the items of them and of those who stand by.
 type layer2Table struct {
 	nodes     *nodeList
 	election  *election
+	segments  Segments // nil where nobody watches
 	decisions map[netip.Addr]Decision
+	announced map[netip.Addr]Layer2Decision
+	// groups are those of announced addresses.
+	groups map[netip.Addr]*group
+	wires  wires
 	// items are by position of the node.
 	items []map[string]*ingotv1.Item
 	seal  digester
 	note  func(Withheld)
+}
+
+func newLayer2Table(in Input, nodes *nodeList, seal digester, note func(Withheld)) *layer2Table {
+	t := &layer2Table{
+		nodes: nodes, election: newElection(in, nodes), segments: in.Segments,
+		decisions: make(map[netip.Addr]Decision, len(in.Decisions)), announced: make(map[netip.Addr]Layer2Decision, len(in.Decisions)),
+		groups: make(map[netip.Addr]*group, len(in.Decisions)), items: make([]map[string]*ingotv1.Item, len(nodes.list)), seal: seal, note: note,
+	}
+	for i := range t.items {
+		t.items[i] = map[string]*ingotv1.Item{}
+	}
+	return t
 }
 
 // plan handles all Services that have addresses, announced or not.
@@ -35,6 +52,7 @@ func (t *layer2Table) plan(services []*service) {
 	for _, g := range newGroups(members, announceable) {
 		t.decide(g)
 	}
+	t.watch()
 }
 
 // keep retains the decisions on addresses that are not announced but still held by a Service.
@@ -86,45 +104,60 @@ func (t *layer2Table) candidacy(s *service) *candidacy {
 	return nil
 }
 
-// decide settles who owns a group's addresses and gives that node its items.
+// decide settles who owns a group's addresses and who stands by, and gives those nodes their items.
 func (t *layer2Table) decide(g *group) {
 	if len(g.services) == 0 {
 		t.keep(g.addrs)
 		return
 	}
+	g.weigh(len(t.nodes.list))
 	owners := t.ownersBefore(g)
-	eligible := g.eligible(t.election.connected.or(t.positions(owners, t.election.present)))
+	eligible := g.eligible(t.election.connected.or(t.positions(owners, func(i int) bool { return t.keeps(g, i) })))
 	if eligible.empty() { // nobody can take it: whoever has it goes on if it may, lost or not
 		eligible = g.eligible(t.positions(owners, func(int) bool { return true }))
 	}
-	owner, ok := t.election.choose(eligible, owners, g.scores(len(t.nodes.list)), g.first)
-	if !ok {
+	owner := t.choose(g, eligible, owners)
+	if owner < 0 {
 		t.keep(g.addrs)
 		for _, c := range g.services {
 			c.withhold(t.note, Layer2, netip.Addr{}, ReasonNoSpeaker, "no node that may own the address has a connected speaker")
 		}
 		return
 	}
+	standbys := t.standbys(g, eligible, owner)
 	for _, a := range g.addrs {
 		d, known := t.election.before(a)
-		if !known || d.Owner != owner {
-			d = Decision{Owner: owner, Term: max(d.Term, t.election.base) + 1}
+		if !known || d.Owner != t.nodes.name(owner) {
+			reason := ""
+			if known {
+				reason = t.whyMoved(g, d.Owner, owner)
+			}
+			d = Decision{Owner: t.nodes.name(owner), Term: max(d.Term, t.election.base) + 1, Reason: reason}
 		}
 		t.decisions[a] = d
-		t.give(g, a, d)
+		if g.announces(a) {
+			t.groups[a] = g
+			t.give(g, a, d, owner, eligible, standbys)
+		}
 	}
 }
 
 // ownersBefore are the owners of the group's addresses until now, that of its first address first; for each address,
 // who answers for it goes before whom it was given to and who does not.
 func (t *layer2Table) ownersBefore(g *group) []string {
-	var owners []string
-	for _, a := range append([]netip.Addr{g.first}, g.addrs...) {
+	owners := make([]string, 0, 2)
+	add := func(a netip.Addr) {
 		if node, ok := t.election.incumbent(a); ok && !slices.Contains(owners, node) {
 			owners = append(owners, node)
 		}
 		if d, ok := t.election.before(a); ok && !slices.Contains(owners, d.Owner) {
 			owners = append(owners, d.Owner)
+		}
+	}
+	add(g.first)
+	for _, a := range g.addrs {
+		if a != g.first {
+			add(a)
 		}
 	}
 	return owners
@@ -141,45 +174,67 @@ func (t *layer2Table) positions(names []string, keep func(node int) bool) bitset
 	return set
 }
 
-// give makes the owner's item for one address, unless another node has yet to let go of it.
-func (t *layer2Table) give(g *group, a netip.Addr, d Decision) {
-	n := t.nodes.index[d.Owner]
-	occupant, occupied := t.election.occupant(a, d.Owner)
-	content := &ingotv1.Layer2Address{Address: a.String(), Role: ingotv1.Layer2Address_ROLE_OWNER, Term: d.Term, Owner: d.Owner}
-	var ads []*l2Advertisement
-	for _, c := range g.services {
-		i := slices.Index(c.addrs, a)
-		switch {
-		case i < 0:
-		case !c.nodes.has(n):
-			c.withhold(t.note, Layer2, a, ReasonNotOwner, "node %s owns %s, which other Services share, and cannot announce it for this one", d.Owner, a)
-		case occupied:
-			c.withhold(t.note, Layer2, a, ReasonHandover, "node %s takes %s over once node %s has stopped answering for it", d.Owner, a, occupant)
-		default:
-			content.Services = append(content.Services, c.refs[i])
-			ads = append(ads, c.ads...)
-		}
+// give makes the items for one address: the owner's, and those of who stands by. As long as another node has yet to let
+// go of the address, everybody else goes on as before.
+func (t *layer2Table) give(g *group, a netip.Addr, d Decision, owner int, eligible bitset, standbys []int) {
+	occupant, occupied := t.occupant(g, a, d)
+	told := Layer2Decision{Decision: d}
+	for _, s := range standbys {
+		told.Standbys = append(told.Standbys, t.nodes.name(s))
 	}
-	if len(content.Services) == 0 {
+	if !occupied {
+		t.announced[a] = told
+		t.place(g, a, told, owner, standbys)
 		return
 	}
-	content.Interfaces = interfaces(ads, n)
-	item := &ingotv1.Item{Id: layer2ID(a), Content: &ingotv1.Item_Layer2Address{Layer2Address: content}}
-	t.items[n][item.Id] = t.seal.seal(item)
+	for _, c := range g.services {
+		if slices.Contains(c.addrs, a) && c.nodes.has(owner) {
+			c.withhold(t.note, Layer2, a, ReasonHandover, "node %s takes %s over once node %s has stopped answering for it", d.Owner, a, occupant.node)
+		}
+	}
+	told.Waits = occupant.node
+	t.announced[a] = told
+	if i, ok := t.nodes.index[occupant.node]; ok {
+		before := Layer2Decision{Decision: Decision{Owner: occupant.node, Term: occupant.term}, Waits: occupant.node}
+		standbys = t.standbys(g, eligible, i)
+		for _, s := range standbys {
+			before.Standbys = append(before.Standbys, t.nodes.name(s))
+		}
+		t.place(g, a, before, i, standbys)
+	}
 }
 
-// interfaces is the sorted union of what the advertisements of this node name; empty, meaning all, if one names none.
-func interfaces(ads []*l2Advertisement, node int) []string {
-	var union []string
-	for _, ad := range ads {
-		if !ad.nodes.has(node) {
+// place makes the items for one address, without the owner's if that one has to let go.
+func (t *layer2Table) place(g *group, a netip.Addr, d Layer2Decision, owner int, standbys []int) {
+	t.wires.note(t, g, a, owner, standbys)
+	id := Layer2ID(a)
+	content := g.content(a, d, owner)
+	var item *ingotv1.Item
+	if len(content.Services) > 0 {
+		item = t.seal.seal(&ingotv1.Item{Id: id, Content: &ingotv1.Item_Layer2Address{Layer2Address: content}})
+	}
+	if d.Waits == "" {
+		for _, c := range g.services {
+			if slices.Contains(c.addrs, a) && !c.nodes.has(owner) {
+				c.withhold(t.note, Layer2, a, ReasonNotOwner, "node %s owns %s, which other Services share, and cannot announce it for this one", d.Owner, a)
+			}
+		}
+		if item != nil {
+			t.items[owner][id] = item
+		}
+	}
+	for _, s := range standbys {
+		if item != nil && g.alike(owner, s) {
+			// All but the role is the owner's, and the digest follows from its.
+			t.items[s][id] = &ingotv1.Item{Id: id, Digest: item.Digest + "s", Content: &ingotv1.Item_Layer2Address{Layer2Address: &ingotv1.Layer2Address{
+				Address: content.Address, Role: ingotv1.Layer2Address_ROLE_STANDBY, Interfaces: content.Interfaces, Term: content.Term, Owner: content.Owner,
+				Standbys: content.Standbys, Services: content.Services, RefreshIntervalMs: content.RefreshIntervalMs,
+			}}}
 			continue
 		}
-		if len(ad.interfaces) == 0 {
-			return nil
+		if own := g.content(a, d, s); len(own.Services) > 0 {
+			own.Role = ingotv1.Layer2Address_ROLE_STANDBY
+			t.items[s][id] = t.seal.seal(&ingotv1.Item{Id: id, Content: &ingotv1.Item_Layer2Address{Layer2Address: own}})
 		}
-		union = append(union, ad.interfaces...)
 	}
-	slices.Sort(union)
-	return slices.Compact(union)
 }

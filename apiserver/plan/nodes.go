@@ -19,16 +19,23 @@ type nodeList struct {
 	draining bitset
 }
 
-// DrainAnnotation on a Node with the value "true" takes the node's BGP sessions out of service: its routes are announced
-// with the community graceful-shutdown (RFC 8326), and then its sessions are shut, until the annotation goes.
-const DrainAnnotation = "ingot.io/drain"
+// Drain on a Node, as an annotation with the value "true" or as a taint of any effect and value, takes the node out of
+// service until it goes: its layer-2 addresses are handed over to other nodes; its BGP routes are announced with the
+// community graceful-shutdown (RFC 8326), and then its sessions are shut.
+const Drain = "ingot.io/drain"
+
+// drained says whether a node is to be out of service.
+func drained(node *corev1.Node) bool {
+	return node.Annotations[Drain] == "true" ||
+		slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == Drain })
+}
 
 func newNodeList(all []*corev1.Node, note func(Withheld)) *nodeList {
 	n := &nodeList{list: slices.Clone(all), index: make(map[string]int, len(all)), usable: newBitset(len(all)), draining: newBitset(len(all))}
 	slices.SortFunc(n.list, func(a, b *corev1.Node) int { return cmp.Compare(a.Name, b.Name) })
 	for i, node := range n.list {
 		n.index[node.Name] = i
-		if node.Annotations[DrainAnnotation] == "true" {
+		if drained(node) {
 			n.draining.add(i)
 		}
 		reason, message := exclusion(node)

@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
-	"github.com/ingot-lb/ingot/apiserver/segment"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -32,7 +31,7 @@ type Input struct {
 	// Facts are by name of the node; one without was never heard of.
 	Facts map[string]NodeFacts
 	// Segments are the verdicts on what the nodes' links reach; nil where none were judged, when every node is fit.
-	Segments *segment.Verdicts
+	Segments Segments
 	// Decisions are the stored owners of layer-2 addresses.
 	Decisions map[netip.Addr]Decision
 	// Ledger is who holds which address; nil for one that is not known, when all that Services show is announced.
@@ -53,13 +52,20 @@ type Input struct {
 type NodeFacts struct {
 	// Connected says that its stream is up.
 	Connected bool
-	// Lost says that it was gone for longer than the grace, so that its addresses may move.
+	// Lost says that it was gone for longer than the grace, so that its addresses may move unless a neighbour hears it.
 	Lost bool
 	// Holds are the layer-2 addresses that it says it owns, with their terms; also while it obeys another lineage,
 	// and while it is away, as it last said.
 	Holds map[netip.Addr]uint64
 	// Waits are those of Holds that it does not answer for yet, because another host does or for want of an interface.
 	Waits map[netip.Addr]bool
+	// Orders are the addresses that it was made to own by the last orders that were meant for its stream, with their
+	// terms; nil where there were none yet. What it Holds beyond them, it was told to let go of.
+	Orders map[netip.Addr]uint64
+	// Stands are the addresses that it says it stands by for.
+	Stands map[netip.Addr]bool
+	// Vacant are those of Stands that nobody answers for, as it found; whether that is evidence, Segments know.
+	Vacant map[netip.Addr]bool
 	// Leaving says that the speaker is about to stop in an orderly way, and waits for its addresses to be taken over.
 	Leaving bool
 }
@@ -70,6 +76,19 @@ type Decision struct {
 	Owner string
 	// Term grows with every change of owner; the first is 1.
 	Term uint64
+	// SinceMs is when it was decided, in Unix milliseconds. Plan leaves it at 0 in what it decides anew, for it has no clock.
+	SinceMs int64
+	// Reason is why the address came here, in words; empty where it was here first.
+	Reason string
+}
+
+// Layer2Decision is how one layer-2 address is announced now.
+type Layer2Decision struct {
+	Decision
+	// Standbys take over, in this order.
+	Standbys []string
+	// Waits names the node that has to let go of the address before the owner is given it; empty mostly.
+	Waits string
 }
 
 // Output is what shall be. All of it is shared and must not be changed: nodes with equal content have the same
@@ -82,8 +101,12 @@ type Output struct {
 	// a Service holds the address, also while nobody announces it for want of endpoints or advertisements: pods that
 	// restart do not move it, and terms never run backwards. It is absent, and to be deleted, afterwards.
 	Decisions map[netip.Addr]Decision
+	// Layer2 are the layer-2 addresses that are announced.
+	Layer2 map[netip.Addr]Layer2Decision
 	// Withheld is what is not announced or not applied where one could expect it, sorted.
 	Withheld []Withheld
+
+	layer2 *layer2Table
 }
 
 // NodePlan is all that one node shall have.

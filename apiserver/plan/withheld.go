@@ -41,6 +41,11 @@ const (
 	ReasonNoSession Reason = "noSession"
 	// ReasonNoSpeaker: nodes may own the address, but none has a connected speaker.
 	ReasonNoSpeaker Reason = "noSpeaker"
+	// ReasonUnfit: of the nodes that may own the address, the network reaches none as it should; one of them announces it
+	// all the same.
+	ReasonUnfit Reason = "unfit"
+	// ReasonNotDrained: the node that owns the address is to go out of service, and there is no other that could take over.
+	ReasonNotDrained Reason = "notDrained"
 	// ReasonHandover: the new owner waits for the old one to stop answering.
 	ReasonHandover Reason = "handover"
 	// ReasonConflictingPeers: an older peer is in the way of a session on this node.

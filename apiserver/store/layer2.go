@@ -16,6 +16,10 @@ type Decision struct {
 	Owner string `json:"owner"`
 	// Term grows with every change of owner.
 	Term uint64 `json:"term"`
+	// SinceMs is when it was decided, in Unix milliseconds; 0 where an older version decided.
+	SinceMs int64 `json:"sinceMs,omitempty"`
+	// Reason is why the address came to this owner, in words; empty for a first one.
+	Reason string `json:"reason,omitempty"`
 }
 
 // LoadDecisions returns the stored decisions.

@@ -1,6 +1,6 @@
 // Package events writes Kubernetes events on behalf of the speakers, which have no access to the cluster of their
 // own: reasons nodeAssigned and announceFailed on a Service, when a node begins to announce it, or cannot (spec.md
-// section 9.1), and on a configuration object why it is not used.
+// section 9.1); OwnerChanged, when a layer-2 address moves; and on a configuration object why it is not used.
 package events
 
 import (

@@ -1,0 +1,88 @@
+package plan
+
+import (
+	"cmp"
+	"hash/fnv"
+	"iter"
+	"slices"
+)
+
+// maxStandbys is how many nodes stand by for an address at most.
+const maxStandbys = 2
+
+// standbys are the nodes that take over from an owner, in order: connected, in service and fit for all of the group's
+// addresses. Of those that a preference puts first, they are the next ones after the owner in the circle of names, so
+// that owners share their standbys, and the pairs of nodes that watch each other stay few. Whoever stands by goes on
+// doing so as long as it may. Half of an owner's addresses have one of its standbys first, half the other.
+func (t *layer2Table) standbys(g *group, eligible bitset, owner int) []int {
+	size := len(t.nodes.list)
+	after := func(i int) int { return (i - owner - 1 + 2*size) % size }
+	var chosen []int
+	for i := range t.successors(g, eligible, owner, after) {
+		if ok, _ := t.fit(g, i); ok && i != owner && t.election.inService.has(i) && !slices.Contains(chosen, i) {
+			if chosen = append(chosen, i); len(chosen) == maxStandbys {
+				break
+			}
+		}
+	}
+	slices.SortFunc(chosen, func(a, b int) int {
+		return cmp.Or(cmp.Compare(score(g.weights, b), score(g.weights, a)), cmp.Compare(after(a), after(b)))
+	})
+	if len(chosen) == maxStandbys && score(g.weights, chosen[0]) == score(g.weights, chosen[1]) && g.odd() {
+		slices.Reverse(chosen)
+	}
+	return chosen
+}
+
+// successors yields the eligible nodes in the order in which they are to stand by for an owner; some of them twice.
+func (t *layer2Table) successors(g *group, eligible bitset, owner int, after func(int) int) iter.Seq[int] {
+	var present []int
+	for _, a := range g.addrs {
+		for _, i := range t.election.stands[a] {
+			if eligible.has(i) && !slices.Contains(present, i) {
+				present = append(present, i)
+			}
+		}
+	}
+	slices.SortFunc(present, func(a, b int) int { return cmp.Compare(after(a), after(b)) })
+	if g.weights != nil {
+		all := slices.Collect(eligible.members())
+		slices.SortFunc(all, func(a, b int) int {
+			return cmp.Or(cmp.Compare(g.weights[b], g.weights[a]), cmpBool(slices.Contains(present, b), slices.Contains(present, a)),
+				cmp.Compare(after(a), after(b)))
+		})
+		return slices.Values(all)
+	}
+	return func(yield func(int) bool) {
+		for _, i := range present {
+			if !yield(i) {
+				return
+			}
+		}
+		size := len(t.nodes.list)
+		for n := range size {
+			if i := (owner + 1 + n) % size; eligible.has(i) && !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+// cmpBool puts false before true.
+func cmpBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// odd parts groups into two halves.
+func (g *group) odd() bool {
+	h := fnv.New32a()
+	b := g.first.As16()
+	h.Write(b[:])
+	return h.Sum32()&1 == 1
+}
