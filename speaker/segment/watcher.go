@@ -4,14 +4,17 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/speaker/bfd"
 	"github.com/ingot-lb/ingot/speaker/bfd/shared"
+	"github.com/ingot-lb/ingot/speaker/boottime"
 	"github.com/ingot-lb/ingot/speaker/l2/ownership"
-	"github.com/ingot-lb/ingot/speaker/links"
 )
 
 // Options configure a Watcher.
@@ -30,41 +33,197 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
+// farewell is how long peers may take, when the watcher ends, to show that they heard of it.
+const farewell = time.Second
+
 // Watcher listens on the node's segments. Its methods may be called from several goroutines at the same time.
-type Watcher struct{ o Options }
+type Watcher struct {
+	log     *slog.Logger
+	ask     func(link string, source, target netip.Addr, mac ownership.MAC) error
+	changed func(link string)
+	// open is the engine's, now CLOCK_BOOTTIME; tests have others.
+	open func(bfd.Key, bfd.Parameters, func(bfd.Status)) (session, error)
+	now  func() time.Duration
+	// wake has Run look again.
+	wake    chan struct{}
+	metrics metrics
+	// heard is what those look at who must not wait.
+	heard atomic.Pointer[index]
 
-// New returns a watcher of nothing.
-func New(o Options) *Watcher { return &Watcher{o} }
-
-// Apply makes segments the complete set of those that are listened on; all are the node's links as they are now.
-func (w *Watcher) Apply(segments []*ingotv1.Layer2Segment, all []links.Link) {}
-
-// Heard takes in a message of ARP or NDP with a sender, which received says when the kernel had, on CLOCK_BOOTTIME. answer
-// says that it answers a question of this node. It is cheap where the sender is nobody who is watched.
-func (w *Watcher) Heard(link string, from netip.Addr, mac ownership.MAC, answer bool, received time.Duration) {
+	mu       sync.Mutex
+	ended    bool
+	segments map[string]*segment
+	schedule schedule
+	dirty    map[string]struct{}
 }
 
-// Asker takes in that a host asked for an address of ours: it may become a witness.
-func (w *Watcher) Asker(link string, from netip.Addr, mac ownership.MAC) {}
+// New returns a watcher of nothing.
+func New(o Options) *Watcher {
+	open := func(k bfd.Key, p bfd.Parameters, changed func(bfd.Status)) (session, error) {
+		return o.Engine.Open(k, p, changed)
+	}
+	return newWatcher(o, open, boottime.Now)
+}
 
-// Peer says what is known of another node on a link; the zero Peer of one that is not watched.
-func (w *Watcher) Peer(link, node string) Peer { return Peer{} }
-
-// Node returns the name of the node that has a hardware address, if it is one of those that are watched on the link.
-func (w *Watcher) Node(link string, mac ownership.MAC) (node string, ok bool) { return "", false }
-
-// Witness says whether the witnesses of a link are heard.
-func (w *Watcher) Witness(link string) Hearing { return None }
-
-// Verify has the witnesses of a link asked now. If they answer, Witness says so a round trip later.
-func (w *Watcher) Verify(link string) {}
-
-// Evidence returns when the link was last seen to work both ways, on CLOCK_BOOTTIME: a packet came by a BFD session that is
-// up, or a witness answered. It does not wait.
-func (w *Watcher) Evidence(link string) (boottime time.Duration) { return 0 }
+func newWatcher(o Options, open func(bfd.Key, bfd.Parameters, func(bfd.Status)) (session, error), now func() time.Duration) *Watcher {
+	w := &Watcher{
+		log: o.Log, ask: o.Ask, changed: o.Changed, open: open, now: now, wake: make(chan struct{}, 1),
+		segments: map[string]*segment{}, dirty: map[string]struct{}{},
+	}
+	w.heard.Store(&index{})
+	w.metrics.register(w, o.Registerer)
+	return w
+}
 
 // Run asks, and tells what changed, until ctx ends. Then the peers are told that BFD ends on purpose.
-func (w *Watcher) Run(ctx context.Context) { <-ctx.Done() }
+func (w *Watcher) Run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		questions, links, wait := w.due()
+		for _, q := range questions {
+			w.metrics.asked.Add(1)
+			if err := w.ask(q.link, q.source, q.target, q.mac); err != nil {
+				w.metrics.unasked.Add(1)
+				w.log.Debug("cannot ask a host", "op", "ask", "interface", q.link, "host", q.target.String(), "error", err)
+			}
+		}
+		for link := range links {
+			w.changed(link)
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			w.end(context.WithoutCancel(ctx))
+			return
+		case <-timer.C:
+		case <-w.wake:
+		}
+	}
+}
 
-// Report adds what is known of the segments to r.
-func (w *Watcher) Report(r *ingotv1.Report) {}
+// kick has Run look again at once.
+func (w *Watcher) kick() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// mark has it told that what is known of a link changed. w.mu is held.
+func (w *Watcher) mark(s *segment) {
+	w.dirty[s.name] = struct{}{}
+	w.kick()
+}
+
+// question is one to be asked.
+type question struct {
+	link           string
+	source, target netip.Addr
+	mac            ownership.MAC
+}
+
+// idle is how long Run sleeps at most.
+const idle = time.Hour
+
+// due does what is due. It returns whom to ask, the links of which something changed, and for how long there is nothing more.
+func (w *Watcher) due() (questions []question, changed map[string]struct{}, wait time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.now()
+	for len(w.schedule) > 0 && w.schedule[0].due <= now {
+		h := w.schedule[0]
+		s := h.segment
+		p := s.pace(h, now)
+		was := h.state
+		ask, news := h.tick(now, p)
+		if ask {
+			questions = append(questions, question{s.name, s.link.Source(h.address), h.address, h.to(p)})
+		}
+		last := time.Duration(h.heard.Load())
+		if peer := s.peerOf(h); peer != nil {
+			last = peer.lastHeard()
+		}
+		if h.arrives(now, last, p) || news {
+			w.dirty[s.name] = struct{}{}
+		}
+		if news {
+			w.told(h, was)
+		}
+		if w.outlived(h, now) {
+			w.schedule.drop(h)
+			s.dismiss(h)
+			w.reindex()
+			continue
+		}
+		w.schedule.put(h)
+	}
+	changed, w.dirty = w.dirty, map[string]struct{}{}
+	wait = idle
+	if len(w.schedule) > 0 {
+		wait = min(idle, max(0, w.schedule[0].due-now))
+	}
+	return questions, changed, wait
+}
+
+// told logs what became of a host.
+func (w *Watcher) told(h *host, was ingotv1.Answer) {
+	s := h.segment
+	args := []any{"interface", s.name, "host", h.address.String()}
+	what := "witness"
+	if p := s.peerOf(h); p != nil {
+		args, what = append(args, "node", p.node), "node"
+	}
+	switch h.state {
+	case ingotv1.Answer_ANSWER_SILENT:
+		if h.counts() {
+			w.log.Warn("a "+what+" on the segment does not answer", append(args, "event", "segmentSilent", "misses", h.misses)...)
+		}
+	case ingotv1.Answer_ANSWER_ANSWERS:
+		if was == ingotv1.Answer_ANSWER_SILENT {
+			w.log.Info("a "+what+" on the segment answers again", append(args, "event", "segmentAnswers")...)
+		}
+	}
+}
+
+// end tells every peer that BFD ends on purpose (RFC 5880 section 6.8.16), waits a bounded time until they have shown that
+// they know, and closes the sessions.
+func (w *Watcher) end(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, farewell)
+	defer cancel()
+	w.mu.Lock()
+	w.ended = true
+	var said []<-chan struct{}
+	for _, s := range w.segments {
+		for _, p := range s.peers {
+			if p.session != nil {
+				said = append(said, p.session.AdminDown())
+			}
+		}
+	}
+	w.mu.Unlock()
+	for _, heard := range said {
+		select {
+		case <-heard:
+		case <-ctx.Done():
+			w.log.Warn("not every node has shown that it knows that BFD ends", "op", "adminDown")
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.segments {
+		w.close(s)
+	}
+	clear(w.segments)
+	w.reindex()
+}
+
+// close ends a segment. w.mu is held.
+func (w *Watcher) close(s *segment) {
+	for _, h := range s.hosts() {
+		w.schedule.drop(h)
+	}
+	for _, p := range s.peers {
+		p.drop()
+	}
+}
