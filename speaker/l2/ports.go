@@ -29,7 +29,7 @@ func (s *Speaker) relist() (renewed []string, err error) {
 	for _, l := range listed {
 		local[l.MAC] = true
 		if l.Unfit == "" {
-			want[l.Name] = port.Link{Index: l.Index, Name: l.Name, MAC: l.MAC, Source: l.LinkLocal}
+			want[l.Name] = port.Link{Index: l.Index, Name: l.Name, MAC: l.MAC, IPv6: l.LinkLocal.IsValid()}
 		}
 	}
 	s.mu.Lock()

@@ -57,7 +57,7 @@ func (s *Speaker) send(t transmission) {
 	if !t.owned.claim.Answers(t.link) {
 		return
 	}
-	frames, err := frame.Announcements(p.Link().MAC, p.Link().Source, t.owned.address)
+	frames, err := frame.Announcements(p.Link().MAC, t.owned.address)
 	for _, f := range frames {
 		if err == nil {
 			if err = p.Send(f); err == nil {

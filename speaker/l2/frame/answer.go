@@ -14,25 +14,23 @@ import (
 // mdlayher/ndp made once.
 type Answers struct {
 	arp, ndp []byte
-	// source of advertisements; if it is not valid, the address that was asked for.
-	source netip.Addr
 }
 
-// NewAnswers prepares answers that give ours. source is the link's link-local address; see Announcements.
-func NewAnswers(ours ownership.MAC, source netip.Addr) (*Answers, error) {
+// NewAnswers prepares answers that give ours.
+func NewAnswers(ours ownership.MAC) (*Answers, error) {
 	zero := netip.IPv4Unspecified()
 	a, err := arpFrame(nobody, arp.OperationReply, ours, zero, nobody, zero)
 	if err != nil {
 		return nil, err
 	}
 	any6 := netip.IPv6Unspecified()
-	n, err := ndpFrame(nobody, ours, sourceOr(source, any6), any6, &ndp.NeighborAdvertisement{
+	n, err := ndpFrame(nobody, ours, any6, any6, &ndp.NeighborAdvertisement{
 		TargetAddress: any6, Options: linkLayer(ndp.Target, ours),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Answers{arp: a, ndp: n, source: source}, nil
+	return &Answers{arp: a, ndp: n}, nil
 }
 
 // Append appends the answer to a request, which says that its target is at ours. It appends nothing if the sender cannot be
@@ -64,7 +62,8 @@ func (a *Answers) appendARP(b []byte, request Message) []byte {
 
 // appendNDP answers as RFC 4861 section 7.2.4 says: whoever asked for itself is told, solicited; a host that asks because
 // it wants the address has none to be told at, so all nodes hear it, and it overrides. An answer to a single host does not,
-// as MetalLB's: what it knows better, from a later announcement, stays.
+// as MetalLB's: what it knows better, from a later announcement, stays. The source is the address that was asked for, as
+// when Linux answers: to some tools (ndisc6) a link-local one is somebody else.
 func (a *Answers) appendNDP(b []byte, request Message) []byte {
 	destinationMAC, destination, flags := request.SenderMAC, request.Sender, byte(flagSolicited)
 	if request.Probe() {
@@ -75,8 +74,8 @@ func (a *Answers) appendNDP(b []byte, request Message) []byte {
 	f := b[start:]
 	copy(f, destinationMAC[:])
 	p := f[offPayload:]
-	source, to, target := sourceOr(a.source, request.Target).As16(), destination.As16(), request.Target.As16()
-	copy(p[ip6Source:], source[:])
+	to, target := destination.As16(), request.Target.As16()
+	copy(p[ip6Source:], target[:])
 	copy(p[ip6Destination:], to[:])
 	copy(p[ndpTarget:], target[:])
 	p[ndpFlags] = flags

@@ -21,9 +21,8 @@ func Probe(ours ownership.MAC, address netip.Addr) ([]byte, error) {
 
 // Announcements makes what tells everybody that an address is at ours. For IPv4 that is gratuitous ARP in both forms, as
 // MetalLB sends it: some hosts heed only requests, some only replies. For IPv6 it is one advertisement to all nodes that
-// overrides what they know (RFC 4861 section 7.2.6), from source, the link-local address of ours; if there is none, from the
-// announced address itself.
-func Announcements(ours ownership.MAC, source, address netip.Addr) ([][]byte, error) {
+// overrides what they know (RFC 4861 section 7.2.6), from the address itself, as Linux sends it for an interface's own.
+func Announcements(ours ownership.MAC, address netip.Addr) ([][]byte, error) {
 	if address.Is4() {
 		request, err := arpFrame(Broadcast, arp.OperationRequest, ours, address, Broadcast, address)
 		if err != nil {
@@ -35,7 +34,7 @@ func Announcements(ours ownership.MAC, source, address netip.Addr) ([][]byte, er
 		}
 		return [][]byte{request, reply}, nil
 	}
-	b, err := ndpFrame(groupMAC(allNodes), ours, sourceOr(source, address), allNodes, &ndp.NeighborAdvertisement{
+	b, err := ndpFrame(groupMAC(allNodes), ours, address, allNodes, &ndp.NeighborAdvertisement{
 		Override: true, TargetAddress: address, Options: linkLayer(ndp.Target, ours),
 	})
 	if err != nil {
@@ -61,12 +60,4 @@ func Ask(ours ownership.MAC, source netip.Addr, to ownership.MAC, target netip.A
 	return ndpFrame(to, ours, source, destination, &ndp.NeighborSolicitation{
 		TargetAddress: target, Options: linkLayer(ndp.Source, ours),
 	})
-}
-
-// sourceOr returns the source of an advertisement: any address of the interface will do (RFC 4861 section 4.4).
-func sourceOr(source, address netip.Addr) netip.Addr {
-	if source.Is6() {
-		return source
-	}
-	return address
 }

@@ -234,21 +234,21 @@ func TestFramesAreMade(t *testing.T) {
 		}
 		return b
 	}
-	announced := func(source, address netip.Addr, n int) []byte {
+	announced := func(address netip.Addr, n int) []byte {
 		t.Helper()
-		frames, err := Announcements(ours, source, address)
+		frames, err := Announcements(ours, address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return frames[n]
 	}
-	answered := func(source netip.Addr, text, sum string) []byte {
+	answered := func(text, sum string) []byte {
 		t.Helper()
 		m, ok := Parse(received(t, text, sum))
 		if !ok {
 			t.Fatalf("not understood: %s", text)
 		}
-		a, err := NewAnswers(ours, source)
+		a, err := NewAnswers(ours)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -262,7 +262,7 @@ func TestFramesAreMade(t *testing.T) {
 	const naAnswer = `
 		52 54 00 00 00 02  52 54 00 00 00 01  86 dd
 		60 00 00 00 00 20 3a ff
-		fe 80 00 00 00 00 00 00 00 00 00 00 00 00 00 01
+		20 01 0d b8 00 00 00 00 00 00 00 00 00 00 00 10
 		20 01 0d b8 00 00 00 00 00 00 00 00 00 00 00 99
 		88 00 CHECK 40 00 00 00                       # solicited, does not override
 		20 01 0d b8 00 00 00 00 00 00 00 00 00 00 00 10
@@ -271,19 +271,19 @@ func TestFramesAreMade(t *testing.T) {
 		got       []byte
 		want, sum string
 	}{
-		"answer to a request":         {got: answered(local6, arpRequest, ""), want: arpAnswer},
-		"answer to a unicast request": {got: answered(local6, arpUnicastRequest, ""), want: arpAnswer},
-		"defence against an ARP probe": {got: answered(local6, arpProbe, ""), want: `
+		"answer to a request":         {got: answered(arpRequest, ""), want: arpAnswer},
+		"answer to a unicast request": {got: answered(arpUnicastRequest, ""), want: arpAnswer},
+		"defence against an ARP probe": {got: answered(arpProbe, ""), want: `
 			52 54 00 00 00 02  52 54 00 00 00 01  08 06
 			00 01 08 00 06 04 00 02
 			52 54 00 00 00 01  c0 00 02 0a
 			52 54 00 00 00 02  00 00 00 00` + padding},
-		"answer to a solicitation":                   {got: answered(local6, nsMulticast, "cb1d"), want: naAnswer, sum: "88b1"},
-		"answer to a solicitation without an option": {got: answered(local6, nsUnicast, "eec8"), want: naAnswer, sum: "88b1"},
-		"defence against duplicate address detection": {got: answered(local6, nsProbe, "35ba"), sum: "d7ff", want: `
+		"answer to a solicitation":                   {got: answered(nsMulticast, "cb1d"), want: naAnswer, sum: "596a"},
+		"answer to a solicitation without an option": {got: answered(nsUnicast, "eec8"), want: naAnswer, sum: "596a"},
+		"defence against duplicate address detection": {got: answered(nsProbe, "35ba"), sum: "a8b8", want: `
 			33 33 00 00 00 01  52 54 00 00 00 01  86 dd
 			60 00 00 00 00 20 3a ff
-			fe 80 00 00 00 00 00 00 00 00 00 00 00 00 00 01
+			20 01 0d b8 00 00 00 00 00 00 00 00 00 00 00 10
 			ff 02 00 00 00 00 00 00 00 00 00 00 00 00 00 01
 			88 00 CHECK 20 00 00 00                       # overrides
 			20 01 0d b8 00 00 00 00 00 00 00 00 00 00 00 10
@@ -300,20 +300,20 @@ func TestFramesAreMade(t *testing.T) {
 			ff 02 00 00 00 00 00 00 00 00 00 01 ff 00 00 10
 			87 00 CHECK 00 00 00 00
 			20 01 0d b8 00 00 00 00 00 00 00 00 00 00 00 10`},
-		"gratuitous request": {got: announced(local6, vip4, 0), want: `
+		"gratuitous request": {got: announced(vip4, 0), want: `
 			ff ff ff ff ff ff  52 54 00 00 00 01  08 06
 			00 01 08 00 06 04 00 01
 			52 54 00 00 00 01  c0 00 02 0a
 			ff ff ff ff ff ff  c0 00 02 0a` + padding},
-		"gratuitous reply": {got: announced(local6, vip4, 1), want: `
+		"gratuitous reply": {got: announced(vip4, 1), want: `
 			ff ff ff ff ff ff  52 54 00 00 00 01  08 06
 			00 01 08 00 06 04 00 02
 			52 54 00 00 00 01  c0 00 02 0a
 			ff ff ff ff ff ff  c0 00 02 0a` + padding},
-		"unsolicited advertisement": {got: announced(local6, vip6, 0), sum: "d7ff", want: `
+		"unsolicited advertisement": {got: announced(vip6, 0), sum: "a8b8", want: `
 			33 33 00 00 00 01  52 54 00 00 00 01  86 dd
 			60 00 00 00 00 20 3a ff
-			fe 80 00 00 00 00 00 00 00 00 00 00 00 00 00 01
+			20 01 0d b8 00 00 00 00 00 00 00 00 00 00 00 10
 			ff 02 00 00 00 00 00 00 00 00 00 00 00 00 00 01
 			88 00 CHECK 20 00 00 00
 			20 01 0d b8 00 00 00 00 00 00 00 00 00 00 00 10
@@ -355,35 +355,13 @@ func TestFramesAreMade(t *testing.T) {
 }
 
 func TestNobodyIsAnsweredAtAGroup(t *testing.T) {
-	a, err := NewAnswers(ours, local6)
+	a, err := NewAnswers(ours)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, mac := range []ownership.MAC{Broadcast, {0x33, 0x33, 0, 0, 0, 1}, {1, 0, 0x5e, 0, 0, 1}} {
 		if b := a.Append(nil, Message{Request, Broadcast, host4, mac, vip4}); len(b) != 0 {
 			t.Errorf("an answer to %s: %x", mac, b)
-		}
-	}
-}
-
-func TestWithoutALinkLocalAddressTheAnnouncedOneIsTheSource(t *testing.T) {
-	a, err := NewAnswers(ours, netip.Addr{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	frames, err := Announcements(ours, netip.Addr{}, vip6)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range map[string][]byte{
-		"answer":       a.Append(nil, Message{Request, ours, host6, theirs, vip6}),
-		"announcement": frames[0],
-	} {
-		if got := addr6(b[offPayload+ip6Source:]); got != vip6 {
-			t.Errorf("%s from %s, want %s", name, got, vip6)
-		}
-		if _, ok := Parse(b); !ok {
-			t.Errorf("%s is not valid: %x", name, b)
 		}
 	}
 }
@@ -406,7 +384,7 @@ func TestAFrameIsForItsHostOrAGroup(t *testing.T) {
 }
 
 func TestReadingAndAnsweringDoNotAllocate(t *testing.T) {
-	a, err := NewAnswers(ours, local6)
+	a, err := NewAnswers(ours)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -130,7 +130,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(received(f, arpRequest, ""))
 	f.Add(summed(received(f, nsMulticast, "0000")))
 	f.Add(summed(received(f, nsProbe, "0000")))
-	answers, err := NewAnswers(ours, local6)
+	answers, err := NewAnswers(ours)
 	if err != nil {
 		f.Fatal(err)
 	}

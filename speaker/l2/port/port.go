@@ -18,8 +18,8 @@ type Link struct {
 	Index int
 	Name  string
 	MAC   ownership.MAC
-	// Source is the link-local address that IPv6 is answered from; if it is not valid, the port does not do IPv6.
-	Source netip.Addr
+	// IPv6 says that the link has IPv6 enabled, as its link-local address shows. Otherwise the port does not do it.
+	IPv6 bool
 }
 
 // Hear handles a message. received is when the kernel had it, on CLOCK_BOOTTIME.
@@ -40,7 +40,7 @@ type Port struct {
 // Open opens a port. hear is called for each message, one at a time of each family, until Close; failed when a socket broke,
 // as it does when the link goes down.
 func Open(link Link, log *slog.Logger, hear Hear, failed func()) (*Port, error) {
-	answers, err := frame.NewAnswers(link.MAC, link.Source)
+	answers, err := frame.NewAnswers(link.MAC)
 	if err != nil {
 		return nil, fmt.Errorf("open port %s: %w", link.Name, err)
 	}
@@ -48,7 +48,7 @@ func Open(link Link, log *slog.Logger, hear Hear, failed func()) (*Port, error) 
 	if p.arp, err = newSocket(link, ethernet.EtherTypeARP, frame.FilterARP); err != nil {
 		return nil, fmt.Errorf("open port %s for ARP: %w", link.Name, err)
 	}
-	if link.Source.IsValid() {
+	if link.IPv6 {
 		if p.ndp, err = newSocket(link, ethernet.EtherTypeIPv6, frame.FilterNDP); err != nil {
 			p.arp.close()
 			return nil, fmt.Errorf("open port %s for Neighbor Discovery: %w", link.Name, err)

@@ -40,14 +40,14 @@ func cable(t testing.TB) (near Link, far netns.Namespace, peer *tap) {
 	here, there := netns.Here(t), netns.New(t, "peer")
 	name := fmt.Sprintf("near%d", cables.Add(1))
 	netns.Cable(t, here, name, nil, there, "far", nil)
-	source := here.LinkLocal(t, name)
+	here.LinkLocal(t, name)
 	ifi, err := net.InterfaceByName(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	there.LinkLocal(t, "far")
 	peer = newTap(t, there, "far")
-	return Link{Index: ifi.Index, Name: name, MAC: ownership.MAC(ifi.HardwareAddr), Source: source}, there, peer
+	return Link{Index: ifi.Index, Name: name, MAC: ownership.MAC(ifi.HardwareAddr), IPv6: true}, there, peer
 }
 
 // tap sends and receives raw frames.
@@ -257,7 +257,7 @@ func TestNothingIsAllocatedForAPacket(t *testing.T) {
 		"ARP": {arp, made(t)(frame.Ask(peer.mac, host4, near.MAC, vip4))},
 		"NDP": {ndp, made(t)(frame.Ask(peer.mac, host6, near.MAC, vip6))},
 	}
-	answers, err := frame.NewAnswers(near.MAC, near.Source)
+	answers, err := frame.NewAnswers(near.MAC)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,7 +358,7 @@ func TestFramesAreSentToTheirFamilysSocket(t *testing.T) {
 		if !p.Serves(a) {
 			t.Errorf("does not serve %s", a)
 		}
-		frames, err := frame.Announcements(near.MAC, near.Source, a)
+		frames, err := frame.Announcements(near.MAC, a)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -373,9 +373,9 @@ func TestFramesAreSentToTheirFamilysSocket(t *testing.T) {
 
 func TestWithoutALinkLocalAddressThereIsNoIPv6(t *testing.T) {
 	near, _, _ := cable(t)
-	near.Source = netip.Addr{}
+	near.IPv6 = false
 	p := open(t, near, func(*Port, frame.Message, time.Duration) {}, func() {})
-	frames, err := frame.Announcements(near.MAC, netip.Addr{}, vip6)
+	frames, err := frame.Announcements(near.MAC, vip6)
 	if err != nil {
 		t.Fatal(err)
 	}
