@@ -95,7 +95,7 @@ func newDrainCommand(socket *string) *cobra.Command {
 func newShowCommand(socket *string) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use:   "show {state|sessions|announcements} | running-config | bgp [vrf V] {summary|neighbor [ADDR]|ipv4 [PREFIX]|ipv6 [PREFIX]} | bfd peers [brief|counters]",
+		Use:   "show {state|sessions|announcements|layer2|links|segments|neighbors} | running-config | bgp [vrf V] {summary|neighbor [ADDR]|ipv4 [PREFIX]|ipv6 [PREFIX]} | bfd peers [brief|counters]",
 		Short: "Show what the speaker on this node holds and does",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

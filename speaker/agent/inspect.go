@@ -96,6 +96,24 @@ func announcementOf(h desired.Held, answering map[string]*ingotv1.Layer2Report) 
 	return nil
 }
 
+// Layer2 returns the layer-2 addresses that the node owns or stands by for.
+func (a *Agent) Layer2() []*ingotv1.Layer2State {
+	reports := map[string]*ingotv1.Layer2Report{}
+	for _, r := range a.core.observe(withoutCounters).GetLayer2() {
+		reports[r.GetAddress()] = r
+	}
+	c := a.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []*ingotv1.Layer2State
+	for _, h := range c.state.Held(ingotv1.Lane_LANE_LAYER2) {
+		if order := h.Item.GetLayer2Address(); order != nil {
+			out = append(out, &ingotv1.Layer2State{Order: order, Status: h.Status, Report: reports[order.GetAddress()]})
+		}
+	}
+	return out
+}
+
 // Neighbors returns the hosts heard asking for this node's addresses.
 func (a *Agent) Neighbors() []*ingotv1.Neighbor {
 	var out []*ingotv1.Neighbor

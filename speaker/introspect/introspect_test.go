@@ -38,12 +38,17 @@ var (
 	watched  = &ingotv1.BfdReport{Peer: "tor1", State: "Up"}
 	link     = &ingotv1.LinkReport{Name: "eth1", Up: true}
 	announce = &ingotv1.Announcement{Protocol: "bgp", Target: "192.0.2.1/32"}
+	address  = &ingotv1.Layer2State{Order: &ingotv1.Layer2Address{Address: "192.0.2.9"}, Report: &ingotv1.Layer2Report{Address: "192.0.2.9", Answering: true}}
+	segment  = &ingotv1.SegmentReport{Interface: "eth1", Peers: []*ingotv1.SegmentPeerReport{
+		{Node: "node2", Address: "192.0.2.12", BfdState: "Up", BfdSinceMs: 5}, {Node: "node3", Address: "192.0.2.13"}}}
+	pair     = &ingotv1.BfdReport{Peer: "node/node2", Address: "192.0.2.12", Interface: "eth1", State: "Up", SinceMs: 5}
 	neighbor = &ingotv1.Neighbor{Interface: "eth1", Address: "192.0.2.7"}
 )
 
 func (s *source) State() *ingotv1.GetStateResponse { return state }
 func (s *source) Observations() *ingotv1.Report {
-	return &ingotv1.Report{Sessions: []*ingotv1.SessionReport{session}, Bfd: []*ingotv1.BfdReport{watched}, Links: []*ingotv1.LinkReport{link}}
+	return &ingotv1.Report{Sessions: []*ingotv1.SessionReport{session}, Bfd: []*ingotv1.BfdReport{watched}, Links: []*ingotv1.LinkReport{link},
+		Segments: []*ingotv1.SegmentReport{segment}}
 }
 func (s *source) Sessions() ([]*ingotv1.BgpSession, []string) {
 	return []*ingotv1.BgpSession{{Peer: "tor", MyAsn: 64500, PeerAsn: 64501, Address: "192.0.2.1"}}, []string{"tor"}
@@ -55,6 +60,7 @@ func (s *source) Routes() []*ingotv1.Route {
 	}
 }
 func (s *source) Announcements() []*ingotv1.Announcement { return []*ingotv1.Announcement{announce} }
+func (s *source) Layer2() []*ingotv1.Layer2State         { return []*ingotv1.Layer2State{address} }
 func (s *source) Neighbors() []*ingotv1.Neighbor         { return []*ingotv1.Neighbor{neighbor} }
 func (s *source) Ready() bool                            { return s.ready.Load() }
 func (s *source) Health() map[string]bool {
@@ -148,16 +154,19 @@ func TestBothListenersShowTheSpeaker(t *testing.T) {
 			check(t, err)
 			announcements, err := c.ListAnnouncements(t.Context(), &ingotv1.ListAnnouncementsRequest{})
 			check(t, err)
+			layer2, err := c.ListLayer2(t.Context(), &ingotv1.ListLayer2Request{})
+			check(t, err)
 			neighbors, err := c.ListNeighbors(t.Context(), &ingotv1.ListNeighborsRequest{})
 			check(t, err)
 
-			got := []any{st, sessions, bfd, announcements, neighbors}
+			got := []any{st, sessions, bfd, announcements, layer2, neighbors}
 			want := []any{
 				state,
 				&ingotv1.ListSessionsResponse{Sessions: []*ingotv1.SessionReport{session}},
-				&ingotv1.ListBfdSessionsResponse{Sessions: []*ingotv1.BfdReport{watched}},
+				&ingotv1.ListBfdSessionsResponse{Sessions: []*ingotv1.BfdReport{watched, pair}},
 				&ingotv1.ListAnnouncementsResponse{Announcements: []*ingotv1.Announcement{announce}},
-				&ingotv1.ListNeighborsResponse{Links: []*ingotv1.LinkReport{link}, Neighbors: []*ingotv1.Neighbor{neighbor}},
+				&ingotv1.ListLayer2Response{Addresses: []*ingotv1.Layer2State{address}},
+				&ingotv1.ListNeighborsResponse{Links: []*ingotv1.LinkReport{link}, Segments: []*ingotv1.SegmentReport{segment}, Neighbors: []*ingotv1.Neighbor{neighbor}},
 			}
 			if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 				t.Errorf("shown (-want +got):\n%s", diff)

@@ -32,6 +32,8 @@ type Source interface {
 	Routes() []*ingotv1.Route
 	// Announcements returns the prefixes and addresses that the node shall announce.
 	Announcements() []*ingotv1.Announcement
+	// Layer2 returns the layer-2 addresses that the node has to do with.
+	Layer2() []*ingotv1.Layer2State
 	// Neighbors returns the hosts heard asking for this node's addresses.
 	Neighbors() []*ingotv1.Neighbor
 	// Health says which parts work, by the service names of the gRPC health protocol.

@@ -3,6 +3,7 @@ package introspect
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -28,7 +29,25 @@ func (s *service) ListSessions(context.Context, *ingotv1.ListSessionsRequest) (*
 }
 
 func (s *service) ListBfdSessions(context.Context, *ingotv1.ListBfdSessionsRequest) (*ingotv1.ListBfdSessionsResponse, error) {
-	return &ingotv1.ListBfdSessionsResponse{Sessions: s.opts.Source.Observations().GetBfd()}, nil
+	seen := s.opts.Source.Observations()
+	return &ingotv1.ListBfdSessionsResponse{Sessions: slices.Concat(seen.GetBfd(), nodePairs(seen.GetSegments()))}, nil
+}
+
+// nodePairs are the BFD sessions with other nodes.
+func nodePairs(segments []*ingotv1.SegmentReport) (sessions []*ingotv1.BfdReport) {
+	for _, seg := range segments {
+		for _, p := range seg.GetPeers() {
+			if p.GetBfdState() != "" {
+				sessions = append(sessions, &ingotv1.BfdReport{Peer: "node/" + p.GetNode(), Address: p.GetAddress(), Interface: seg.GetInterface(),
+					State: p.GetBfdState(), SinceMs: p.GetBfdSinceMs()})
+			}
+		}
+	}
+	return sessions
+}
+
+func (s *service) ListLayer2(context.Context, *ingotv1.ListLayer2Request) (*ingotv1.ListLayer2Response, error) {
+	return &ingotv1.ListLayer2Response{Addresses: s.opts.Source.Layer2()}, nil
 }
 
 func (s *service) ListAnnouncements(context.Context, *ingotv1.ListAnnouncementsRequest) (*ingotv1.ListAnnouncementsResponse, error) {
@@ -36,10 +55,8 @@ func (s *service) ListAnnouncements(context.Context, *ingotv1.ListAnnouncementsR
 }
 
 func (s *service) ListNeighbors(context.Context, *ingotv1.ListNeighborsRequest) (*ingotv1.ListNeighborsResponse, error) {
-	return &ingotv1.ListNeighborsResponse{
-		Links:     s.opts.Source.Observations().GetLinks(),
-		Neighbors: s.opts.Source.Neighbors(),
-	}, nil
+	seen := s.opts.Source.Observations()
+	return &ingotv1.ListNeighborsResponse{Links: seen.GetLinks(), Segments: seen.GetSegments(), Neighbors: s.opts.Source.Neighbors()}, nil
 }
 
 func (s *service) WatchEvents(_ *ingotv1.WatchEventsRequest, stream ingotv1.SpeakerService_WatchEventsServer) error {

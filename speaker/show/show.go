@@ -45,12 +45,22 @@ func (c *Client) Close() error { return c.conn.Close() }
 
 // Named returns what prints the things of a name of our own, in a table or in JSON.
 func (c *Client) Named(name string, inJSON bool) (print func(context.Context, io.Writer) error, ok bool) {
-	tables := map[string]func(context.Context, io.Writer) error{"state": c.State, "sessions": c.Sessions, "announcements": c.Announcements}
+	tables := map[string]func(context.Context, io.Writer) error{
+		"state": c.State, "sessions": c.Sessions, "announcements": c.Announcements,
+		"layer2": c.Layer2, "links": c.Links, "segments": c.Segments, "neighbors": c.Neighbors,
+	}
 	if !inJSON {
 		print, ok = tables[name]
 		return print, ok
 	}
+	neighbors := func(ctx context.Context) (proto.Message, error) {
+		return c.speaker.ListNeighbors(ctx, &ingotv1.ListNeighborsRequest{})
+	}
 	answers := map[string]func(context.Context) (proto.Message, error){
+		"links": neighbors, "segments": neighbors, "neighbors": neighbors,
+		"layer2": func(ctx context.Context) (proto.Message, error) {
+			return c.speaker.ListLayer2(ctx, &ingotv1.ListLayer2Request{})
+		},
 		"state": func(ctx context.Context) (proto.Message, error) {
 			return c.speaker.GetState(ctx, &ingotv1.GetStateRequest{})
 		},

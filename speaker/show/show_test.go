@@ -48,6 +48,30 @@ func (speaker) ListAnnouncements(context.Context, *ingotv1.ListAnnouncementsRequ
 	}}, nil
 }
 
+func (speaker) ListLayer2(context.Context, *ingotv1.ListLayer2Request) (*ingotv1.ListLayer2Response, error) {
+	return &ingotv1.ListLayer2Response{Addresses: []*ingotv1.Layer2State{
+		{Order: &ingotv1.Layer2Address{Address: "192.0.2.9", Role: ingotv1.Layer2Address_ROLE_OWNER, Term: 3, Owner: "node1", Standbys: []string{"node2", "node3"},
+			Services: []*ingotv1.ServiceRef{{Namespace: "default", Name: "web"}}},
+			Report: &ingotv1.Layer2Report{Address: "192.0.2.9", Term: 4, Answering: true, Phase: "Answering", Interfaces: []string{"eth1"}, Taken: true,
+				SinceMs: now.Add(-time.Minute).UnixMilli(), Rival: &ingotv1.Layer2Rival{Interface: "eth1", Mac: "52:54:00:00:00:99"}}},
+		{Order: &ingotv1.Layer2Address{Address: "2001:db8::9", Role: ingotv1.Layer2Address_ROLE_STANDBY, Term: 1, Owner: "node2"}},
+	}}, nil
+}
+
+func (speaker) ListNeighbors(context.Context, *ingotv1.ListNeighborsRequest) (*ingotv1.ListNeighborsResponse, error) {
+	ago := now.Add(-time.Minute).UnixMilli()
+	return &ingotv1.ListNeighborsResponse{
+		Links: []*ingotv1.LinkReport{
+			{Name: "eth1", Mac: "52:54:00:00:00:01", Up: true, Enabled: true, Carrier: true, Addresses: []string{"192.0.2.11/24"}, SinceMs: ago},
+			{Name: "eth0", Mac: "52:54:00:00:00:02", Enabled: true, Master: "br0", Unfit: "belongs to br0"},
+		},
+		Segments: []*ingotv1.SegmentReport{{Interface: "eth1",
+			Peers:     []*ingotv1.SegmentPeerReport{{Node: "node2", Address: "192.0.2.12", Answer: ingotv1.Answer_ANSWER_ANSWERS, SinceMs: ago, Heard: true, BfdState: "Up", BfdSinceMs: ago}},
+			Witnesses: []*ingotv1.WitnessReport{{Address: "192.0.2.1", Mac: "52:54:00:00:00:03", Answer: ingotv1.Answer_ANSWER_SILENT, Source: ingotv1.WitnessReport_SOURCE_NEXT_HOP}}}},
+		Neighbors: []*ingotv1.Neighbor{{Interface: "eth1", Address: "192.0.2.100", Mac: "52:54:00:00:00:04", LastSeen: timestamppb.New(now.Add(-time.Second))}},
+	}, nil
+}
+
 func TestTables(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", socket)
@@ -76,6 +100,10 @@ func TestTables(t *testing.T) {
 		func(ctx context.Context, b *bytes.Buffer) error { return c.State(ctx, b) },
 		func(ctx context.Context, b *bytes.Buffer) error { return c.Sessions(ctx, b) },
 		func(ctx context.Context, b *bytes.Buffer) error { return c.Announcements(ctx, b) },
+		func(ctx context.Context, b *bytes.Buffer) error { return c.Layer2(ctx, b) },
+		func(ctx context.Context, b *bytes.Buffer) error { return c.Links(ctx, b) },
+		func(ctx context.Context, b *bytes.Buffer) error { return c.Segments(ctx, b) },
+		func(ctx context.Context, b *bytes.Buffer) error { return c.Neighbors(ctx, b) },
 	} {
 		if err := print(t.Context(), &got); err != nil {
 			t.Fatal(err)
@@ -100,6 +128,17 @@ tor2  192.0.2.4  -    Active       -      0           hold timer expired
 PROTOCOL  TARGET           STATUS   SERVICES     TO         REASON
 bgp       198.51.100.1/32  applied  default/web  tor1,tor2  -
 layer2    192.0.2.9        pending  -            -          no interface
+ADDRESS      ROLE     PHASE                   TERM  FOR   INTERFACES  OWNER  STANDBYS     SERVICES     RIVAL                      REASON
+192.0.2.9    owner    Answering (taken over)  4     1m0s  eth1        node1  node2,node3  default/web  52:54:00:00:00:99 on eth1  -
+2001:db8::9  standby  -                       1     -     -           node2  -            -            -                          -
+INTERFACE  MAC                STATE       FOR   MASTER  ADDRESSES      NEXT HOPS  NOT FOR LAYER 2
+eth0       52:54:00:00:00:02  no carrier  -     br0     -              -          belongs to br0
+eth1       52:54:00:00:00:01  up          1m0s  -       192.0.2.11/24  -          -
+INTERFACE  WHO                 ADDRESS     MAC                ANSWER   FOR   HEARD  BFD  FOR
+eth1       node node2          192.0.2.12  -                  answers  1m0s  yes    Up   1m0s
+eth1       witness (next hop)  192.0.2.1   52:54:00:00:00:03  silent   -     -      -    -
+INTERFACE  ADDRESS      MAC                ASKED AGO
+eth1       192.0.2.100  52:54:00:00:00:04  1s
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("printed (-want +got):\n%s", diff)

@@ -900,6 +900,149 @@ func (x *Announcement) GetTerm() uint64 {
 	return 0
 }
 
+type ListLayer2Request struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLayer2Request) Reset() {
+	*x = ListLayer2Request{}
+	mi := &file_ingot_v1_speaker_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLayer2Request) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLayer2Request) ProtoMessage() {}
+
+func (x *ListLayer2Request) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_speaker_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLayer2Request.ProtoReflect.Descriptor instead.
+func (*ListLayer2Request) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{15}
+}
+
+type ListLayer2Response struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Addresses     []*Layer2State         `protobuf:"bytes,1,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLayer2Response) Reset() {
+	*x = ListLayer2Response{}
+	mi := &file_ingot_v1_speaker_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLayer2Response) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLayer2Response) ProtoMessage() {}
+
+func (x *ListLayer2Response) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_speaker_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLayer2Response.ProtoReflect.Descriptor instead.
+func (*ListLayer2Response) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListLayer2Response) GetAddresses() []*Layer2State {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+// Layer2State is one layer-2 address on this node.
+type Layer2State struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the node was told.
+	Order  *Layer2Address    `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	Status ItemResult_Status `protobuf:"varint,2,opt,name=status,proto3,enum=ingot.v1.ItemResult_Status" json:"status,omitempty"`
+	// What it does.
+	Report        *Layer2Report `protobuf:"bytes,3,opt,name=report,proto3" json:"report,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Layer2State) Reset() {
+	*x = Layer2State{}
+	mi := &file_ingot_v1_speaker_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Layer2State) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Layer2State) ProtoMessage() {}
+
+func (x *Layer2State) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_speaker_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Layer2State.ProtoReflect.Descriptor instead.
+func (*Layer2State) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Layer2State) GetOrder() *Layer2Address {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *Layer2State) GetStatus() ItemResult_Status {
+	if x != nil {
+		return x.Status
+	}
+	return ItemResult_STATUS_UNSPECIFIED
+}
+
+func (x *Layer2State) GetReport() *Layer2Report {
+	if x != nil {
+		return x.Report
+	}
+	return nil
+}
+
 type ListNeighborsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -908,7 +1051,7 @@ type ListNeighborsRequest struct {
 
 func (x *ListNeighborsRequest) Reset() {
 	*x = ListNeighborsRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[15]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +1063,7 @@ func (x *ListNeighborsRequest) String() string {
 func (*ListNeighborsRequest) ProtoMessage() {}
 
 func (x *ListNeighborsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[15]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,20 +1076,22 @@ func (x *ListNeighborsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNeighborsRequest.ProtoReflect.Descriptor instead.
 func (*ListNeighborsRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{15}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{18}
 }
 
 type ListNeighborsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Links         []*LinkReport          `protobuf:"bytes,1,rep,name=links,proto3" json:"links,omitempty"`
-	Neighbors     []*Neighbor            `protobuf:"bytes,2,rep,name=neighbors,proto3" json:"neighbors,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Links     []*LinkReport          `protobuf:"bytes,1,rep,name=links,proto3" json:"links,omitempty"`
+	Neighbors []*Neighbor            `protobuf:"bytes,2,rep,name=neighbors,proto3" json:"neighbors,omitempty"`
+	// Other nodes and witnesses on the links where layer-2 addresses are reached.
+	Segments      []*SegmentReport `protobuf:"bytes,3,rep,name=segments,proto3" json:"segments,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListNeighborsResponse) Reset() {
 	*x = ListNeighborsResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[16]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -958,7 +1103,7 @@ func (x *ListNeighborsResponse) String() string {
 func (*ListNeighborsResponse) ProtoMessage() {}
 
 func (x *ListNeighborsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[16]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -971,7 +1116,7 @@ func (x *ListNeighborsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNeighborsResponse.ProtoReflect.Descriptor instead.
 func (*ListNeighborsResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{16}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListNeighborsResponse) GetLinks() []*LinkReport {
@@ -984,6 +1129,13 @@ func (x *ListNeighborsResponse) GetLinks() []*LinkReport {
 func (x *ListNeighborsResponse) GetNeighbors() []*Neighbor {
 	if x != nil {
 		return x.Neighbors
+	}
+	return nil
+}
+
+func (x *ListNeighborsResponse) GetSegments() []*SegmentReport {
+	if x != nil {
+		return x.Segments
 	}
 	return nil
 }
@@ -1001,7 +1153,7 @@ type Neighbor struct {
 
 func (x *Neighbor) Reset() {
 	*x = Neighbor{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[17]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1165,7 @@ func (x *Neighbor) String() string {
 func (*Neighbor) ProtoMessage() {}
 
 func (x *Neighbor) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[17]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1178,7 @@ func (x *Neighbor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbor.ProtoReflect.Descriptor instead.
 func (*Neighbor) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{17}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Neighbor) GetInterface() string {
@@ -1065,7 +1217,7 @@ type WatchEventsRequest struct {
 
 func (x *WatchEventsRequest) Reset() {
 	*x = WatchEventsRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[18]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1229,7 @@ func (x *WatchEventsRequest) String() string {
 func (*WatchEventsRequest) ProtoMessage() {}
 
 func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[18]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1242,7 @@ func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsRequest.ProtoReflect.Descriptor instead.
 func (*WatchEventsRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{18}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{21}
 }
 
 type WatchEventsResponse struct {
@@ -1106,7 +1258,7 @@ type WatchEventsResponse struct {
 
 func (x *WatchEventsResponse) Reset() {
 	*x = WatchEventsResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[19]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1270,7 @@ func (x *WatchEventsResponse) String() string {
 func (*WatchEventsResponse) ProtoMessage() {}
 
 func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[19]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1283,7 @@ func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsResponse.ProtoReflect.Descriptor instead.
 func (*WatchEventsResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{19}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WatchEventsResponse) GetTime() *timestamppb.Timestamp {
@@ -1174,7 +1326,7 @@ type SetLogLevelRequest struct {
 
 func (x *SetLogLevelRequest) Reset() {
 	*x = SetLogLevelRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[20]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1338,7 @@ func (x *SetLogLevelRequest) String() string {
 func (*SetLogLevelRequest) ProtoMessage() {}
 
 func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[20]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1351,7 @@ func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelRequest.ProtoReflect.Descriptor instead.
 func (*SetLogLevelRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{20}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SetLogLevelRequest) GetLevel() string {
@@ -1226,7 +1378,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[21]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1238,7 +1390,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[21]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1251,7 +1403,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{21}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DrainRequest) GetDuration() *durationpb.Duration {
@@ -1270,7 +1422,7 @@ type DrainResponse struct {
 
 func (x *DrainResponse) Reset() {
 	*x = DrainResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[22]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1434,7 @@ func (x *DrainResponse) String() string {
 func (*DrainResponse) ProtoMessage() {}
 
 func (x *DrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[22]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1447,7 @@ func (x *DrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
 func (*DrainResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{22}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DrainResponse) GetUntil() *timestamppb.Timestamp {
@@ -1316,7 +1468,7 @@ type SetLogLevelResponse struct {
 
 func (x *SetLogLevelResponse) Reset() {
 	*x = SetLogLevelResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[23]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1328,7 +1480,7 @@ func (x *SetLogLevelResponse) String() string {
 func (*SetLogLevelResponse) ProtoMessage() {}
 
 func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[23]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1341,7 +1493,7 @@ func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelResponse.ProtoReflect.Descriptor instead.
 func (*SetLogLevelResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{23}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SetLogLevelResponse) GetPrevious() string {
@@ -1425,11 +1577,19 @@ const file_ingot_v1_speaker_proto_rawDesc = "" +
 	"\n" +
 	"interfaces\x18\a \x03(\tR\n" +
 	"interfaces\x12\x12\n" +
-	"\x04term\x18\b \x01(\x04R\x04term\"\x16\n" +
-	"\x14ListNeighborsRequest\"u\n" +
+	"\x04term\x18\b \x01(\x04R\x04term\"\x13\n" +
+	"\x11ListLayer2Request\"I\n" +
+	"\x12ListLayer2Response\x123\n" +
+	"\taddresses\x18\x01 \x03(\v2\x15.ingot.v1.Layer2StateR\taddresses\"\xa1\x01\n" +
+	"\vLayer2State\x12-\n" +
+	"\x05order\x18\x01 \x01(\v2\x17.ingot.v1.Layer2AddressR\x05order\x123\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x1b.ingot.v1.ItemResult.StatusR\x06status\x12.\n" +
+	"\x06report\x18\x03 \x01(\v2\x16.ingot.v1.Layer2ReportR\x06report\"\x16\n" +
+	"\x14ListNeighborsRequest\"\xaa\x01\n" +
 	"\x15ListNeighborsResponse\x12*\n" +
 	"\x05links\x18\x01 \x03(\v2\x14.ingot.v1.LinkReportR\x05links\x120\n" +
-	"\tneighbors\x18\x02 \x03(\v2\x12.ingot.v1.NeighborR\tneighbors\"\x8d\x01\n" +
+	"\tneighbors\x18\x02 \x03(\v2\x12.ingot.v1.NeighborR\tneighbors\x123\n" +
+	"\bsegments\x18\x03 \x03(\v2\x17.ingot.v1.SegmentReportR\bsegments\"\x8d\x01\n" +
 	"\bNeighbor\x12\x1c\n" +
 	"\tinterface\x18\x01 \x01(\tR\tinterface\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x10\n" +
@@ -1455,7 +1615,7 @@ const file_ingot_v1_speaker_proto_rawDesc = "" +
 	"\x05until\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"c\n" +
 	"\x13SetLogLevelResponse\x12\x1a\n" +
 	"\bprevious\x18\x01 \x01(\tR\bprevious\x120\n" +
-	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until2\xa2\x06\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until2\xeb\x06\n" +
 	"\x0eSpeakerService\x12A\n" +
 	"\bGetState\x12\x19.ingot.v1.GetStateRequest\x1a\x1a.ingot.v1.GetStateResponse\x12M\n" +
 	"\fListSessions\x12\x1d.ingot.v1.ListSessionsRequest\x1a\x1e.ingot.v1.ListSessionsResponse\x12V\n" +
@@ -1463,7 +1623,9 @@ const file_ingot_v1_speaker_proto_rawDesc = "" +
 	"\x10GetRunningConfig\x12!.ingot.v1.GetRunningConfigRequest\x1a\".ingot.v1.GetRunningConfigResponse\x12G\n" +
 	"\n" +
 	"ListRoutes\x12\x1b.ingot.v1.ListRoutesRequest\x1a\x1c.ingot.v1.ListRoutesResponse\x12\\\n" +
-	"\x11ListAnnouncements\x12\".ingot.v1.ListAnnouncementsRequest\x1a#.ingot.v1.ListAnnouncementsResponse\x12P\n" +
+	"\x11ListAnnouncements\x12\".ingot.v1.ListAnnouncementsRequest\x1a#.ingot.v1.ListAnnouncementsResponse\x12G\n" +
+	"\n" +
+	"ListLayer2\x12\x1b.ingot.v1.ListLayer2Request\x1a\x1c.ingot.v1.ListLayer2Response\x12P\n" +
 	"\rListNeighbors\x12\x1e.ingot.v1.ListNeighborsRequest\x1a\x1f.ingot.v1.ListNeighborsResponse\x12L\n" +
 	"\vWatchEvents\x12\x1c.ingot.v1.WatchEventsRequest\x1a\x1d.ingot.v1.WatchEventsResponse0\x01\x12J\n" +
 	"\vSetLogLevel\x12\x1c.ingot.v1.SetLogLevelRequest\x1a\x1d.ingot.v1.SetLogLevelResponse\x128\n" +
@@ -1481,7 +1643,7 @@ func file_ingot_v1_speaker_proto_rawDescGZIP() []byte {
 	return file_ingot_v1_speaker_proto_rawDescData
 }
 
-var file_ingot_v1_speaker_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_ingot_v1_speaker_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_ingot_v1_speaker_proto_goTypes = []any{
 	(*GetStateRequest)(nil),           // 0: ingot.v1.GetStateRequest
 	(*GetStateResponse)(nil),          // 1: ingot.v1.GetStateResponse
@@ -1498,78 +1660,91 @@ var file_ingot_v1_speaker_proto_goTypes = []any{
 	(*ListAnnouncementsRequest)(nil),  // 12: ingot.v1.ListAnnouncementsRequest
 	(*ListAnnouncementsResponse)(nil), // 13: ingot.v1.ListAnnouncementsResponse
 	(*Announcement)(nil),              // 14: ingot.v1.Announcement
-	(*ListNeighborsRequest)(nil),      // 15: ingot.v1.ListNeighborsRequest
-	(*ListNeighborsResponse)(nil),     // 16: ingot.v1.ListNeighborsResponse
-	(*Neighbor)(nil),                  // 17: ingot.v1.Neighbor
-	(*WatchEventsRequest)(nil),        // 18: ingot.v1.WatchEventsRequest
-	(*WatchEventsResponse)(nil),       // 19: ingot.v1.WatchEventsResponse
-	(*SetLogLevelRequest)(nil),        // 20: ingot.v1.SetLogLevelRequest
-	(*DrainRequest)(nil),              // 21: ingot.v1.DrainRequest
-	(*DrainResponse)(nil),             // 22: ingot.v1.DrainResponse
-	(*SetLogLevelResponse)(nil),       // 23: ingot.v1.SetLogLevelResponse
-	nil,                               // 24: ingot.v1.GetStateResponse.ItemsEntry
-	nil,                               // 25: ingot.v1.WatchEventsResponse.AttributesEntry
-	(*timestamppb.Timestamp)(nil),     // 26: google.protobuf.Timestamp
-	(*SessionReport)(nil),             // 27: ingot.v1.SessionReport
-	(*BfdReport)(nil),                 // 28: ingot.v1.BfdReport
-	(*BgpSession)(nil),                // 29: ingot.v1.BgpSession
-	(*BgpRoute)(nil),                  // 30: ingot.v1.BgpRoute
-	(Family)(0),                       // 31: ingot.v1.Family
-	(ItemResult_Status)(0),            // 32: ingot.v1.ItemResult.Status
-	(*ServiceRef)(nil),                // 33: ingot.v1.ServiceRef
-	(*LinkReport)(nil),                // 34: ingot.v1.LinkReport
-	(*durationpb.Duration)(nil),       // 35: google.protobuf.Duration
+	(*ListLayer2Request)(nil),         // 15: ingot.v1.ListLayer2Request
+	(*ListLayer2Response)(nil),        // 16: ingot.v1.ListLayer2Response
+	(*Layer2State)(nil),               // 17: ingot.v1.Layer2State
+	(*ListNeighborsRequest)(nil),      // 18: ingot.v1.ListNeighborsRequest
+	(*ListNeighborsResponse)(nil),     // 19: ingot.v1.ListNeighborsResponse
+	(*Neighbor)(nil),                  // 20: ingot.v1.Neighbor
+	(*WatchEventsRequest)(nil),        // 21: ingot.v1.WatchEventsRequest
+	(*WatchEventsResponse)(nil),       // 22: ingot.v1.WatchEventsResponse
+	(*SetLogLevelRequest)(nil),        // 23: ingot.v1.SetLogLevelRequest
+	(*DrainRequest)(nil),              // 24: ingot.v1.DrainRequest
+	(*DrainResponse)(nil),             // 25: ingot.v1.DrainResponse
+	(*SetLogLevelResponse)(nil),       // 26: ingot.v1.SetLogLevelResponse
+	nil,                               // 27: ingot.v1.GetStateResponse.ItemsEntry
+	nil,                               // 28: ingot.v1.WatchEventsResponse.AttributesEntry
+	(*timestamppb.Timestamp)(nil),     // 29: google.protobuf.Timestamp
+	(*SessionReport)(nil),             // 30: ingot.v1.SessionReport
+	(*BfdReport)(nil),                 // 31: ingot.v1.BfdReport
+	(*BgpSession)(nil),                // 32: ingot.v1.BgpSession
+	(*BgpRoute)(nil),                  // 33: ingot.v1.BgpRoute
+	(Family)(0),                       // 34: ingot.v1.Family
+	(ItemResult_Status)(0),            // 35: ingot.v1.ItemResult.Status
+	(*ServiceRef)(nil),                // 36: ingot.v1.ServiceRef
+	(*Layer2Address)(nil),             // 37: ingot.v1.Layer2Address
+	(*Layer2Report)(nil),              // 38: ingot.v1.Layer2Report
+	(*LinkReport)(nil),                // 39: ingot.v1.LinkReport
+	(*SegmentReport)(nil),             // 40: ingot.v1.SegmentReport
+	(*durationpb.Duration)(nil),       // 41: google.protobuf.Duration
 }
 var file_ingot_v1_speaker_proto_depIdxs = []int32{
-	26, // 0: ingot.v1.GetStateResponse.started:type_name -> google.protobuf.Timestamp
+	29, // 0: ingot.v1.GetStateResponse.started:type_name -> google.protobuf.Timestamp
 	2,  // 1: ingot.v1.GetStateResponse.streams:type_name -> ingot.v1.StreamState
-	24, // 2: ingot.v1.GetStateResponse.items:type_name -> ingot.v1.GetStateResponse.ItemsEntry
-	26, // 3: ingot.v1.StreamState.since:type_name -> google.protobuf.Timestamp
-	27, // 4: ingot.v1.ListSessionsResponse.sessions:type_name -> ingot.v1.SessionReport
-	28, // 5: ingot.v1.ListBfdSessionsResponse.sessions:type_name -> ingot.v1.BfdReport
-	29, // 6: ingot.v1.GetRunningConfigResponse.sessions:type_name -> ingot.v1.BgpSession
-	30, // 7: ingot.v1.GetRunningConfigResponse.routes:type_name -> ingot.v1.BgpRoute
-	31, // 8: ingot.v1.ListRoutesRequest.family:type_name -> ingot.v1.Family
+	27, // 2: ingot.v1.GetStateResponse.items:type_name -> ingot.v1.GetStateResponse.ItemsEntry
+	29, // 3: ingot.v1.StreamState.since:type_name -> google.protobuf.Timestamp
+	30, // 4: ingot.v1.ListSessionsResponse.sessions:type_name -> ingot.v1.SessionReport
+	31, // 5: ingot.v1.ListBfdSessionsResponse.sessions:type_name -> ingot.v1.BfdReport
+	32, // 6: ingot.v1.GetRunningConfigResponse.sessions:type_name -> ingot.v1.BgpSession
+	33, // 7: ingot.v1.GetRunningConfigResponse.routes:type_name -> ingot.v1.BgpRoute
+	34, // 8: ingot.v1.ListRoutesRequest.family:type_name -> ingot.v1.Family
 	11, // 9: ingot.v1.ListRoutesResponse.routes:type_name -> ingot.v1.Route
-	30, // 10: ingot.v1.Route.route:type_name -> ingot.v1.BgpRoute
-	32, // 11: ingot.v1.Route.status:type_name -> ingot.v1.ItemResult.Status
+	33, // 10: ingot.v1.Route.route:type_name -> ingot.v1.BgpRoute
+	35, // 11: ingot.v1.Route.status:type_name -> ingot.v1.ItemResult.Status
 	14, // 12: ingot.v1.ListAnnouncementsResponse.announcements:type_name -> ingot.v1.Announcement
-	33, // 13: ingot.v1.Announcement.services:type_name -> ingot.v1.ServiceRef
-	32, // 14: ingot.v1.Announcement.status:type_name -> ingot.v1.ItemResult.Status
-	34, // 15: ingot.v1.ListNeighborsResponse.links:type_name -> ingot.v1.LinkReport
-	17, // 16: ingot.v1.ListNeighborsResponse.neighbors:type_name -> ingot.v1.Neighbor
-	26, // 17: ingot.v1.Neighbor.last_seen:type_name -> google.protobuf.Timestamp
-	26, // 18: ingot.v1.WatchEventsResponse.time:type_name -> google.protobuf.Timestamp
-	25, // 19: ingot.v1.WatchEventsResponse.attributes:type_name -> ingot.v1.WatchEventsResponse.AttributesEntry
-	35, // 20: ingot.v1.SetLogLevelRequest.duration:type_name -> google.protobuf.Duration
-	35, // 21: ingot.v1.DrainRequest.duration:type_name -> google.protobuf.Duration
-	26, // 22: ingot.v1.DrainResponse.until:type_name -> google.protobuf.Timestamp
-	26, // 23: ingot.v1.SetLogLevelResponse.until:type_name -> google.protobuf.Timestamp
-	0,  // 24: ingot.v1.SpeakerService.GetState:input_type -> ingot.v1.GetStateRequest
-	3,  // 25: ingot.v1.SpeakerService.ListSessions:input_type -> ingot.v1.ListSessionsRequest
-	5,  // 26: ingot.v1.SpeakerService.ListBfdSessions:input_type -> ingot.v1.ListBfdSessionsRequest
-	7,  // 27: ingot.v1.SpeakerService.GetRunningConfig:input_type -> ingot.v1.GetRunningConfigRequest
-	9,  // 28: ingot.v1.SpeakerService.ListRoutes:input_type -> ingot.v1.ListRoutesRequest
-	12, // 29: ingot.v1.SpeakerService.ListAnnouncements:input_type -> ingot.v1.ListAnnouncementsRequest
-	15, // 30: ingot.v1.SpeakerService.ListNeighbors:input_type -> ingot.v1.ListNeighborsRequest
-	18, // 31: ingot.v1.SpeakerService.WatchEvents:input_type -> ingot.v1.WatchEventsRequest
-	20, // 32: ingot.v1.SpeakerService.SetLogLevel:input_type -> ingot.v1.SetLogLevelRequest
-	21, // 33: ingot.v1.SpeakerService.Drain:input_type -> ingot.v1.DrainRequest
-	1,  // 34: ingot.v1.SpeakerService.GetState:output_type -> ingot.v1.GetStateResponse
-	4,  // 35: ingot.v1.SpeakerService.ListSessions:output_type -> ingot.v1.ListSessionsResponse
-	6,  // 36: ingot.v1.SpeakerService.ListBfdSessions:output_type -> ingot.v1.ListBfdSessionsResponse
-	8,  // 37: ingot.v1.SpeakerService.GetRunningConfig:output_type -> ingot.v1.GetRunningConfigResponse
-	10, // 38: ingot.v1.SpeakerService.ListRoutes:output_type -> ingot.v1.ListRoutesResponse
-	13, // 39: ingot.v1.SpeakerService.ListAnnouncements:output_type -> ingot.v1.ListAnnouncementsResponse
-	16, // 40: ingot.v1.SpeakerService.ListNeighbors:output_type -> ingot.v1.ListNeighborsResponse
-	19, // 41: ingot.v1.SpeakerService.WatchEvents:output_type -> ingot.v1.WatchEventsResponse
-	23, // 42: ingot.v1.SpeakerService.SetLogLevel:output_type -> ingot.v1.SetLogLevelResponse
-	22, // 43: ingot.v1.SpeakerService.Drain:output_type -> ingot.v1.DrainResponse
-	34, // [34:44] is the sub-list for method output_type
-	24, // [24:34] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	36, // 13: ingot.v1.Announcement.services:type_name -> ingot.v1.ServiceRef
+	35, // 14: ingot.v1.Announcement.status:type_name -> ingot.v1.ItemResult.Status
+	17, // 15: ingot.v1.ListLayer2Response.addresses:type_name -> ingot.v1.Layer2State
+	37, // 16: ingot.v1.Layer2State.order:type_name -> ingot.v1.Layer2Address
+	35, // 17: ingot.v1.Layer2State.status:type_name -> ingot.v1.ItemResult.Status
+	38, // 18: ingot.v1.Layer2State.report:type_name -> ingot.v1.Layer2Report
+	39, // 19: ingot.v1.ListNeighborsResponse.links:type_name -> ingot.v1.LinkReport
+	20, // 20: ingot.v1.ListNeighborsResponse.neighbors:type_name -> ingot.v1.Neighbor
+	40, // 21: ingot.v1.ListNeighborsResponse.segments:type_name -> ingot.v1.SegmentReport
+	29, // 22: ingot.v1.Neighbor.last_seen:type_name -> google.protobuf.Timestamp
+	29, // 23: ingot.v1.WatchEventsResponse.time:type_name -> google.protobuf.Timestamp
+	28, // 24: ingot.v1.WatchEventsResponse.attributes:type_name -> ingot.v1.WatchEventsResponse.AttributesEntry
+	41, // 25: ingot.v1.SetLogLevelRequest.duration:type_name -> google.protobuf.Duration
+	41, // 26: ingot.v1.DrainRequest.duration:type_name -> google.protobuf.Duration
+	29, // 27: ingot.v1.DrainResponse.until:type_name -> google.protobuf.Timestamp
+	29, // 28: ingot.v1.SetLogLevelResponse.until:type_name -> google.protobuf.Timestamp
+	0,  // 29: ingot.v1.SpeakerService.GetState:input_type -> ingot.v1.GetStateRequest
+	3,  // 30: ingot.v1.SpeakerService.ListSessions:input_type -> ingot.v1.ListSessionsRequest
+	5,  // 31: ingot.v1.SpeakerService.ListBfdSessions:input_type -> ingot.v1.ListBfdSessionsRequest
+	7,  // 32: ingot.v1.SpeakerService.GetRunningConfig:input_type -> ingot.v1.GetRunningConfigRequest
+	9,  // 33: ingot.v1.SpeakerService.ListRoutes:input_type -> ingot.v1.ListRoutesRequest
+	12, // 34: ingot.v1.SpeakerService.ListAnnouncements:input_type -> ingot.v1.ListAnnouncementsRequest
+	15, // 35: ingot.v1.SpeakerService.ListLayer2:input_type -> ingot.v1.ListLayer2Request
+	18, // 36: ingot.v1.SpeakerService.ListNeighbors:input_type -> ingot.v1.ListNeighborsRequest
+	21, // 37: ingot.v1.SpeakerService.WatchEvents:input_type -> ingot.v1.WatchEventsRequest
+	23, // 38: ingot.v1.SpeakerService.SetLogLevel:input_type -> ingot.v1.SetLogLevelRequest
+	24, // 39: ingot.v1.SpeakerService.Drain:input_type -> ingot.v1.DrainRequest
+	1,  // 40: ingot.v1.SpeakerService.GetState:output_type -> ingot.v1.GetStateResponse
+	4,  // 41: ingot.v1.SpeakerService.ListSessions:output_type -> ingot.v1.ListSessionsResponse
+	6,  // 42: ingot.v1.SpeakerService.ListBfdSessions:output_type -> ingot.v1.ListBfdSessionsResponse
+	8,  // 43: ingot.v1.SpeakerService.GetRunningConfig:output_type -> ingot.v1.GetRunningConfigResponse
+	10, // 44: ingot.v1.SpeakerService.ListRoutes:output_type -> ingot.v1.ListRoutesResponse
+	13, // 45: ingot.v1.SpeakerService.ListAnnouncements:output_type -> ingot.v1.ListAnnouncementsResponse
+	16, // 46: ingot.v1.SpeakerService.ListLayer2:output_type -> ingot.v1.ListLayer2Response
+	19, // 47: ingot.v1.SpeakerService.ListNeighbors:output_type -> ingot.v1.ListNeighborsResponse
+	22, // 48: ingot.v1.SpeakerService.WatchEvents:output_type -> ingot.v1.WatchEventsResponse
+	26, // 49: ingot.v1.SpeakerService.SetLogLevel:output_type -> ingot.v1.SetLogLevelResponse
+	25, // 50: ingot.v1.SpeakerService.Drain:output_type -> ingot.v1.DrainResponse
+	40, // [40:51] is the sub-list for method output_type
+	29, // [29:40] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_ingot_v1_speaker_proto_init() }
@@ -1584,7 +1759,7 @@ func file_ingot_v1_speaker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ingot_v1_speaker_proto_rawDesc), len(file_ingot_v1_speaker_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

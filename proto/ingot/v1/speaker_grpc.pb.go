@@ -25,6 +25,7 @@ const (
 	SpeakerService_GetRunningConfig_FullMethodName  = "/ingot.v1.SpeakerService/GetRunningConfig"
 	SpeakerService_ListRoutes_FullMethodName        = "/ingot.v1.SpeakerService/ListRoutes"
 	SpeakerService_ListAnnouncements_FullMethodName = "/ingot.v1.SpeakerService/ListAnnouncements"
+	SpeakerService_ListLayer2_FullMethodName        = "/ingot.v1.SpeakerService/ListLayer2"
 	SpeakerService_ListNeighbors_FullMethodName     = "/ingot.v1.SpeakerService/ListNeighbors"
 	SpeakerService_WatchEvents_FullMethodName       = "/ingot.v1.SpeakerService/WatchEvents"
 	SpeakerService_SetLogLevel_FullMethodName       = "/ingot.v1.SpeakerService/SetLogLevel"
@@ -42,7 +43,8 @@ type SpeakerServiceClient interface {
 	GetState(ctx context.Context, in *GetStateRequest, opts ...grpc.CallOption) (*GetStateResponse, error)
 	// ListSessions returns the BGP sessions.
 	ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (*ListSessionsResponse, error)
-	// ListBfdSessions returns the BFD sessions.
+	// ListBfdSessions returns the BFD sessions: those that watch BGP neighbours, and those between nodes on layer-2
+	// segments, whose peer is "node/NAME".
 	ListBfdSessions(ctx context.Context, in *ListBfdSessionsRequest, opts ...grpc.CallOption) (*ListBfdSessionsResponse, error)
 	// GetRunningConfig returns which BGP sessions and routes the node shall have.
 	GetRunningConfig(ctx context.Context, in *GetRunningConfigRequest, opts ...grpc.CallOption) (*GetRunningConfigResponse, error)
@@ -50,7 +52,9 @@ type SpeakerServiceClient interface {
 	ListRoutes(ctx context.Context, in *ListRoutesRequest, opts ...grpc.CallOption) (*ListRoutesResponse, error)
 	// ListAnnouncements returns what the node announces, by BGP and by layer 2.
 	ListAnnouncements(ctx context.Context, in *ListAnnouncementsRequest, opts ...grpc.CallOption) (*ListAnnouncementsResponse, error)
-	// ListNeighbors returns the node's links and who it heard ask for its addresses.
+	// ListLayer2 returns the layer-2 addresses that the node owns or stands by for, and what it does about each.
+	ListLayer2(ctx context.Context, in *ListLayer2Request, opts ...grpc.CallOption) (*ListLayer2Response, error)
+	// ListNeighbors returns the node's links, whom it hears on them, and who asked for its addresses.
 	ListNeighbors(ctx context.Context, in *ListNeighborsRequest, opts ...grpc.CallOption) (*ListNeighborsResponse, error)
 	// WatchEvents streams what happens from now on.
 	WatchEvents(ctx context.Context, in *WatchEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEventsResponse], error)
@@ -129,6 +133,16 @@ func (c *speakerServiceClient) ListAnnouncements(ctx context.Context, in *ListAn
 	return out, nil
 }
 
+func (c *speakerServiceClient) ListLayer2(ctx context.Context, in *ListLayer2Request, opts ...grpc.CallOption) (*ListLayer2Response, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLayer2Response)
+	err := c.cc.Invoke(ctx, SpeakerService_ListLayer2_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *speakerServiceClient) ListNeighbors(ctx context.Context, in *ListNeighborsRequest, opts ...grpc.CallOption) (*ListNeighborsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListNeighborsResponse)
@@ -189,7 +203,8 @@ type SpeakerServiceServer interface {
 	GetState(context.Context, *GetStateRequest) (*GetStateResponse, error)
 	// ListSessions returns the BGP sessions.
 	ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error)
-	// ListBfdSessions returns the BFD sessions.
+	// ListBfdSessions returns the BFD sessions: those that watch BGP neighbours, and those between nodes on layer-2
+	// segments, whose peer is "node/NAME".
 	ListBfdSessions(context.Context, *ListBfdSessionsRequest) (*ListBfdSessionsResponse, error)
 	// GetRunningConfig returns which BGP sessions and routes the node shall have.
 	GetRunningConfig(context.Context, *GetRunningConfigRequest) (*GetRunningConfigResponse, error)
@@ -197,7 +212,9 @@ type SpeakerServiceServer interface {
 	ListRoutes(context.Context, *ListRoutesRequest) (*ListRoutesResponse, error)
 	// ListAnnouncements returns what the node announces, by BGP and by layer 2.
 	ListAnnouncements(context.Context, *ListAnnouncementsRequest) (*ListAnnouncementsResponse, error)
-	// ListNeighbors returns the node's links and who it heard ask for its addresses.
+	// ListLayer2 returns the layer-2 addresses that the node owns or stands by for, and what it does about each.
+	ListLayer2(context.Context, *ListLayer2Request) (*ListLayer2Response, error)
+	// ListNeighbors returns the node's links, whom it hears on them, and who asked for its addresses.
 	ListNeighbors(context.Context, *ListNeighborsRequest) (*ListNeighborsResponse, error)
 	// WatchEvents streams what happens from now on.
 	WatchEvents(*WatchEventsRequest, grpc.ServerStreamingServer[WatchEventsResponse]) error
@@ -233,6 +250,9 @@ func (UnimplementedSpeakerServiceServer) ListRoutes(context.Context, *ListRoutes
 }
 func (UnimplementedSpeakerServiceServer) ListAnnouncements(context.Context, *ListAnnouncementsRequest) (*ListAnnouncementsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListAnnouncements not implemented")
+}
+func (UnimplementedSpeakerServiceServer) ListLayer2(context.Context, *ListLayer2Request) (*ListLayer2Response, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLayer2 not implemented")
 }
 func (UnimplementedSpeakerServiceServer) ListNeighbors(context.Context, *ListNeighborsRequest) (*ListNeighborsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListNeighbors not implemented")
@@ -375,6 +395,24 @@ func _SpeakerService_ListAnnouncements_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SpeakerService_ListLayer2_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLayer2Request)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SpeakerServiceServer).ListLayer2(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SpeakerService_ListLayer2_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SpeakerServiceServer).ListLayer2(ctx, req.(*ListLayer2Request))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SpeakerService_ListNeighbors_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListNeighborsRequest)
 	if err := dec(in); err != nil {
@@ -470,6 +508,10 @@ var SpeakerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListAnnouncements",
 			Handler:    _SpeakerService_ListAnnouncements_Handler,
+		},
+		{
+			MethodName: "ListLayer2",
+			Handler:    _SpeakerService_ListLayer2_Handler,
 		},
 		{
 			MethodName: "ListNeighbors",
