@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,30 +45,7 @@ func TestScripts(t *testing.T) {
 
 // play copies a script, with the outputs replaced by what really follows.
 func play(script string) (string, error) {
-	c := New(func(d time.Duration) time.Duration { return d })
-	start := time.Unix(0, 0)
-	var next time.Time
-	var out strings.Builder
-	step := func(now time.Time, ev Event) {
-		a := c.Step(now, ev)
-		next = a.Next
-		at := now.Sub(start).Milliseconds()
-		if len(a.Probe) > 0 {
-			fmt.Fprintf(&out, "-- %d probe on %s\n", at, strings.Join(a.Probe, ","))
-		}
-		if len(a.Announce) > 0 {
-			fmt.Fprintf(&out, "-- %d announce on %s\n", at, strings.Join(a.Announce, ","))
-		}
-		if a.Changed {
-			line := fmt.Sprintf("-- %d %s term %d %s: %s", at, c.Phase(), c.Term(), strings.Join(c.Interfaces(), ","), c.Reason())
-			fmt.Fprintln(&out, strings.TrimRight(line, ": "))
-		}
-	}
-	pass := func(until time.Time) {
-		for !next.IsZero() && !next.After(until) {
-			step(next, Tick{})
-		}
-	}
+	p := player{claim: New(func(d time.Duration) time.Duration { return d })}
 	lines := bufio.NewScanner(strings.NewReader(script))
 	for lines.Scan() {
 		line := lines.Text()
@@ -76,47 +54,191 @@ func play(script string) (string, error) {
 		}
 		words := strings.Fields(line)
 		if line == "" || words[0] == "#" {
-			fmt.Fprintln(&out, line)
+			fmt.Fprintln(&p.out, line)
 			continue
 		}
-		if words[0] == "run" { // run until MS
-			fmt.Fprintln(&out, line)
-			ms, err := strconv.Atoi(words[2])
-			if err != nil {
-				return "", err
-			}
-			pass(start.Add(time.Duration(ms) * time.Millisecond))
-			continue
-		}
-		ms, err := strconv.Atoi(words[0])
-		if err != nil || len(words) < 2 {
+		if err := p.line(line, words); err != nil {
 			return "", fmt.Errorf("line %q: %w", line, err)
 		}
-		now := start.Add(time.Duration(ms) * time.Millisecond)
-		pass(now.Add(-1))
-		ev, err := parse(words[1:])
-		if err != nil {
-			return "", fmt.Errorf("line %q: %w", line, err)
-		}
-		fmt.Fprintln(&out, line)
-		step(now, ev)
 	}
-	return out.String(), nil
+	return p.out.String(), nil
 }
 
-// parse reads: order TERM LINKS [restored] · links LINKS · heard LINK LAST-BYTE-OF-MAC [probe] · release.
-// LINKS is a,b or - for none. Our own address ends in 50.
+// player plays one script. Its clock begins an hour after boot.
+type player struct {
+	claim   *Claim
+	senses  Senses
+	next    time.Duration
+	order   Order
+	heard   []int // ranks that are up
+	witness bool  // it answers all the time
+	out     strings.Builder
+}
+
+const begin = time.Hour
+
+func (p *player) line(line string, words []string) error {
+	if words[0] == "run" { // run until MS
+		fmt.Fprintln(&p.out, line)
+		ms, err := strconv.Atoi(words[2])
+		if err != nil {
+			return err
+		}
+		p.pass(begin + time.Duration(ms)*time.Millisecond)
+		return nil
+	}
+	ms, err := strconv.Atoi(words[0])
+	if err != nil || len(words) < 2 {
+		return fmt.Errorf("no time and event: %w", err)
+	}
+	now := begin + time.Duration(ms)*time.Millisecond
+	p.pass(now - 1)
+	fmt.Fprintln(&p.out, line)
+	if words[1] == "hears" {
+		if err := p.hear(words[2:]); err != nil {
+			return err
+		}
+		p.step(now, Tick{})
+		return nil
+	}
+	ev, err := parse(words[1:])
+	if err != nil {
+		return err
+	}
+	if o, ok := ev.(Order); ok {
+		p.order = o
+		p.know()
+	}
+	p.step(now, ev)
+	return nil
+}
+
+func (p *player) pass(until time.Duration) {
+	for p.next != 0 && p.next <= until {
+		p.step(p.next, Tick{})
+	}
+}
+
+func (p *player) step(now time.Duration, ev Event) {
+	c := p.claim
+	if p.witness {
+		p.senses.WitnessAt = now
+	}
+	a := c.Step(now, p.senses, ev)
+	p.next = a.Next
+	at := (now - begin).Milliseconds()
+	if len(a.Probe) > 0 {
+		fmt.Fprintf(&p.out, "-- %d probe on %s\n", at, strings.Join(a.Probe, ","))
+	}
+	if a.Verify {
+		fmt.Fprintf(&p.out, "-- %d verify\n", at)
+	}
+	if len(a.Announce) > 0 {
+		fmt.Fprintf(&p.out, "-- %d announce on %s\n", at, strings.Join(a.Announce, ","))
+	}
+	if !a.Changed {
+		return
+	}
+	line := fmt.Sprintf("-- %d %s term %d", at, c.Phase(), c.Term())
+	if c.Taken() {
+		line += " taken"
+	}
+	if on := c.Interfaces(); len(on) > 0 {
+		line += " " + strings.Join(on, ",")
+	}
+	if c.VacantSince() != 0 {
+		line += fmt.Sprintf(" vacant since %d", (c.VacantSince() - begin).Milliseconds())
+	}
+	if a.Urgent {
+		line += " !"
+	}
+	if why := c.Reason(); why != "" {
+		line += ": " + why
+	}
+	fmt.Fprintln(&p.out, line)
+}
+
+// hear reads what is heard from now on, any of: centre · fading (the centre, for standbys only) · a rank (BFD with it is
+// up) · a rank and ? (its frames arrive) · witness · silent (a witness that does not answer) · nobody.
+func (p *player) hear(words []string) error {
+	p.senses, p.heard, p.witness = Senses{WitnessAt: p.senses.WitnessAt}, nil, false
+	p.know()
+	for _, w := range words {
+		switch w {
+		case "centre":
+			p.senses.Centre = Fresh
+		case "fading":
+			p.senses.Centre = Fading
+		case "witness":
+			p.senses.Witness, p.senses.Segment, p.witness = WitnessHeard, true, true
+		case "silent":
+			p.senses.Witness = WitnessSilent
+		case "nobody":
+		default:
+			rank, err := strconv.Atoi(strings.TrimSuffix(w, "?"))
+			if err != nil {
+				return fmt.Errorf("who is %q: %w", w, err)
+			}
+			p.senses.Peers[rank].Heard = true
+			if !strings.HasSuffix(w, "?") {
+				p.senses.Peers[rank].Up, p.senses.Segment = true, true
+			}
+		}
+	}
+	return nil
+}
+
+// know has a BFD session with each node of the order.
+func (p *player) know() {
+	for rank := range p.senses.Peers {
+		p.senses.Peers[rank].Known = rank < len(p.order.Nodes) && rank != p.order.Rank
+	}
+}
+
+// parse reads: order owner|standby TERM NODES LINKS [restored] [local] [refresh MS] · links LINKS · heard LINK
+// LAST-BYTE-OF-MAC RANK|foreign|unlisted [probe] · endpoints here|none|unknown · frozen · release. NODES is a,me,c by rank;
+// LINKS is a,b or - for none. Our own MAC ends in 50.
 func parse(words []string) (Event, error) {
-	last := words[len(words)-1]
 	switch words[0] {
 	case "order":
-		term, err := strconv.ParseUint(words[1], 10, 64)
-		return Order{Term: term, Links: names(words[2]), Restored: last == "restored"}, err
+		o := Order{Role: Owner, Nodes: names(words[3]), Links: names(words[4])}
+		if words[1] == "standby" {
+			o.Role = Standby
+		}
+		o.Rank = slices.Index(o.Nodes, "me")
+		rest := words[5:]
+		o.Restored, o.Local = slices.Contains(rest, "restored"), slices.Contains(rest, "local")
+		if i := slices.Index(rest, "refresh"); i >= 0 {
+			ms, err := strconv.Atoi(rest[i+1])
+			if err != nil {
+				return nil, err
+			}
+			o.Refresh = time.Duration(ms) * time.Millisecond
+		}
+		var err error
+		o.Term, err = strconv.ParseUint(words[2], 10, 64)
+		return o, err
 	case "links":
 		return Links{Names: names(words[1])}, nil
 	case "heard":
 		b, err := strconv.ParseUint(words[2], 16, 8)
-		return Heard{Link: words[1], MAC: MAC{0x52, 0x54, 5: byte(b)}, Ours: MAC{0x52, 0x54, 5: 0x50}, Probe: last == "probe"}, err
+		if err != nil {
+			return nil, err
+		}
+		h := Heard{Link: words[1], MAC: MAC{0x52, 0x54, 5: byte(b)}, Ours: MAC{0x52, 0x54, 5: 0x50}, Probe: words[len(words)-1] == "probe"}
+		switch words[3] {
+		case "foreign":
+			h.Rank = Foreign
+		case "unlisted":
+			h.Rank = Unlisted
+		default:
+			h.Rank, err = strconv.Atoi(words[3])
+		}
+		return h, err
+	case "endpoints":
+		return Endpoints{Known: words[1] != "unknown", Here: words[1] == "here"}, nil
+	case "frozen":
+		return Frozen{}, nil
 	case "release":
 		return Release{}, nil
 	}

@@ -1,0 +1,291 @@
+// Package ownership decides when a node answers for a layer-2 address: at once, after making sure that nobody else
+// does, or not at all. It is the table of who answers in docs/layer2-failover.md, for owners and for standbys. It holds
+// no socket, clock or goroutine: Step is fed events and what the node hears, and says what to send and when to call
+// again. Probes follow RFC 5227 (section 2.1.1), faster; announcements follow MetalLB's timing.
+package ownership
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Phase is what a claim is doing.
+type Phase int
+
+const (
+	// Idle claims were not ordered, or were released.
+	Idle Phase = iota
+	// StandingBy claims are ready to take over.
+	StandingBy
+	// Waiting claims have no interface to answer on.
+	Waiting
+	// Silent claims may not answer, as the node cannot know whether others do.
+	Silent
+	// Probing claims ask whether anyone else answers.
+	Probing
+	// Blocked claims were answered by someone else, and probe again later.
+	Blocked
+	// Answering claims answer.
+	Answering
+)
+
+// String names the phase, as reports do.
+func (p Phase) String() string {
+	return [...]string{"Idle", "Standby", "Waiting", "Silent", "Probing", "Blocked", "Answering"}[p]
+}
+
+// Rival is another host that uses the address.
+type Rival struct {
+	Link string
+	MAC  MAC
+	// Rank is that of a node, Unlisted or Foreign.
+	Rank int
+	// First and Last are when it was heard; Last is brought up to date every few seconds only.
+	First, Last time.Duration
+}
+
+// Claim is the node's hold on one address.
+type Claim struct {
+	jitter func(time.Duration) time.Duration
+
+	order Order
+	// confirmed is set once the centre, not saved state, gave the order.
+	confirmed bool
+	// decided is set while the order is newer than what other nodes are heard to do.
+	decided bool
+	// used says that the address was answered for before, by whomever.
+	used bool
+	// taken is the term of the node's own take-over; 0 when there is none.
+	taken uint64
+
+	phase     Phase
+	why       string // in the phases Silent and StandingBy
+	senses    Senses
+	endpoints Endpoints
+	peers     [MaxStandbys + 1]memory
+
+	round   round
+	backoff time.Duration // before the next round
+	next    time.Duration // next probe, round or announcement of an owner
+
+	announceUntil time.Duration
+	defended      time.Duration // last announcement in defence
+	contest       contest
+	vacancy       vacancy
+	rival         Rival
+	links         int // counts changes of order.Links, for visible
+
+	out Actions
+}
+
+// memory is what a claim remembers of a node since the order.
+type memory struct {
+	Peer
+	// since is when the session was first known of.
+	since time.Duration
+	// met says that the session was up at some time.
+	met bool
+}
+
+// New returns an idle claim. jitter makes a duration of about the one it is given.
+func New(jitter func(time.Duration) time.Duration) *Claim { return &Claim{jitter: jitter} }
+
+// Phase returns what the claim is doing.
+func (c *Claim) Phase() Phase { return c.phase }
+
+// Role returns what the node was ordered to be.
+func (c *Claim) Role() Role { return c.order.Role }
+
+// Term returns the term of the last order, or of the node's own take-over.
+func (c *Claim) Term() uint64 { return max(c.order.Term, c.taken) }
+
+// Taken says whether the node took the address over by itself.
+func (c *Claim) Taken() bool { return c.taken != 0 }
+
+// VacantSince returns since when the owner is not heard and the address unanswered; zero when that is not so.
+func (c *Claim) VacantSince() time.Duration { return c.vacancy.since }
+
+// Rival returns the other host that was heard using the address lately, if there is one.
+func (c *Claim) Rival() (Rival, bool) { return c.rival, c.rival != Rival{} }
+
+// Answers says whether requests that arrive on the interface are to be answered.
+func (c *Claim) Answers(link string) bool {
+	return c.phase == Answering && slices.Contains(c.order.Links, link)
+}
+
+// Alone says that no other node could take the address over, so that it is answered whoever is heard.
+func (c *Claim) Alone() bool { return len(c.order.Nodes) <= 1 }
+
+// Interfaces returns those answered on.
+func (c *Claim) Interfaces() []string {
+	if c.phase != Answering {
+		return nil
+	}
+	return c.order.Links
+}
+
+// Reason says in words what hinders the claim; it is empty when nothing does, or when no interface is there, which
+// the caller knows more about.
+func (c *Claim) Reason() string {
+	by := "another host, " + c.rival.MAC.String() + " on " + c.rival.Link
+	switch {
+	case c.rival.Rank >= len(c.order.Nodes):
+		by = "another node, " + c.rival.MAC.String() + " on " + c.rival.Link
+	case c.rival.Rank >= 0:
+		by = "node " + c.order.Nodes[c.rival.Rank] + ", " + c.rival.MAC.String() + " on " + c.rival.Link
+	}
+	rival := c.rival != Rival{}
+	switch {
+	case c.phase == Blocked || c.phase == Probing && rival:
+		return "still answered by " + by
+	case c.phase == Probing:
+		return "probing whether another host still answers"
+	case c.phase == Answering && rival:
+		return "also answered by " + by
+	case c.phase == Silent || c.phase == StandingBy:
+		return c.why
+	}
+	return ""
+}
+
+// owns says whether the node is to answer, by order or by its own take-over.
+func (c *Claim) owns() bool { return c.order.Role == Owner || c.taken != 0 }
+
+// Step feeds one event to the claim, together with what the node hears at now, a time since boot.
+func (c *Claim) Step(now time.Duration, s Senses, ev Event) Actions {
+	before := c.visible()
+	c.out = Actions{}
+	c.senses = s
+	switch ev := ev.(type) {
+	case Order:
+		c.obey(now, ev)
+	case Links:
+		c.setLinks(now, ev.Names)
+	case Heard:
+		c.heard(now, ev)
+	case Endpoints:
+		c.endpoints = ev
+	case Frozen:
+		c.thaw(now)
+	case Release:
+		*c = Claim{jitter: c.jitter}
+	case Tick:
+	}
+	if c.order.Role != NoRole {
+		c.meet(now)
+		c.settle(now)
+		c.expire(now)
+	}
+	c.out.Next = c.due()
+	after := c.visible()
+	c.out.Changed = before != after
+	c.out.Urgent = (before.vacant == 0) != (after.vacant == 0) || before.taken != after.taken ||
+		(before.phase == Answering) != (after.phase == Answering)
+	return c.out
+}
+
+// visible is what an observer sees, in comparable form. A blocked claim that probes again has nothing new to say.
+type visible struct {
+	role   Role
+	phase  Phase
+	term   uint64
+	links  int
+	taken  bool
+	vacant time.Duration
+	rival  Rival
+	why    string
+}
+
+func (c *Claim) visible() visible {
+	v := visible{role: c.order.Role, phase: c.phase, term: c.Term(), links: c.links, taken: c.Taken(), vacant: c.vacancy.since, rival: c.rival, why: c.why}
+	if v.phase == Probing && c.rival != (Rival{}) {
+		v.phase = Blocked
+	}
+	return v
+}
+
+// meet notes whose sessions come and go. Whoever is heard again after a while is told at once who answers here.
+func (c *Claim) meet(now time.Duration) {
+	for rank := range c.peers {
+		if rank == c.order.Rank || rank >= len(c.order.Nodes) {
+			continue
+		}
+		was, is := &c.peers[rank], c.senses.Peers[rank]
+		if is.Known && was.since == 0 {
+			was.since = now
+		}
+		again := (is.Up || is.Heard) && !was.Up && !was.Heard
+		if c.phase == Answering && again {
+			c.announceOnce()
+		}
+		if was.Up && !is.Up {
+			c.out.Verify = true
+		}
+		was.Peer, was.met = is, was.met || is.Up
+	}
+}
+
+// settle brings the phase in line with the table of who answers.
+func (c *Claim) settle(now time.Duration) {
+	if !c.owns() {
+		c.stand(now)
+		return
+	}
+	if len(c.order.Links) == 0 {
+		c.phase, c.next, c.rival = Waiting, 0, Rival{}
+		return
+	}
+	why := c.hindrance()
+	switch {
+	case why != "" && c.phase != Silent:
+		c.phase, c.why, c.next, c.contest = Silent, why, 0, contest{}
+	case why != "":
+		c.why = why
+	case c.phase == Silent || c.phase == Waiting:
+		// Others may have taken over meanwhile.
+		c.probe(now)
+	}
+}
+
+// hindrance says why the table does not let an owner answer.
+func (c *Claim) hindrance() string {
+	s := c.senses
+	switch {
+	case c.order.Local && s.Centre == Lost && c.endpoints.Known && !c.endpoints.Here:
+		return "the centre is away, and the node has no endpoint of a Service with externalTrafficPolicy Local"
+	case s.Centre == Fresh, s.Segment, c.Alone():
+		return ""
+	}
+	return fmt.Sprintf("neither the centre nor anybody on the segment is heard; %s may have taken over", c.order.Nodes[c.other()])
+}
+
+// other is the rank of the node that would take over first.
+func (c *Claim) other() int {
+	if c.order.Rank == 1 && len(c.order.Nodes) > 2 {
+		return 2
+	}
+	if c.order.Rank == 1 {
+		return 0
+	}
+	return 1
+}
+
+// due is when time alone changes something.
+func (c *Claim) due() time.Duration {
+	next := c.next
+	for _, at := range []time.Duration{c.contest.next, c.vacancy.next, c.vacancy.look, c.rivalEnds()} {
+		if at != 0 && (next == 0 || at < next) {
+			next = at
+		}
+	}
+	return next
+}
+
+// rivalEnds is when the rival is forgotten: a blocked claim finds out by probing.
+func (c *Claim) rivalEnds() time.Duration {
+	if c.rival == (Rival{}) || c.phase == Blocked || c.phase == Probing {
+		return 0
+	}
+	return c.rival.Last + rivalMemory
+}
