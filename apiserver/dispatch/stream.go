@@ -72,6 +72,7 @@ func (s *stream) run(ctx context.Context, in <-chan *ingotv1.ConnectRequest, rec
 			return status.FromContextError(ctx.Err()).Err()
 		}
 		s.flush(time.Now())
+		s.echo()
 	}
 }
 
@@ -111,6 +112,7 @@ func (s *stream) handle(m *ingotv1.ConnectRequest, now time.Time) error {
 		return s.acknowledge(m.Ack, now)
 	case *ingotv1.ConnectRequest_Heartbeat:
 		s.pulse.echoed(m.Heartbeat.GetEcho(), now)
+		s.pulse.asked(m.Heartbeat.GetSeq())
 		return nil
 	case *ingotv1.ConnectRequest_Report:
 		s.report(m.Report, now)

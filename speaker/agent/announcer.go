@@ -5,6 +5,7 @@ package agent
 
 import (
 	"context"
+	"time"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
@@ -37,6 +38,19 @@ type explained interface {
 type refresher interface {
 	// Refresh brings them up to date, for somebody who looks.
 	Refresh()
+}
+
+// centreListener is an Announcer that wants to know how well the centre is heard.
+type centreListener interface {
+	// Centre says that the replica that leads, and is obeyed, completed a round trip that began at began, a time since boot
+	// (CLOCK_BOOTTIME), and that everything it ordered before it did is applied. It must not block.
+	Centre(began time.Duration)
+}
+
+// urgent is an Announcer with observations that the centre waits for.
+type urgent interface {
+	// Urgent fires, like Changed, when a report is not to be held for others that may come.
+	Urgent() <-chan struct{}
 }
 
 // neighborLister is an Announcer that also knows who asked for its addresses.

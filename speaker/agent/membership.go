@@ -195,6 +195,22 @@ func (c *core) deposed(s *stream) bool {
 	return false
 }
 
+// roundTrip takes in that a heartbeat of ours, sent at began, came back on s after everything that was sent before it was
+// obeyed. It counts if the replica leads and is obeyed: others may know less.
+func (c *core) roundTrip(s *stream, began time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := s.replica
+	if began == 0 || !r.Leading() || !r.Synced(ingotv1.Lane_LANE_LAYER2) || r.Epoch() != c.state.Standing().Epoch || c.deposed(s) {
+		return
+	}
+	for _, announcer := range c.announcers {
+		if l, ok := announcer.(centreListener); ok {
+			l.Centre(began)
+		}
+	}
+}
+
 // streamStates returns what is known of each address of the centre, in their order.
 func (c *core) streamStates() []*ingotv1.StreamState {
 	var out []*ingotv1.StreamState

@@ -34,6 +34,7 @@ func (a *Agent) reportChanges(ctx context.Context) {
 	counters := time.NewTimer(counted())
 	defer counters.Stop()
 	routing, layer2 := a.changed(ingotv1.Lane_LANE_ROUTING), a.changed(ingotv1.Lane_LANE_LAYER2)
+	hurry := a.urgent()
 	var due <-chan time.Time
 	var last time.Time
 	for {
@@ -42,6 +43,9 @@ func (a *Agent) reportChanges(ctx context.Context) {
 			return
 		case <-routing:
 		case <-layer2:
+		case <-hurry:
+			due = time.After(quiet)
+			continue
 		case <-due:
 			a.core.observe(withoutCounters)
 			due, last = nil, time.Now()
@@ -63,6 +67,13 @@ func (a *Agent) reportChanges(ctx context.Context) {
 func (a *Agent) changed(lane ingotv1.Lane) <-chan struct{} {
 	if announcer := a.opts.Announcers[lane]; announcer != nil {
 		return announcer.Changed()
+	}
+	return nil
+}
+
+func (a *Agent) urgent() <-chan struct{} {
+	if u, ok := a.opts.Announcers[ingotv1.Lane_LANE_LAYER2].(urgent); ok {
+		return u.Urgent()
 	}
 	return nil
 }

@@ -12,11 +12,12 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/speaker/boottime"
 	"github.com/ingot-lb/ingot/speaker/desired"
 )
 
 // inboxSize is how many messages a replica may be ahead of the speaker. It has at most one update unacknowledged in
-// each lane, and says welcome now and then.
+// each lane, says welcome now and then, and of its echoes one waits here.
 const inboxSize = 16
 
 var (
@@ -33,6 +34,7 @@ type stream struct {
 	replica  *desired.Replica
 	// welcomed is guarded by core.mu.
 	welcomed bool
+	beats    beats
 }
 
 // connect keeps one stream until it breaks, and returns why.
@@ -83,7 +85,6 @@ func (a *Agent) connect(ctx context.Context, s *stream) error {
 
 // receive answers heartbeats at once and puts the rest into the inbox, until the stream breaks.
 func (a *Agent) receive(ctx context.Context, rpc ingotv1.Dispatch_ConnectClient, s *stream, alive *watchdog, inbox chan<- *ingotv1.ConnectResponse) error {
-	var beats uint64
 	for {
 		msg, err := rpc.Recv()
 		if errors.Is(err, io.EOF) {
@@ -95,8 +96,17 @@ func (a *Agent) receive(ctx context.Context, rpc ingotv1.Dispatch_ConnectClient,
 		alive.heard()
 		switch m := msg.GetMessage().(type) {
 		case *ingotv1.ConnectResponse_Heartbeat:
-			beats++
-			s.out.beat(&ingotv1.Heartbeat{Seq: beats, Echo: m.Heartbeat.GetSeq()})
+			if answer := s.beats.answer(m.Heartbeat, boottime.Now()); answer != nil {
+				s.out.beat(answer)
+			}
+			// The echo counts once everything that came before it was obeyed.
+			if s.beats.echoed(m.Heartbeat.GetEcho()) {
+				select {
+				case inbox <- msg:
+				default: // what comes before it takes long; the next one will do
+					s.beats.taken()
+				}
+			}
 		case *ingotv1.ConnectResponse_Drain:
 			return &drained{m.Drain.GetReason()}
 		case *ingotv1.ConnectResponse_Welcome, *ingotv1.ConnectResponse_Update:
@@ -123,6 +133,8 @@ func (a *Agent) obey(ctx context.Context, s *stream, inbox <-chan *ingotv1.Conne
 			a.core.welcome(s, m.Welcome)
 		case *ingotv1.ConnectResponse_Update:
 			s.out.ack(a.core.update(ctx, s, m.Update))
+		case *ingotv1.ConnectResponse_Heartbeat:
+			a.core.roundTrip(s, s.beats.taken())
 		}
 	}
 }

@@ -75,6 +75,12 @@ func (r *Replica) Obeyed() bool {
 	return synced && r.Refused() == nil
 }
 
+// Synced says whether a lane's full state was obeyed since the replica began to lead, and nothing in it is refused now.
+func (r *Replica) Synced(l ingotv1.Lane) bool {
+	c := r.cursors[l]
+	return c != nil && c.synced && c.refused == nil
+}
+
 // Refused returns why the replica is not obeyed at present; nil when it is, or has asked for nothing yet.
 func (r *Replica) Refused() *Refused {
 	for _, l := range Lanes {
