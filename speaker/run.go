@@ -79,7 +79,7 @@ func run(ctx context.Context, f flags) error {
 		Node: f.nodeName, Log: log, PrefixLimit: f.prefixLimit, DrainTime: f.drainTime, Registerer: registry,
 	})
 	paths := shared.New(log)
-	layer2 := l2.New(l2.Options{Log: log, Exclude: exclude.Expressions(), Engine: paths, Registerer: registry})
+	layer2 := l2.New(l2.Options{Log: log, Node: f.nodeName, Exclude: exclude.Expressions(), Engine: paths, Registerer: registry})
 	speaker, err := agent.New(agent.Options{
 		Node:       f.nodeName,
 		Version:    version,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
+	"time"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/l2/ownership"
@@ -15,21 +17,42 @@ type order struct {
 	owner      bool
 	interfaces []string
 	term       uint64
+	// nodes are the owner and the standbys, by rank, and rank is that of this node.
+	nodes   []string
+	rank    int
+	refresh time.Duration
+	// local says that only nodes with endpoints may answer, which tell on the ports of health.
+	local  bool
+	health []uint32
 }
 
 // parseOrder checks an item. Its errors become the reason of a refusal.
-func parseOrder(item *ingotv1.Layer2Address) (order, error) {
+func (s *Speaker) parseOrder(item *ingotv1.Layer2Address) (order, error) {
 	address, err := netip.ParseAddr(item.GetAddress())
 	if err != nil {
 		return order{}, fmt.Errorf("address %q: %w", item.GetAddress(), err)
 	}
-	o := order{address: address.Unmap().WithZone(""), interfaces: item.GetInterfaces(), term: item.GetTerm()}
+	o := order{address: address.Unmap().WithZone(""), interfaces: item.GetInterfaces(), term: item.GetTerm(),
+		refresh: time.Duration(item.GetRefreshIntervalMs()) * time.Millisecond, local: len(item.GetServices()) > 0}
+	for _, service := range item.GetServices() {
+		if port := service.GetHealthCheckNodePort(); port != 0 {
+			o.health = append(o.health, port)
+		} else {
+			o.local = false
+		}
+	}
 	switch item.GetRole() {
 	case ingotv1.Layer2Address_ROLE_OWNER:
 		o.owner = true
 	case ingotv1.Layer2Address_ROLE_STANDBY:
 	default:
 		return o, fmt.Errorf("address %s: role %s is not known", address, item.GetRole())
+	}
+	o.nodes = append([]string{item.GetOwner()}, item.GetStandbys()...)
+	if o.owner {
+		o.nodes[0] = s.node
+	} else if o.rank = 1 + slices.Index(item.GetStandbys(), s.node); o.rank == 0 {
+		o.rank = len(o.nodes) // it stands by after all others
 	}
 	return o, nil
 }
@@ -60,22 +83,19 @@ func (s *Speaker) Apply(_ context.Context, items []*ingotv1.Item, restored bool)
 		if content == nil {
 			continue
 		}
-		o, err := parseOrder(content)
+		o, err := s.parseOrder(content)
 		if err != nil {
 			s.refused[item.GetId()] = err.Error()
 			keep[o.address] = true // what was there stays
 			continue
 		}
-		if o.owner {
-			keep[o.address] = true
-			out = s.own(out, o, restored)
-		}
+		keep[o.address] = true
+		out = s.obey(out, o, restored)
 	}
 	for address, o := range s.owned {
 		if !keep[address] {
 			out = s.step(out, o, ownership.Release{})
 			delete(s.owned, address)
-			s.metrics.forget(address)
 		}
 	}
 	results := s.results()
@@ -89,13 +109,19 @@ func (s *Speaker) Apply(_ context.Context, items []*ingotv1.Item, restored bool)
 	return results
 }
 
-// own makes the node the owner of an address, or goes on with it. s.mu is held.
-func (s *Speaker) own(out []transmission, o order, restored bool) []transmission {
+// obey makes the node the owner of an address or a standby, or goes on with it. s.mu is held.
+func (s *Speaker) obey(out []transmission, o order, restored bool) []transmission {
 	have := s.owned[o.address]
 	if have == nil {
-		have = &owned{address: o.address, claim: ownership.New(jitter), counters: s.metrics.of(o.address)}
+		have = &owned{claim: ownership.New(jitter)}
 		s.owned[o.address] = have
 	}
-	have.interfaces = o.interfaces
-	return s.step(out, have, ownership.Order{Term: o.term, Restored: restored, Links: s.linksFor(o.address, o.interfaces)})
+	have.order, have.links = o, s.linksFor(o.address, o.interfaces)
+	role := ownership.Standby
+	if o.owner {
+		role = ownership.Owner
+	}
+	return s.step(out, have, ownership.Order{
+		Role: role, Term: o.term, Rank: o.rank, Nodes: o.nodes, Restored: restored, Links: have.links, Local: o.local, Refresh: o.refresh,
+	})
 }

@@ -32,7 +32,7 @@ func addresses(n int) []*owned {
 			a = &v6
 		}
 		*a = a.Next()
-		all = append(all, &owned{address: *a})
+		all = append(all, &owned{order: order{address: *a}})
 	}
 	return all
 }

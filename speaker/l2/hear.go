@@ -14,7 +14,7 @@ import (
 // or wait for what is none of ours, nor to answer.
 func (s *Speaker) hear(p *port.Port, m frame.Message, received time.Duration) {
 	s.listen(p, m, received)
-	if s.reply(p, m) {
+	if s.reply(p, m, received) {
 		return
 	}
 	s.conflict(p, m)
@@ -22,7 +22,7 @@ func (s *Speaker) hear(p *port.Port, m frame.Message, received time.Duration) {
 
 // reply answers a request for an address that this node answers for, a prober's as well: it must learn that the address is
 // taken. It returns whether that is what the message was.
-func (s *Speaker) reply(p *port.Port, m frame.Message) bool {
+func (s *Speaker) reply(p *port.Port, m frame.Message, received time.Duration) bool {
 	if m.Op != frame.Request || m.Gratuitous() {
 		return false
 	}
@@ -31,6 +31,9 @@ func (s *Speaker) reply(p *port.Port, m frame.Message) bool {
 	o := s.owned[m.Target]
 	if o == nil || !o.claim.Answers(p.Link().Name) || s.local[m.SenderMAC] {
 		return false
+	}
+	if !s.answerable(o, received) {
+		return true
 	}
 	o.requests.Inc()
 	words := wordsOf(m.Target)
@@ -65,7 +68,9 @@ func (s *Speaker) conflict(p *port.Port, m frame.Message) {
 	s.mu.Lock()
 	var out []transmission
 	if o := s.owned[address]; o != nil {
-		out = s.step(out, o, ownership.Heard{Link: p.Link().Name, MAC: m.SenderMAC, Ours: p.Link().MAC, Probe: probing})
+		out = s.step(out, o, ownership.Heard{
+			Link: p.Link().Name, MAC: m.SenderMAC, Rank: s.rankOf(o, p.Link().Name, m.SenderMAC), Ours: p.Link().MAC, Probe: probing,
+		})
 	}
 	s.mu.Unlock()
 	s.transmit(out)

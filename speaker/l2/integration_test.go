@@ -102,7 +102,7 @@ func eventually(t *testing.T, p *netns.Process, status ingotv1.ItemResult_Status
 	})
 }
 
-func TestTheFirstOwnerAnswersAtOnce(t *testing.T) {
+func TestTheFirstOwnerProbesAndAnswers(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t, 1)
 	p := l.nodes[0].Start(t)
@@ -111,17 +111,16 @@ func TestTheFirstOwnerAnswersAtOnce(t *testing.T) {
 		item(&ingotv1.Layer2Address{Address: "10.88.0.101", Role: ingotv1.Layer2Address_ROLE_STANDBY, Term: 1}),
 		item(&ingotv1.Layer2Address{Address: "fd88::100", Role: ingotv1.Layer2Address_ROLE_OWNER, Term: 1}))
 
+	probing := "probing whether another host still answers"
 	want := []*ingotv1.ItemResult{
-		{Id: "layer2/" + virtual, Digest: "d", Status: ingotv1.ItemResult_STATUS_APPLIED},
+		{Id: "layer2/" + virtual, Digest: "d", Status: ingotv1.ItemResult_STATUS_PENDING, Reason: probing},
 		{Id: "layer2/10.88.0.101", Digest: "d", Status: ingotv1.ItemResult_STATUS_APPLIED},
-		{Id: "layer2/fd88::100", Digest: "d", Status: ingotv1.ItemResult_STATUS_APPLIED},
+		{Id: "layer2/fd88::100", Digest: "d", Status: ingotv1.ItemResult_STATUS_PENDING, Reason: probing},
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Errorf("results (-want +got):\n%s", diff)
 	}
-	if got, err := ask(l.client, "eth0", virtual); err != nil || got != mac(t, l.nodes[0], "eth0") {
-		t.Errorf("%q answers (%v), want the node's %s", got, err, mac(t, l.nodes[0], "eth0"))
-	}
+	eventuallyAnswered(t, l.client, "eth0", mac(t, l.nodes[0], "eth0"))
 	for _, other := range []string{"10.88.0.101", "10.88.0.102"} {
 		if got, err := ask(l.client, "eth0", other); err != nil || got != "" {
 			t.Errorf("%q answers for %s (%v), which the node does not own", got, other, err)
@@ -129,11 +128,11 @@ func TestTheFirstOwnerAnswersAtOnce(t *testing.T) {
 	}
 	netns.Eventually(t, 5*time.Second, func() error {
 		want := []*ingotv1.Layer2Report{
-			{Address: virtual, Interfaces: []string{"eth0"}, Term: 1, Answering: true},
-			{Address: "10.88.0.101", Term: 1},
-			{Address: "fd88::100", Interfaces: []string{"eth0"}, Term: 1, Answering: true},
+			{Address: virtual, Interfaces: []string{"eth0"}, Term: 1, Answering: true, Role: ingotv1.Layer2Address_ROLE_OWNER, Phase: "Answering"},
+			{Address: "10.88.0.101", Term: 1, Role: ingotv1.Layer2Address_ROLE_STANDBY, Phase: "Standby"},
+			{Address: "fd88::100", Interfaces: []string{"eth0"}, Term: 1, Answering: true, Role: ingotv1.Layer2Address_ROLE_OWNER, Phase: "Answering"},
 		}
-		if diff := cmp.Diff(want, p.Report().GetLayer2(), protocmp.Transform()); diff != "" {
+		if diff := cmp.Diff(want, p.Report().GetLayer2(), protocmp.Transform(), protocmp.IgnoreFields(&ingotv1.Layer2Report{}, "since_ms")); diff != "" {
 			return fmt.Errorf("report (-want +got):\n%s", diff)
 		}
 		return nil
@@ -164,6 +163,7 @@ func TestALaterOwnerWaitsForTheEarlierOne(t *testing.T) {
 	mac1, mac2 := mac(t, l.nodes[0], "eth0"), mac(t, l.nodes[1], "eth0")
 	first, second := l.nodes[0].Start(t), l.nodes[1].Start(t)
 	first.Apply(t, owner(1))
+	eventually(t, first, ingotv1.ItemResult_STATUS_APPLIED, "")
 	// The client learns the first owner's address.
 	l.client.Run(t, "sh", "-c", "ping -c 1 -W 1 "+virtual+" >/dev/null || true")
 	cached := func() string {
@@ -174,7 +174,7 @@ func TestALaterOwnerWaitsForTheEarlierOne(t *testing.T) {
 	}
 
 	second.Apply(t, owner(2))
-	eventually(t, second, ingotv1.ItemResult_STATUS_PENDING, "still answered by "+mac1+" on eth0")
+	eventually(t, second, ingotv1.ItemResult_STATUS_PENDING, "still answered by another host, "+mac1+" on eth0")
 	if got, err := ask(l.client, "eth0", virtual); err != nil || got != mac1 {
 		t.Errorf("%q answers (%v), want the first owner's %s", got, err, mac1)
 	}
@@ -204,7 +204,7 @@ func TestARestoredOwnerYieldsToWhoeverAnswers(t *testing.T) {
 	restored := l.nodes[0].Start(t)
 	restored.Restore(t, owner(1))
 
-	eventually(t, restored, ingotv1.ItemResult_STATUS_PENDING, "still answered by "+mac2+" on eth0")
+	eventually(t, restored, ingotv1.ItemResult_STATUS_PENDING, "still answered by another host, "+mac2+" on eth0")
 	if got, err := ask(l.client, "eth0", virtual); err != nil || got != mac2 {
 		t.Errorf("%q answers (%v), want the second owner's %s", got, err, mac2)
 	}

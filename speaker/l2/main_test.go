@@ -21,6 +21,6 @@ func TestMain(m *testing.M) {
 		if e := os.Getenv(excludeEnv); e != "" {
 			exclude = append(exclude, regexp.MustCompile(e))
 		}
-		return New(Options{Log: logging.New(os.Stderr, level), Exclude: exclude})
+		return New(Options{Log: logging.New(os.Stderr, level), Node: "here", Exclude: exclude})
 	})
 }

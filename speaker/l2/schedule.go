@@ -7,7 +7,7 @@ import (
 
 // deadline is when a claim wants to be ticked.
 type deadline struct {
-	at      time.Time
+	at      time.Duration // since boot
 	address netip.Addr
 }
 
@@ -15,7 +15,7 @@ type deadline struct {
 type schedule []deadline
 
 func (h schedule) Len() int           { return len(h) }
-func (h schedule) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+func (h schedule) Less(i, j int) bool { return h[i].at < h[j].at }
 func (h schedule) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
 // Push is for package heap.

@@ -8,12 +8,15 @@ import (
 	"net/netip"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/bfd/shared"
+	"github.com/ingot-lb/ingot/speaker/boottime"
+	"github.com/ingot-lb/ingot/speaker/endpoints"
 	"github.com/ingot-lb/ingot/speaker/l2/ownership"
 	"github.com/ingot-lb/ingot/speaker/l2/port"
 	"github.com/ingot-lb/ingot/speaker/links"
@@ -29,6 +32,8 @@ const (
 // Options configure a Speaker.
 type Options struct {
 	Log *slog.Logger
+	// Node is the name of the node, as in the orders.
+	Node string
 	// Exclude are expressions for names of interfaces that are left alone; they match anywhere in the name.
 	Exclude []*regexp.Regexp
 	// Engine has the BFD sessions with other nodes. The speaker does not close it.
@@ -40,19 +45,31 @@ type Options struct {
 // Speaker answers for the layer-2 addresses that this node owns. It is one of the agent's announcers.
 type Speaker struct {
 	log     *slog.Logger
+	node    string
 	exclude []*regexp.Regexp
 	metrics *metrics
 	askers  askers
 	// segments listens to who is on the links.
 	segments *segment.Watcher
 	budget   *budget
+	health   *endpoints.Poller
 	changed  chan struct{}
+	urgent   chan struct{}
+	stir     chan struct{} // what is heard changed
+	thaw     chan struct{} // the process stood still
 	wake     chan struct{} // the schedule's head changed
 	relink   chan struct{} // links changed, or a port broke
+
+	// centre is when the last round trip to the centre that is complete began, since boot.
+	centre atomic.Int64
+	// missed says that claims were told that the centre is not heard.
+	missed atomic.Bool
+	life   life
 
 	// applying serializes what changes mu's fields; it is taken first.
 	applying sync.Mutex
 	joined   map[membership]*port.Port
+	judged   map[string]judgement // by link
 
 	// mu is held for reading while an answer is decided and sent, so that none leaves after Apply withdrew it.
 	mu       sync.RWMutex
@@ -69,12 +86,14 @@ type Speaker struct {
 	told     map[string]*ingotv1.ItemResult
 }
 
-// owned is an address that this node was ordered to own.
+// owned is an address that this node was ordered to own, or to stand by for.
 type owned struct {
-	address    netip.Addr
-	interfaces []string
-	claim      *ownership.Claim
-	next       time.Time
+	order
+	// links are those that it could be answered on.
+	links []string
+	claim *ownership.Claim
+	next  time.Duration
+	shown shown
 	counters
 }
 
@@ -82,23 +101,32 @@ type owned struct {
 func New(o Options) *Speaker {
 	s := &Speaker{
 		log:     o.Log,
+		node:    o.Node,
 		exclude: o.Exclude,
 		metrics: newMetrics(o.Registerer),
 		budget:  newBudget(),
 		changed: make(chan struct{}, 1),
+		urgent:  make(chan struct{}, 1),
+		stir:    make(chan struct{}, 1),
+		thaw:    make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
 		relink:  make(chan struct{}, 1),
 		joined:  make(map[membership]*port.Port),
+		judged:  make(map[string]judgement),
 		ports:   make(map[string]*port.Port),
 		owned:   make(map[netip.Addr]*owned),
 		refused: make(map[string]string),
 		told:    make(map[string]*ingotv1.ItemResult),
 	}
 	s.segments = segment.New(segment.Options{
-		Log: o.Log, Engine: o.Engine, Ask: s.ask, Changed: func(string) { signal(s.changed) }, Registerer: o.Registerer,
+		Log: o.Log, Engine: o.Engine, Ask: s.ask, Changed: func(string) { signal(s.changed); signal(s.stir) }, Registerer: o.Registerer,
 	})
+	s.health = endpoints.New(o.Log, func() { signal(s.stir) })
 	return s
 }
+
+// Urgent fires, coalesced, when something changed that the centre decides on.
+func (s *Speaker) Urgent() <-chan struct{} { return s.urgent }
 
 // Changed fires, coalesced, when a link, an address or a result changed.
 func (s *Speaker) Changed() <-chan struct{} { return s.changed }
@@ -120,34 +148,37 @@ func (s *Speaker) Run(ctx context.Context) error {
 	running.Go(func() { links.WatchRoutes(ctx, s.log, settleRoutes, func() { signal(s.relink) }) })
 	running.Go(func() { s.budget.run(ctx, s.send) })
 	running.Go(func() { s.segments.Run(ctx) })
+	running.Go(func() { s.health.Run(ctx) })
+	running.Go(func() { s.live(ctx) })
 	defer func() {
 		running.Wait()
 		s.end()
 	}()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	var retry time.Time // when to look at links again after a failure
+	var retry time.Duration // when to look at links again after a failure
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-s.relink:
 			retry = s.refresh()
+		case <-s.thaw:
+			s.thawed()
+		case <-s.stir:
+			s.stirred()
 		case <-s.wake:
 		case <-timer.C:
-			if !retry.IsZero() && !time.Now().Before(retry) {
+			if retry != 0 && boottime.Now() >= retry {
 				retry = s.refresh()
 			}
 		}
-		next := s.tick()
-		if next.IsZero() || !retry.IsZero() && retry.Before(next) {
-			next = retry
-		}
-		if next.IsZero() {
+		next := soonest(s.tick(), retry)
+		if next == 0 {
 			timer.Stop()
 			continue
 		}
-		timer.Reset(time.Until(next))
+		timer.Reset(next - boottime.Now())
 	}
 }
 
@@ -166,19 +197,20 @@ func (s *Speaker) end() {
 
 // refresh brings ports and claims in line with the links that there are. It returns when to try again, if
 // something failed.
-func (s *Speaker) refresh() (retry time.Time) {
+func (s *Speaker) refresh() (retry time.Duration) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	renewed, err := s.relist()
 	if err != nil {
 		s.log.Error("cannot follow the node's links", "op", "listLinks", "error", err)
-		retry = time.Now().Add(jitter(time.Second))
+		retry = boottime.Now() + jitter(time.Second)
 	}
 	s.mu.Lock()
 	s.segments.Apply(s.watched, s.links)
 	var out []transmission
 	for address, o := range s.owned {
-		out = s.step(out, o, ownership.Links{Names: s.linksFor(address, o.interfaces)})
+		o.links = s.linksFor(address, o.interfaces)
+		out = s.step(out, o, ownership.Links{Names: o.links})
 		for _, name := range renewed {
 			// Its hardware address may be another now.
 			if o.claim.Answers(name) {
@@ -194,57 +226,30 @@ func (s *Speaker) refresh() (retry time.Time) {
 }
 
 // tick does what is due, and returns when it wants to be called again.
-func (s *Speaker) tick() time.Time {
+func (s *Speaker) tick() time.Duration {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	s.mu.Lock()
-	var out []transmission
-	now := time.Now()
-	for len(s.schedule) > 0 && !s.schedule[0].at.After(now) {
+	now := boottime.Now()
+	out, next := s.judge(now)
+	for len(s.schedule) > 0 && s.schedule[0].at <= now {
 		due := heap.Pop(&s.schedule).(deadline)
-		if o := s.owned[due.address]; o != nil && o.next.Equal(due.at) {
+		if o := s.owned[due.address]; o != nil && o.next == due.at {
 			out = s.step(out, o, ownership.Tick{})
 		}
 	}
-	var next time.Time
 	if len(s.schedule) > 0 {
-		next = s.schedule[0].at
+		next = soonest(next, s.schedule[0].at)
 	}
 	s.mu.Unlock()
 	s.transmit(out)
 	return next
 }
 
-// step feeds an event to a claim, schedules what follows and adds what is to be sent to out. s.mu is held.
-func (s *Speaker) step(out []transmission, o *owned, ev ownership.Event) []transmission {
-	a := o.claim.Step(time.Now(), ev)
-	if !a.Next.Equal(o.next) {
-		o.next = a.Next
-		if !a.Next.IsZero() {
-			heap.Push(&s.schedule, deadline{a.Next, o.address})
-			signal(s.wake)
-		}
+// soonest returns the earlier of two moments; zero is never.
+func soonest(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
 	}
-	if a.Changed {
-		s.log.Info("layer-2 address", "event", "layer2"+phaseEvents[o.claim.Phase()], "ip", o.address.String(),
-			"term", o.claim.Term(), "interfaces", o.claim.Interfaces(), "reason", o.claim.Reason())
-		signal(s.changed)
-	}
-	for _, name := range a.Probe {
-		out = append(out, transmission{o, name, probing})
-	}
-	round := repeated
-	if a.Changed {
-		round = first
-	}
-	for _, name := range a.Announce {
-		out = append(out, transmission{o, name, round})
-	}
-	return out
-}
-
-// phaseEvents end the name of the event that is logged when a claim changed.
-var phaseEvents = map[ownership.Phase]string{
-	ownership.Idle: "Released", ownership.Waiting: "Waiting", ownership.Probing: "Probing",
-	ownership.Blocked: "Blocked", ownership.Answering: "Answering",
+	return a
 }

@@ -70,6 +70,7 @@ type Claim struct {
 	next    time.Duration // next probe, round or announcement of an owner
 
 	announceUntil time.Duration
+	news          bool          // the next announcement is the first
 	defended      time.Duration // last announcement in defence
 	contest       contest
 	vacancy       vacancy

@@ -98,6 +98,8 @@ func (Tick) event()      {}
 type Actions struct {
 	// Probe and Announce name interfaces to send one probe, or one round of announcements, on.
 	Probe, Announce []string
+	// Repeated says that announcements are those of every so often, and not worth more than a place at the end of the queue.
+	Repeated bool
 	// Verify asks for witnesses to be asked now.
 	Verify bool
 	// Next is when to call Step with Tick, on the clock of its argument; zero for never.

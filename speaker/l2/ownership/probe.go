@@ -31,7 +31,9 @@ func (c *Claim) answer(now time.Duration) {
 	c.announceFrom(now)
 }
 
-func (c *Claim) announceFrom(now time.Duration) { c.announceUntil, c.next = now+burst, now }
+func (c *Claim) announceFrom(now time.Duration) {
+	c.announceUntil, c.next, c.news = now+burst, now, true
+}
 
 // announceOnce announces now, whatever is scheduled.
 func (c *Claim) announceOnce() { c.out.Announce = c.order.Links }
@@ -64,6 +66,8 @@ func (c *Claim) expire(now time.Duration) {
 		c.answer(now)
 	}
 	if c.phase == Answering {
+		c.out.Repeated = !c.news && len(c.out.Announce) == 0
+		c.news = false
 		c.announceOnce()
 		if c.next = now + burstInterval; c.next > c.announceUntil {
 			refresh := c.order.Refresh
