@@ -23,7 +23,7 @@ import (
 func execCommand(dir *string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "exec PLACE -- CMD [ARG...]",
-		Short: "Run a program in node1…, pod-node1…, router, client or control",
+		Short: "Run a program in node1…, pod-node1…, router, client, control or switch",
 		RunE: func(c *cobra.Command, args []string) error {
 			// What follows PLACE is the program's own, with or without the two dashes.
 			if len(args) > 1 && args[1] == "--" {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ingot-lb/ingot/test/lab/control"
+	"github.com/ingot-lb/ingot/test/lab/network"
 	"github.com/ingot-lb/ingot/test/lab/topology"
 )
 
@@ -30,7 +31,7 @@ func (l *Lab) handle(ctx context.Context, r control.Request) (any, error) {
 	case control.Status:
 		return l.status(ctx)
 	case control.Places:
-		return control.LabPlaces{PID: l.host.self, Names: l.topology.Names(), KubeConfig: l.file("kubeconfig.inside")}, nil
+		return control.LabPlaces{PID: l.host.self, Names: append(l.topology.Names(), network.Switch), KubeConfig: l.file("kubeconfig.inside")}, nil
 	case control.Cut:
 		return nil, l.network.Cut(r.Place, r.Link)
 	case control.Heal:

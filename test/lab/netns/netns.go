@@ -41,17 +41,47 @@ func Create(name string) (*Namespace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making namespace %s: %w", name, err)
 	}
-	return open(name)
-}
-
-func open(name string) (*Namespace, error) {
-	file, err := os.Open(filepath.Join(Dir, name))
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening namespace %s: %w", name, err)
 	}
+	return open(name, file)
+}
+
+// Attach opens a namespace that another process, in a mount namespace of its own, has made by Create.
+func Attach(pid int, name string) (*Namespace, error) {
+	file, err := os.Open(fmt.Sprintf("/proc/%d/root%s/%s", pid, Dir, name))
+	if err != nil {
+		return nil, fmt.Errorf("opening namespace %s: %w", name, err)
+	}
+	return open(name, file)
+}
+
+// Nameless makes a namespace that has no file, and goes with this process or with Close. The name is for messages.
+func Nameless(name string) (*Namespace, error) {
+	var file *os.File
+	err := onOwnThread(func() (err error) {
+		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
+			file, err = os.Open(threadNamespace())
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making namespace %s: %w", name, err)
+	}
+	return open(name, file)
+}
+
+// Close lets go of the namespace.
+func (n *Namespace) Close() error {
+	n.handle.Close()
+	return n.file.Close()
+}
+
+func open(name string, file *os.File) (*Namespace, error) {
 	n := &Namespace{Name: name, file: file}
 	// A netlink socket stays in the namespace it was opened in.
-	err = n.Do(func() (err error) {
+	err := n.Do(func() (err error) {
 		n.handle, err = netlink.NewHandle(unix.NETLINK_ROUTE)
 		return err
 	})

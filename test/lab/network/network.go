@@ -17,8 +17,8 @@ import (
 	"github.com/ingot-lb/ingot/test/lab/topology"
 )
 
-// switchName is the namespace that holds both switches, away from every place.
-const switchName = "switch"
+// Switch is the namespace that holds both switches, away from every place.
+const Switch = "switch"
 
 // Network is a built topology.
 type Network struct {
@@ -35,7 +35,7 @@ func Build(t *topology.Topology) (*Network, error) {
 	}
 	n := &Network{topology: t, places: map[string]*netns.Namespace{}}
 	var err error
-	if n.sw, err = netns.Create(switchName); err != nil {
+	if n.sw, err = netns.Create(Switch); err != nil {
 		return nil, err
 	}
 	if err := n.switches(); err != nil {
