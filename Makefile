@@ -10,7 +10,7 @@ KUBE_VERSION := v1.36.3
 KUBE_LDFLAGS := -s -w $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/version,-X $(p).gitVersion=$(KUBE_VERSION) -X $(p).gitMajor=1 -X $(p).gitMinor=36)
 KUBE_PROGRAMS := kube-apiserver kube-controller-manager kube-proxy
 
-.PHONY: build programs kubernetes tools grpcurl lint generate check-generated test fuzz packages run nowork
+.PHONY: build programs kubernetes tools grpcurl lint generate check-generated test fuzz bench-l2 packages run nowork
 
 ## build: everything, into bin/
 build: kubernetes programs
@@ -68,6 +68,13 @@ fuzz:
 	@git grep -Eo '^func Fuzz[A-Za-z0-9]+' -- '*_test.go' | sed -E 's|^(.*)/[^/]*:func |\1 |' | while read -r dir name; do \
 		echo "== $$dir $$name"; go test "./$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) </dev/null || exit 1; \
 	done
+
+## bench-l2: the fault matrix of layer 2, RUNS times; records go to OUT, and an interrupted series goes on
+RUNS ?= 2
+OUT ?= .cache/bench-l2.jsonl
+bench-l2: packages build
+	go build -o bin/ ./test/matrix/l2bench
+	bin/l2bench -runs $(RUNS) -out $(OUT)
 
 ## packages: the Debian packages that the lab needs
 packages:

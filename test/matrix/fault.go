@@ -29,6 +29,8 @@ type Fault struct {
 	Still bool
 	// Touches says whether it concerns the addresses at home on a node; nil: those of the victim.
 	Touches func(victim, home string) bool
+	// Named is the reason by which the SpeakerState of the victim must name the cause, at the end of the first step.
+	Named string
 	// Far is that a second prober is needed, which is on the victim's side when the segment is split.
 	Far bool
 	// Steps are what happens. What they leave to undo is undone in any case.

@@ -45,6 +45,10 @@ func Faults(loss time.Duration) []Fault {
 		f.Steps = append([]Step{{Do: kill(part), Hold: forgotten, Right: stays}}, f.Steps...)
 		return f
 	}
+	named := func(f Fault, reason string) Fault {
+		f.Named = reason
+		return f
+	}
 	sharing := broken("nodes with one MAC", oneMAC)
 	sharing.Touches = func(victim, home string) bool { return home == victim || home == next(victim) }
 	sharing.Steps[0].Right = func(victim, home string, _ bool) []string { return others(victim, next(victim)) }
@@ -58,14 +62,14 @@ func Faults(loss time.Duration) []Fault {
 		broken("speaker killed", killSpeaker),
 		broken("speaker frozen and resumed", freeze),
 		broken("node off", nodeOff),
-		broken("lan cut", cut(topology.LAN)),
-		broken("lan deaf", deaf),
-		broken("lan mute", mute),
+		named(broken("lan cut", cut(topology.LAN)), "Isolated"),
+		named(broken("lan one-way: the node hears nothing", deaf), "OneWay"),
+		named(broken("lan one-way: the node is not heard", mute), "OneWay"),
 		still(broken("mgmt cut", cut(topology.Mgmt))),
-		sharing,
+		named(sharing, "SharedMAC"),
 		still(Fault{Name: "foreign owner", Kind: Foreign, Steps: []Step{{Do: foreign, Hold: look}, mended(stays)}}),
-		broken("witness silent to one node", deafWitness),
-		broken("wrong subnet", wrongSubnet),
+		named(broken("witness silent to one node", deafWitness), "WitnessSilent"),
+		named(broken("wrong subnet", wrongSubnet), "NoLink"),
 		still(broken("interface renamed", rename)),
 		without(broken("node off", nodeOff), "apiserver/1"),
 		without(broken("node off", nodeOff), "kube-apiserver"),

@@ -20,7 +20,14 @@ import (
 const (
 	nearName, nearHost = "near", 151
 	farName, farHost   = "far", 152
+
+	// Words of SpeakerState.
+	connected = "Connected"
+	heldDown  = "HeldDown"
 )
+
+// probed are the witnesses that the L2Advertisements name: the router.
+var probed = []string{"192.168.222.1", "fd00:222::1"}
 
 // Matrix is a lab with Services to measure.
 type Matrix struct {
@@ -71,6 +78,12 @@ func (m *Matrix) Settle(ctx context.Context) error {
 	if err := m.until(ctx, "all parts of the lab", m.well); err != nil {
 		return err
 	}
+	if err := m.until(ctx, "SpeakerStates", m.trusted); err != nil {
+		return err
+	}
+	if err := m.until(ctx, "all parts of the lab", m.well); err != nil {
+		return err
+	}
 	m.near.begin(time.Now(), m.addresses)
 	if err := wait(ctx, steady); err != nil {
 		return err
@@ -91,8 +104,52 @@ func (m *Matrix) Settle(ctx context.Context) error {
 			return err
 		}
 	}
-	// What was allowed to move away now might, if it were not sticky; that is for Try to say.
-	return wait(ctx, steady)
+	// What may move away again, if it were not sticky, is for Try to say.
+	return m.until(ctx, "the speakers", m.watchful)
+}
+
+// trusted has the centre forget what it holds against nodes because of earlier faults, so that every fault meets the
+// same cluster.
+func (m *Matrix) trusted(ctx context.Context) error {
+	all, err := states(ctx, m.kube)
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		for _, f := range s.Faults {
+			if f.Reason == heldDown {
+				return errors.Join(m.call(ctx, control.Kill, "apiserver/1"), m.call(ctx, control.Start, "apiserver/1"))
+			}
+		}
+	}
+	return nil
+}
+
+// watchful is nil if every speaker is connected, hears those whom it listens to, and has no fault.
+func (m *Matrix) watchful(ctx context.Context) error {
+	all, err := states(ctx, m.kube)
+	if err != nil {
+		return err
+	}
+	for _, node := range everyNode() {
+		s := all[node]
+		if s.State != connected || s.Layer2.Pending > 0 || len(s.Faults) > 0 {
+			return fmt.Errorf("%s: %q, %d addresses pending, faults: %v", node, s.State, s.Layer2.Pending, s.Faults)
+		}
+		for _, segment := range s.Segments {
+			for _, p := range segment.Peers {
+				if p.BFDStatus != "" && p.BFDStatus != "up" || p.Answer == "Silent" {
+					return fmt.Errorf("%s does not hear %s: %s, BFD %q", node, p.Node, p.Answer, p.BFDStatus)
+				}
+			}
+			for _, w := range segment.Witnesses {
+				if w.Answer == "Silent" && slices.Contains(probed, w.Address) {
+					return fmt.Errorf("%s does not hear %s", node, w.Address)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // atHome is nil if just one node answers for a home's addresses, and it is that.

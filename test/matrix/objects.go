@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
 	"github.com/ingot-lb/ingot/test/lab/topology"
 	"github.com/ingot-lb/ingot/test/lab/web"
 )
@@ -53,7 +54,9 @@ func publish(ctx context.Context, kube kubernetes.Interface) error {
 		}
 		advertisement := map[string]any{
 			"apiVersion": "metallb.io/v1beta1", "kind": "L2Advertisement", "metadata": map[string]any{"name": name},
-			"spec": map[string]any{"ipAddressPools": []string{name}, "nodeSelectors": only(node)},
+			"spec": map[string]any{
+				"ipAddressPools": []string{name}, "nodeSelectors": only(node), "probeAddresses": probed,
+			},
 		}
 		for resource, object := range map[string]any{"ipaddresspools": pool, "l2advertisements": advertisement} {
 			if err := post(ctx, kube, resource, object); err != nil {
@@ -104,6 +107,23 @@ func withdraw(ctx context.Context, kube kubernetes.Interface) error {
 		}
 	}
 	return nil
+}
+
+// states are the SpeakerStates, by node.
+func states(ctx context.Context, kube kubernetes.Interface) (map[string]v1beta1.SpeakerStateStatus, error) {
+	body, err := kube.CoreV1().RESTClient().Get().AbsPath(group+"speakerstates").SetHeader("Accept", "application/json").Do(ctx).Raw()
+	if err != nil {
+		return nil, err
+	}
+	var list v1beta1.SpeakerStateList
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, err
+	}
+	all := make(map[string]v1beta1.SpeakerStateStatus)
+	for _, s := range list.Items {
+		all[s.Status.Node] = s.Status
+	}
+	return all, nil
 }
 
 // only selects one node.

@@ -26,6 +26,10 @@ type Record struct {
 	Others  []Sample `json:"others,omitempty"`
 	// Wrong are addresses that were with a node in the end that must not have them.
 	Wrong []string `json:"wrong,omitempty"`
+	// Named are the faults of the victim, as its SpeakerState gave them while it was broken; Unnamed is the reason that
+	// should have been among them.
+	Named   []string `json:"named,omitempty"`
+	Unnamed string   `json:"unnamed,omitempty"`
 	// Unsettled is what was not yet as it should be when the time was over.
 	Unsettled []string `json:"unsettled,omitempty"`
 }

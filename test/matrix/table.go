@@ -53,7 +53,7 @@ func Summarize(records []Record) []Summary {
 func summarize(row string, records []Record) Summary {
 	s := Summary{Row: row, Kind: records[0].Kind, Runs: len(records)}
 	var client, probe []Milliseconds
-	unsettled := 0
+	unsettled, unnamed := 0, 0
 	for _, r := range records {
 		for _, x := range r.Samples {
 			client, probe = append(client, x.ClientGap), append(probe, x.ProbeGap)
@@ -64,6 +64,9 @@ func summarize(row string, records []Record) Summary {
 			s.OthersGap, s.OthersMoves = max(s.OthersGap, x.ClientGap), max(s.OthersMoves, x.Moves)
 		}
 		s.Wrong += len(r.Wrong)
+		if r.Unnamed != "" {
+			unnamed++
+		}
 		if len(r.Unsettled) > 0 {
 			unsettled++
 		}
@@ -80,6 +83,7 @@ func summarize(row string, records []Record) Summary {
 	miss(s.Kind == Planned && s.Lost > 0, "%d lost", s.Lost)
 	miss(records[0].Still && s.Moves > 0, "moved")
 	miss(s.OthersMoves > 0, "others moved")
+	miss(unnamed > 0, "cause not named in %d", unnamed)
 	miss(unsettled > 0, "%d not settled", unsettled)
 	return s
 }

@@ -72,9 +72,15 @@ func (m *Matrix) Try(ctx context.Context, f Fault, victim string) (records []Rec
 		return nil, fmt.Errorf("%s: all was not well before: %s", f.Name, strings.Join(append(before.unsettled, before.wrong...), "; "))
 	}
 	t.steps = nil
-	for _, s := range f.Steps {
+	var named []string
+	for i, s := range f.Steps {
 		if err := t.pass(ctx, s); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+		if i == 0 && f.Named != "" {
+			if named, err = t.named(ctx); err != nil {
+				return nil, fmt.Errorf("%s: %w", f.Name, err)
+			}
 		}
 	}
 	if err := wait(ctx, flight); err != nil {
@@ -86,7 +92,10 @@ func (m *Matrix) Try(ctx context.Context, f Fault, victim string) (records []Rec
 			j++
 		}
 		r := t.record(t.steps[i:j])
-		r.Started, r.Build, r.Load = started, m.build, load()
+		r.Started, r.Build, r.Load, r.Named = started, m.build, load(), named
+		if i == 0 && !slices.ContainsFunc(named, func(n string) bool { return strings.HasPrefix(n, f.Named) }) {
+			r.Unnamed = f.Named
+		}
 		records = append(records, r)
 		i = j
 	}
@@ -117,6 +126,19 @@ func (t *trial) pass(ctx context.Context, s Step) error {
 			return nil
 		}
 	}
+}
+
+// named are the victim's faults as its SpeakerState has them.
+func (t *trial) named(ctx context.Context) ([]string, error) {
+	all, err := states(ctx, t.kube)
+	if err != nil {
+		return nil, err
+	}
+	var faults []string
+	for _, f := range all[t.scene.victim].Faults {
+		faults = append(faults, f.Reason+": "+f.Message)
+	}
+	return faults, nil
 }
 
 // look says what is not as it should be at present: whose addresses are with the wrong node, and what else is amiss.
@@ -191,7 +213,9 @@ func (t *trial) sample(home string, a netip.Addr, from, to time.Duration) Sample
 		s.Overlap = max(s.Overlap, Milliseconds(longest))
 		s.ProbeGap = max(s.ProbeGap, Milliseconds(w.Gap(to)))
 		if i == 0 {
-			s.Moves, s.By = w.Moves(), w.By()
+			// Who answered when it began may not have done so since.
+			s.Moves = onlyNodes(p.recording().window(a, from-steady, to)).Moves()
+			s.By = w.By()
 			s.End = onlyNodes(p.recording().window(a, to-steady, to)).By()
 		}
 	}
