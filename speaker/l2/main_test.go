@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"testing"
 
+	"github.com/ingot-lb/ingot/speaker/bfd/shared"
 	"github.com/ingot-lb/ingot/speaker/logging"
 	"github.com/ingot-lb/ingot/test/netns"
 )
@@ -21,6 +22,7 @@ func TestMain(m *testing.M) {
 		if e := os.Getenv(excludeEnv); e != "" {
 			exclude = append(exclude, regexp.MustCompile(e))
 		}
-		return New(Options{Log: logging.New(os.Stderr, level), Node: "here", Exclude: exclude})
+		log := logging.New(os.Stderr, level)
+		return New(Options{Log: log, Node: "here", Exclude: exclude, Engine: shared.New(log)})
 	})
 }
