@@ -2790,7 +2790,8 @@ type SegmentPeerReport struct {
 	SinceMs int64 `protobuf:"varint,5,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
 	// Its own frames arrive here, whether it answers or not: together with silence, a link that works one way.
 	Heard bool `protobuf:"varint,6,opt,name=heard,proto3" json:"heard,omitempty"`
-	// RFC 5880 state of the BFD session with it, and since when; empty without one.
+	// RFC 5880 state of the BFD session with it, and since when; empty without one. AdminDown: one of the two ended it on
+	// purpose, and it has not come up since.
 	BfdState      string `protobuf:"bytes,7,opt,name=bfd_state,json=bfdState,proto3" json:"bfd_state,omitempty"`
 	BfdSinceMs    int64  `protobuf:"varint,8,opt,name=bfd_since_ms,json=bfdSinceMs,proto3" json:"bfd_since_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
