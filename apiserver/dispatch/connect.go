@@ -173,5 +173,6 @@ func (s *stream) open(hello *ingotv1.Hello) {
 			explain: func(item string) (string, bool) { return s.hub.engine.removed.reason(hello.GetNode(), item) },
 		}
 	}
+	s.heard.Store(time.Now().UnixNano())
 	s.hub.nodes.attach(s, hello)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/plan"
+	"github.com/ingot-lb/ingot/apiserver/segment"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/backoff"
 )
@@ -43,6 +44,8 @@ type engine struct {
 	said *plan.Output
 	// inForce is the configuration that the last plan was made from.
 	inForce linger
+	memory  segment.Memory
+	faults  faultLog
 	book    book
 	retry   backoff.Backoff
 	closed  string // why nothing is sent, as last logged

@@ -76,6 +76,9 @@ func (s *stream) beat(now time.Time) error {
 	if err := s.overdue(now); err != nil {
 		return err
 	}
+	if s.pace() == heartbeatInterval {
+		s.stalls(now)
+	}
 	if !s.greeted || !s.pulse.due(now, s.pace()) {
 		return nil
 	}

@@ -73,8 +73,9 @@ func (x *node) settleHold(o outcome) bool {
 
 // finds keeps vacant and taken up with what the node reports of its addresses; it says whether they changed.
 func (x *node) finds(r *ingotv1.Report) (changed bool) {
+	vacant, taken := x.vacant, x.taken
+	x.vacant, x.taken = maps.Clone(vacant), maps.Clone(taken)
 	if r.GetFull() {
-		changed = len(x.vacant)+len(x.taken) > 0
 		clear(x.vacant)
 		clear(x.taken)
 	}
@@ -83,20 +84,16 @@ func (x *node) finds(r *ingotv1.Report) (changed bool) {
 		if err != nil {
 			continue
 		}
-		vacant := v.GetVacantSinceMs() != 0 && v.GetRole() == ingotv1.Layer2Address_ROLE_STANDBY
-		term, taken := x.taken[addr]
-		took := v.GetTaken() && v.GetAnswering()
-		changed = changed || vacant != x.vacant[addr] || took != taken || took && term != v.GetTerm()
 		delete(x.vacant, addr)
 		delete(x.taken, addr)
-		if vacant {
+		if v.GetVacantSinceMs() != 0 && v.GetRole() == ingotv1.Layer2Address_ROLE_STANDBY {
 			x.vacant[addr] = true
 		}
-		if took {
+		if v.GetTaken() && v.GetAnswering() {
 			x.taken[addr] = min(v.GetTerm(), maxTerm)
 		}
 	}
-	return changed
+	return !maps.Equal(vacant, x.vacant) || !maps.Equal(taken, x.taken)
 }
 
 // owns are the addresses that the node owns, because it was told to or by its own doing.

@@ -107,6 +107,7 @@ func sortedValues[V any](m map[string]V) []V {
 // observe takes a report.
 func (n *nodes) observe(s *stream, r *ingotv1.Report, now time.Time) {
 	n.current(s, func(x *node) {
+		news := x.news(r)
 		x.state.Observed = now
 		x.state.Reported = x.state.Reported || r.GetFull()
 		if standing := r.GetStanding(); standing != nil {
@@ -134,6 +135,10 @@ func (n *nodes) observe(s *stream, r *ingotv1.Report, now time.Time) {
 		}
 		for _, v := range r.GetSegments() {
 			x.segments[v.GetInterface()] = v
+		}
+		if news {
+			x.revision++
+			n.changed()
 		}
 		leaves := r.GetLeaving() && !x.state.Leaving
 		x.state.Leaving = x.state.Leaving || leaves

@@ -16,6 +16,7 @@ type metrics struct {
 	rejects       *prometheus.CounterVec
 	eventsDropped prometheus.Counter
 	planned       prometheus.Histogram
+	judged        prometheus.Histogram
 }
 
 func newMetrics(h *Hub) *metrics {
@@ -36,7 +37,11 @@ func newMetrics(h *Hub) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
 		}),
 	}
-	m.registry.MustRegister(m.rpc.collector, m.resyncs, m.rejects, m.eventsDropped, m.planned, liveMetrics{h})
+	m.judged = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "ingot_layer2_judge_duration_seconds", Help: "Time that it took to judge the segments of layer 2.",
+		Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
+	})
+	m.registry.MustRegister(m.rpc.collector, m.resyncs, m.rejects, m.eventsDropped, m.planned, m.judged, liveMetrics{h})
 	return m
 }
 

@@ -58,6 +58,9 @@ type node struct {
 	links    map[string]*ingotv1.LinkReport
 	bfd      map[string]*ingotv1.BfdReport
 	segments map[string]*ingotv1.SegmentReport
+	// revision counts the changes of what links, segments and layer2 say; said is they as of a revision.
+	revision uint64
+	said     statement
 }
 
 func newNodes(changed, urgent func(), now func() time.Time) *nodes {

@@ -40,13 +40,15 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 		}
 		return time.Now().Add(e.retry.Next())
 	}
-	if until := e.book.until(); !until.IsZero() {
-		defer func() {
-			if next.IsZero() || until.Before(next) {
-				next = until
+	verdicts, again := e.judge(in.lead != nil)
+	defer func() {
+		for _, at := range []time.Time{e.book.until(), again} {
+			if next.IsZero() || !at.IsZero() && at.Before(next) {
+				next = at
 			}
-		}()
-	}
+		}
+	}()
+	in.segments = verdicts
 	if in.lead == nil {
 		e.shut(ctx, errNotLeading)
 		e.hub.planned(nil)

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -37,6 +38,9 @@ type stream struct {
 	greeted bool
 	pulse   pulse
 	drained time.Time // when asked to leave; zero when not
+	// heard is when something of the speaker last arrived, in Unix nanoseconds; stalled that this was too long ago.
+	heard   atomic.Int64
+	stalled bool
 }
 
 // run owns the stream until it ends, and says why in a gRPC status.
@@ -107,6 +111,7 @@ func (s *stream) post(m *ingotv1.ConnectResponse) bool {
 
 // handle takes one message of the speaker.
 func (s *stream) handle(m *ingotv1.ConnectRequest, now time.Time) error {
+	s.hears(now)
 	switch m := m.GetMessage().(type) {
 	case *ingotv1.ConnectRequest_Ack:
 		return s.acknowledge(m.Ack, now)

@@ -2,6 +2,8 @@ package segment
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -147,6 +149,26 @@ func (v *Verdicts) Faults(node string) []Fault {
 		all = append(all, v.faults[l.place()]...)
 	}
 	return all
+}
+
+// All are the faults of all nodes, by node.
+func (v *Verdicts) All() iter.Seq2[string, Fault] {
+	return func(yield func(string, Fault) bool) {
+		if v == nil || len(v.faults) == 0 {
+			return
+		}
+		nodes := map[string]bool{}
+		for at := range v.faults {
+			nodes[at.node] = true
+		}
+		for _, node := range slices.Sorted(maps.Keys(nodes)) {
+			for _, f := range v.Faults(node) {
+				if !yield(node, f) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Link is the node's link over which an address is reached that is announced on the named interfaces, or on all. ok is
