@@ -3,14 +3,17 @@ package plan
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/segment"
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
-// benchmark plans 2,000 Services on 50 nodes from nothing but the decisions.
-func benchmark(b *testing.B, arrange func(f *fixture, i int, ip string)) {
+// benchmark plans 2,000 Services on so many nodes from nothing but the decisions.
+func benchmark(b *testing.B, nodes int, segments bool, arrange func(f *fixture, i int, ip string)) {
 	f := newFixture()
-	for i := range 50 {
+	for i := range nodes {
 		f.node(fmt.Sprintf("node-%d", i))
 	}
 	f.pool("bgp", "10.0.0.0/17")
@@ -22,6 +25,9 @@ func benchmark(b *testing.B, arrange func(f *fixture, i int, ip string)) {
 	for i := range 2000 {
 		arrange(f, i, fmt.Sprintf("10.0.%d.%d", i/200+128*(i%2), i%200))
 	}
+	if segments {
+		f.Segments = watching(f)
+	}
 	f.settle(b)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -30,11 +36,34 @@ func benchmark(b *testing.B, arrange func(f *fixture, i int, ip string)) {
 }
 
 func BenchmarkPlanCluster(b *testing.B) {
-	benchmark(b, func(f *fixture, i int, ip string) { f.service(fmt.Sprint("svc-", i), ip) })
+	benchmark(b, 50, false, func(f *fixture, i int, ip string) { f.service(fmt.Sprint("svc-", i), ip) })
 }
 
 func BenchmarkPlanLocal(b *testing.B) {
-	benchmark(b, func(f *fixture, i int, ip string) {
+	benchmark(b, 50, false, func(f *fixture, i int, ip string) {
 		f.localService(fmt.Sprint("svc-", i), ip, fmt.Sprint("node-", i%50), fmt.Sprint("node-", i*7%50), fmt.Sprint("node-", i*13%50))
 	})
+}
+
+// BenchmarkPlanWatched is BenchmarkPlanCluster with verdicts on real reports, and for many nodes.
+func BenchmarkPlanWatched(b *testing.B) {
+	for _, nodes := range []int{50, 250, 1000} {
+		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
+			benchmark(b, nodes, true, func(f *fixture, i int, ip string) { f.service(fmt.Sprint("svc-", i), ip) })
+		})
+	}
+}
+
+// watching judges nodes with an interface in the network of the addresses, where all is well.
+func watching(f *fixture) *segment.Verdicts {
+	var all []segment.Node
+	for i, n := range f.Nodes {
+		all = append(all, segment.Node{Name: n.Name, Connected: true, Links: []*ingotv1.LinkReport{
+			{Name: "eth0", Mac: fmt.Sprintf("02:00:00:00:%02x:%02x", i/256, i%256), Up: true, Enabled: true, Carrier: true, Addresses: []string{fmt.Sprintf("172.16.%d.%d/16", i/256, i%256)}},
+			{Name: "eth1", Mac: fmt.Sprintf("02:00:00:01:%02x:%02x", i/256, i%256), Up: true, Enabled: true, Carrier: true, Addresses: []string{fmt.Sprintf("10.0.%d.%d/16", 240+i/256, i%256)}},
+		}})
+	}
+	var m segment.Memory
+	v, _ := m.Judge(time.Unix(0, 0), all)
+	return v
 }

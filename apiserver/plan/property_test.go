@@ -2,12 +2,14 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -420,5 +422,175 @@ func TestPropertyTermsOnlyGrow(t *testing.T) {
 	}
 	if changes == 0 {
 		t.Error("no owner ever changed")
+	}
+}
+
+// disturbLAN changes something that the segments say: nodes become unfit, are held down, heard or known to be gone.
+func (f *fixture) disturbLAN(r *rand.Rand, l *lan) {
+	node := f.Nodes[r.IntN(len(f.Nodes))].Name
+	delete(l.unfit, node)
+	delete(l.heldDown, node)
+	delete(l.heard, node)
+	delete(l.vouched, node)
+	switch r.IntN(8) {
+	case 0, 1:
+		l.unfit[node] = "broken"
+	case 2:
+		l.unfit[node], l.heldDown[node] = "flapped", true
+	case 3:
+		l.unfit[node], l.heard[node] = "broken", true
+	case 4:
+		l.vouched[node] = "somebody"
+	}
+	facts := f.Facts[node]
+	facts.Leaving = r.IntN(10) == 0
+	f.Facts[node] = facts
+}
+
+// speakers are what the nodes of a property do with their orders, one update at a time.
+type speakers struct {
+	*fixture
+	// owns are the addresses that each answers for.
+	owns map[string]map[netip.Addr]uint64
+}
+
+// obey has a connected node take its orders; facts follow. Orders is what it was told, whether it has done it or not.
+func (s *speakers) obey(out Output, node string) {
+	facts := s.Facts[node]
+	if !facts.Connected || out.Nodes[node] == nil {
+		return
+	}
+	facts.Holds, facts.Stands = map[netip.Addr]uint64{}, map[netip.Addr]bool{}
+	s.owns[node] = map[netip.Addr]uint64{}
+	for _, item := range out.Nodes[node].Items[ingotv1.Lane_LANE_LAYER2] {
+		l2 := item.GetLayer2Address()
+		if l2 == nil {
+			continue
+		}
+		a := netip.MustParseAddr(l2.Address)
+		if l2.Role == ingotv1.Layer2Address_ROLE_OWNER {
+			facts.Holds[a], s.owns[node][a] = l2.Term, l2.Term
+		} else {
+			facts.Stands[a] = true
+		}
+	}
+	s.Facts[node] = facts
+}
+
+// order notes what every connected node was told.
+func (s *speakers) order(out Output) {
+	for name, facts := range s.Facts {
+		if !facts.Connected || out.Nodes[name] == nil {
+			continue
+		}
+		facts.Orders = map[netip.Addr]uint64{}
+		for _, item := range out.Nodes[name].Items[ingotv1.Lane_LANE_LAYER2] {
+			if l2 := item.GetLayer2Address(); l2.GetRole() == ingotv1.Layer2Address_ROLE_OWNER {
+				facts.Orders[netip.MustParseAddr(l2.Address)] = l2.Term
+			}
+		}
+		s.Facts[name] = facts
+	}
+}
+
+// Whatever happens, and in whatever order nodes do what they are told: of the nodes that can be told, no two answer for one
+// address, and none that nobody knows to be gone and that is not lost answers beside another; planning twice is the same;
+// terms grow.
+func TestPropertyOneOwnerAtATime(t *testing.T) {
+	moves := 0
+	for seed := range uint64(rounds) {
+		f, r := world(seed)
+		l := newLAN()
+		f.Segments = l
+		s := &speakers{fixture: f, owns: map[string]map[netip.Addr]uint64{}}
+		terms := map[netip.Addr]uint64{}
+		owners := map[netip.Addr]string{}
+		for step := range 60 {
+			switch r.IntN(3) {
+			case 0:
+				was := maps.Clone(f.Facts)
+				f.disturb(r)
+				for name, facts := range f.Facts { // one that comes back was not told anything on its new stream
+					if facts.Connected && !was[name].Connected {
+						facts.Orders = nil
+						f.Facts[name] = facts
+					}
+				}
+			case 1:
+				f.disturbLAN(r, l)
+			}
+			out := Plan(f.Input)
+			if again := Plan(f.Input); !cmp.Equal(digests(out), digests(again)) {
+				t.Fatalf("seed %d step %d: planned twice, and differently: %s", seed, step, cmp.Diff(digests(out), digests(again)))
+			}
+			for a, owner := range layer2(t, out) {
+				for name, facts := range f.Facts {
+					addr := netip.MustParseAddr(a)
+					_, holds := s.owns[name][addr]
+					if name == owner || !holds || facts.Lost && !facts.Connected && l.vouched[name] == "" {
+						continue
+					}
+					if _, has := s.owns[owner][addr]; !has && f.Facts[owner].Orders[addr] != out.Decisions[addr].Term {
+						t.Fatalf("seed %d step %d: %s is given %s, which %s still answers for", seed, step, owner, a, name)
+					}
+				}
+			}
+			for a, d := range out.Decisions {
+				if d.Term < terms[a] || d.Term == terms[a] && owners[a] != d.Owner {
+					t.Fatalf("seed %d step %d: %s goes from %s %d to %s %d", seed, step, a, owners[a], terms[a], d.Owner, d.Term)
+				}
+				if terms[a] != 0 && owners[a] != d.Owner {
+					if moves++; d.Reason == "" {
+						t.Fatalf("seed %d step %d: %s moves without a reason", seed, step, a)
+					}
+				}
+			}
+			terms, owners = map[netip.Addr]uint64{}, map[netip.Addr]string{}
+			for a, d := range out.Decisions {
+				terms[a], owners[a] = d.Term, d.Owner
+			}
+			f.Decisions = out.Decisions
+			s.order(out)
+			for _, n := range f.Nodes {
+				if r.IntN(2) == 0 {
+					s.obey(out, n.Name)
+				}
+			}
+		}
+	}
+	if moves == 0 {
+		t.Error("nothing ever moved")
+	}
+}
+
+// A fault of a node that neither owns an address nor stands by for it changes nothing about it; nor does its end.
+func TestPropertyFaultsElsewhereMoveNothing(t *testing.T) {
+	elsewhere := 0
+	for seed := range uint64(rounds) {
+		f, r := world(seed)
+		l := newLAN()
+		f.Segments = l
+		before := f.settle(t)
+		for _, n := range f.Nodes {
+			if r.IntN(2) == 0 && !concerned(before, n.Name) {
+				l.unfit[n.Name] = "broken"
+				elsewhere++
+			}
+		}
+		broken := f.settle(t)
+		clear(l.unfit)
+		after := f.settle(t)
+
+		for _, out := range []Output{broken, after} {
+			diff(t, fmt.Sprint("owners, seed ", seed), layer2(t, before), layer2(t, out))
+			for id, digest := range digests(before) {
+				if now := digests(out)[id]; digest != now && strings.Contains(id, "layer2/") && !wanting(before, id) {
+					t.Errorf("seed %d: %s changed", seed, id)
+				}
+			}
+		}
+	}
+	if elsewhere == 0 {
+		t.Error("nothing ever broke")
 	}
 }

@@ -246,9 +246,9 @@ func pace(active bool, actives, members int) time.Duration {
 	for rate > maxAsked*slower {
 		slower *= 1.5
 	}
-	interval := askIdle
-	if active {
-		interval = askActive
+	interval := time.Duration(float64(askActive) * slower).Round(time.Millisecond)
+	if !active {
+		interval *= askIdle / askActive
 	}
-	return time.Duration(float64(interval) * slower).Round(time.Millisecond)
+	return interval
 }
