@@ -11,9 +11,6 @@ import (
 	"github.com/ingot-lb/ingot/speaker/desired"
 )
 
-// quiet is how long the first change after a pause is held for others that come with it.
-const quiet = 10 * time.Millisecond
-
 // observations are what the announcers last said, by the name of what they say it of.
 type observations struct {
 	sessions map[string]*ingotv1.SessionReport
@@ -35,31 +32,26 @@ func (a *Agent) reportChanges(ctx context.Context) {
 	defer counters.Stop()
 	routing, layer2 := a.changed(ingotv1.Lane_LANE_ROUTING), a.changed(ingotv1.Lane_LANE_LAYER2)
 	hurry := a.urgent()
-	var due <-chan time.Time
-	var last time.Time
+	gathered := newGathering(t.coalesce)
+	defer gathered.timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-routing:
+			gathered.changed(time.Now())
 		case <-layer2:
+			gathered.changed(time.Now())
 		case <-hurry:
-			due = time.After(quiet)
-			continue
-		case <-due:
+			gathered.urgent(time.Now())
+		case <-gathered.timer.C:
 			a.core.observe(withoutCounters)
-			due, last = nil, time.Now()
-			continue
+			gathered.reported(time.Now())
 		case <-counters.C:
 			a.core.observe(withCounters)
 			counters.Reset(counted())
-			continue
 		case <-all.C:
 			a.core.reportAll()
-			continue
-		}
-		if due == nil {
-			due = time.After(max(quiet, t.coalesce-time.Since(last)))
 		}
 	}
 }

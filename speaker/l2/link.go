@@ -41,3 +41,13 @@ func whyNone(address netip.Addr, interfaces []string, all []links.Link) string {
 	}
 	return strings.Join(reasons, "; ")
 }
+
+// working returns the names of the links that are up.
+func working(all []links.Link) (names []string) {
+	for _, l := range all {
+		if l.Up {
+			names = append(names, l.Name)
+		}
+	}
+	return names
+}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"regexp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,7 +120,7 @@ func New(o Options) *Speaker {
 		told:    make(map[string]*ingotv1.ItemResult),
 	}
 	s.segments = segment.New(segment.Options{
-		Log: o.Log, Engine: o.Engine, Ask: s.ask, Changed: func(string) { signal(s.changed); signal(s.stir) }, Registerer: o.Registerer,
+		Log: o.Log, Engine: o.Engine, Ask: s.ask, Changed: func(string) { signal(s.changed); signal(s.urgent); signal(s.stir) }, Registerer: o.Registerer,
 	})
 	s.health = endpoints.New(o.Log, func() { signal(s.stir) })
 	return s
@@ -200,6 +201,7 @@ func (s *Speaker) end() {
 func (s *Speaker) refresh() (retry time.Duration) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
+	before := working(s.links)
 	renewed, err := s.relist()
 	if err != nil {
 		s.log.Error("cannot follow the node's links", "op", "listLinks", "error", err)
@@ -222,6 +224,9 @@ func (s *Speaker) refresh() (retry time.Duration) {
 	s.regroup()
 	s.transmit(out)
 	signal(s.changed)
+	if !slices.Equal(before, working(s.links)) {
+		signal(s.urgent)
+	}
 	return retry
 }
 
