@@ -6,7 +6,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ingot-lb/ingot/apiserver/dispatch/conflicts"
-	"github.com/ingot-lb/ingot/apiserver/plan"
 )
 
 // foreign are the hosts that are none of ours and use layer-2 addresses.
@@ -27,16 +26,8 @@ func (v *layer2View) foreign() map[netip.Addr]conflicts.Conflict {
 func (v *layer2View) conflicts() map[types.NamespacedName][]conflicts.Conflict {
 	by := map[types.NamespacedName][]conflicts.Conflict{}
 	for a, c := range v.foreign() {
-		id := plan.Layer2ID(a)
-		seen := map[types.NamespacedName]bool{}
-		for _, p := range v.out.Nodes {
-			for _, ref := range plan.ServiceRefs(p.Items[layer2Lane][id]) {
-				name := types.NamespacedName{Namespace: ref.GetNamespace(), Name: ref.GetName()}
-				if !seen[name] {
-					seen[name] = true
-					by[name] = append(by[name], c)
-				}
-			}
+		for _, name := range v.out.ServicesOf(a) {
+			by[name] = append(by[name], c)
 		}
 	}
 	return by

@@ -20,14 +20,16 @@ type Layer2Decision struct {
 	// Reason is why the owner has it, in words; empty where it was the first.
 	Reason   string
 	Standbys []string
-	// Others are the nodes that do not own it, and why, in words.
-	Others map[string]string
 }
 
 // layer2View is what the last plan of this replica says of layer 2, and what it was made from. It never changes.
 type layer2View struct {
 	out      *plan.Output
 	verdicts *segment.Verdicts // nil while none were reached
+	// number is another one for each view.
+	number uint64
+	// nodes are the names of all nodes, sorted.
+	nodes []string
 }
 
 // Replica is the name of this replica of the apiserver.
@@ -62,21 +64,50 @@ func (h *Hub) Layer2Decision(a netip.Addr) (Layer2Decision, bool) {
 	if !ok {
 		return Layer2Decision{}, false
 	}
-	told := Layer2Decision{Owner: d.Owner, Term: d.Term, Reason: d.Reason, Standbys: v.out.Layer2[a].Standbys, Others: map[string]string{}}
+	told := Layer2Decision{Owner: d.Owner, Term: d.Term, Reason: d.Reason, Standbys: v.out.Layer2[a].Standbys}
 	if d.SinceMs != 0 {
 		told.Since = time.UnixMilli(d.SinceMs)
-	}
-	for node := range v.out.Nodes {
-		if why := v.out.WhyNot(a, node); why != "" {
-			told.Others[node] = why
-		}
 	}
 	return told, true
 }
 
+// WhyNot says of so many nodes at most why they do not own an address, by the last plan of this replica: of its standbys
+// before others.
+func (h *Hub) WhyNot(a netip.Addr, most int) map[string]string {
+	v := h.view.Load()
+	if v == nil {
+		return nil
+	}
+	why := map[string]string{}
+	for _, names := range [][]string{v.out.Layer2[a].Standbys, v.nodes} {
+		for _, node := range names {
+			if len(why) == most {
+				return why
+			}
+			if text := v.out.WhyNot(a, node); text != "" {
+				why[node] = text
+			}
+		}
+	}
+	return why
+}
+
+// Layer2Plan numbers the plans of this replica: what is said of layer 2 is the same while it is.
+func (h *Hub) Layer2Plan() uint64 {
+	if v := h.view.Load(); v != nil {
+		return v.number
+	}
+	return 0
+}
+
 // see publishes a plan to those who look at layer 2, and tells the followers which nodes look different by it.
 func (h *Hub) see(v *layer2View) {
-	before := h.view.Swap(v)
+	before := h.view.Load()
+	v.number, v.nodes = 1, slices.Sorted(maps.Keys(v.out.Nodes))
+	if before != nil {
+		v.number += before.number
+	}
+	h.view.Store(v) // the engine alone does
 	n := h.nodes
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -45,6 +45,8 @@ type Hub interface {
 	Replica() string
 	Layer2Items(node string) map[string]*ingotv1.Item
 	Layer2Decision(a netip.Addr) (dispatch.Layer2Decision, bool)
+	WhyNot(a netip.Addr, most int) map[string]string
+	Layer2Plan() uint64
 	Faults(node string) []segment.Fault
 }
 
@@ -96,7 +98,7 @@ func New(hub Hub, client kubernetes.Interface, namespace string) (*Feed, error) 
 			newPerNode(speakers, func(v view) []live.Object { return speakerStatesOf(v, speakers) }),
 		},
 		services: newServices(live.NewSet(serviceBGPStatuses, namespace, clock)),
-		layer2:   newLayer2Services(live.NewSet(serviceL2Statuses, namespace, clock), hub.Layer2Decision),
+		layer2:   newLayer2Services(live.NewSet(serviceL2Statuses, namespace, clock), hub),
 	}
 	var err error
 	if f.leases, err = newLeases(client, namespace, f.now, f.wake); err != nil {
@@ -153,6 +155,7 @@ func (f *Feed) Run(ctx context.Context) {
 		case <-tick.C:
 			f.controller()
 			f.speakers(f.overdue())
+			f.layer2.refresh(f.now())
 		case <-f.follower.Changed():
 			if backoff.Sleep(ctx, pause) != nil {
 				return

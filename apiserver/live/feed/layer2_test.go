@@ -26,21 +26,29 @@ type lan struct {
 	decisions map[netip.Addr]dispatch.Layer2Decision
 	nodes     map[string]*view
 	items     map[string]map[string]*ingotv1.Item
+	whyNot    map[string]string
+	plan      uint64
 }
 
 func newLAN(t *testing.T, nodes ...string) *lan {
 	l := &lan{t: t, set: live.NewSet(serviceL2Statuses, "metallb-system", live.NewClock(time.Now)), decisions: map[netip.Addr]dispatch.Layer2Decision{},
 		nodes: map[string]*view{}, items: map[string]map[string]*ingotv1.Item{}}
-	l.services = newLayer2Services(l.set, func(a netip.Addr) (dispatch.Layer2Decision, bool) {
-		d, ok := l.decisions[a]
-		return d, ok
-	})
+	l.services = newLayer2Services(l.set, l)
 	for _, name := range nodes {
 		l.nodes[name] = &view{node: name, heard: true, state: dispatch.NodeState{Connected: true, Reported: true, Since: time.Unix(900, 0)}}
 		l.items[name] = map[string]*ingotv1.Item{}
 	}
 	return l
 }
+
+func (l *lan) Layer2Decision(a netip.Addr) (dispatch.Layer2Decision, bool) {
+	d, ok := l.decisions[a]
+	return d, ok
+}
+
+func (l *lan) WhyNot(a netip.Addr, most int) map[string]string { return l.whyNot }
+
+func (l *lan) Layer2Plan() uint64 { return l.plan }
 
 // order tells a node what to do about an address, for Services of namespace default.
 func (l *lan) order(node string, order *ingotv1.Layer2Address, services ...string) {
@@ -82,8 +90,8 @@ func answering(address string, term uint64) *ingotv1.Layer2Report {
 
 func TestAnAnnouncementAsMetalLBHasItAndMore(t *testing.T) {
 	l := newLAN(t, "node1")
-	l.decisions[netip.MustParseAddr("192.0.2.1")] = dispatch.Layer2Decision{Owner: "node1", Term: 2, Reason: "node2 went away", Standbys: []string{"node3"},
-		Others: map[string]string{"node2": "is not connected", "node3": "stands by"}}
+	l.decisions[netip.MustParseAddr("192.0.2.1")] = dispatch.Layer2Decision{Owner: "node1", Term: 2, Reason: "node2 went away", Standbys: []string{"node3"}}
+	l.whyNot = map[string]string{"node2": "is not connected", "node3": "stands by"}
 	l.order("node1", &ingotv1.Layer2Address{Address: "192.0.2.1", Interfaces: []string{"eth1", "eth0"}}, "web")
 	r := answering("192.0.2.1", 2)
 	r.Rival = &ingotv1.Layer2Rival{Interface: "eth1", Mac: "52:54:00:00:00:99", SinceMs: 2_000_000}
@@ -107,6 +115,11 @@ func TestAnAnnouncementAsMetalLBHasItAndMore(t *testing.T) {
 		if got.Labels[key] != value {
 			t.Errorf("labels %v", got.Labels)
 		}
+	}
+	l.whyNot, l.plan = map[string]string{"node2": "is back"}, 2
+	l.services.refresh(time.Unix(5000, 0))
+	if o, _ = l.set.Object(got.Name); o.(*metallb.ServiceL2Status).Status.Addresses[0].Others[0].Reason != "is back" {
+		t.Error("why others do not own it is as it was")
 	}
 	l.order("node1", &ingotv1.Layer2Address{Address: "192.0.2.1"}, "web")
 	l.report("node1", r)

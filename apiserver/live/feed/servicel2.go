@@ -55,15 +55,32 @@ const mostOthers = 32
 
 // layer2Services keeps the ServiceL2Statuses. Of a node there may be thousands: what has not changed is not made again.
 type layer2Services struct {
-	set      *live.Set
-	decision func(netip.Addr) (dispatch.Layer2Decision, bool)
-	nodes    map[string]*nodeClaims
+	set   *live.Set
+	plans plans
+	nodes map[string]*nodeClaims
 	// claimed are the nodes that have to do with an address, addressed the addresses of a Service that any of them does.
 	claimed   map[string]map[string]bool
 	addressed map[types.NamespacedName]map[string]bool
 	// served are the nodes that a status of a Service is served of.
 	served map[types.NamespacedName]map[string]bool
+	// plan is the one that all were made from last, next when they may be made again.
+	plan uint64
+	next time.Time
 }
+
+// plans is what was decided about layer-2 addresses; part of Hub.
+type plans interface {
+	Layer2Decision(a netip.Addr) (dispatch.Layer2Decision, bool)
+	WhyNot(a netip.Addr, most int) map[string]string
+	Layer2Plan() uint64
+}
+
+const (
+	// refreshEvery is how old the reasons may be for which nodes do not own an address, when nothing else changes.
+	refreshEvery = 2 * time.Second
+	// refreshShare bounds the part of the time that goes into making them: one in so many.
+	refreshShare = 20
+)
 
 // nodeClaims are the layer-2 addresses of one node.
 type nodeClaims struct {
@@ -79,8 +96,8 @@ type claim struct {
 	decision dispatch.Layer2Decision
 }
 
-func newLayer2Services(set *live.Set, decision func(netip.Addr) (dispatch.Layer2Decision, bool)) *layer2Services {
-	return &layer2Services{set: set, decision: decision, nodes: map[string]*nodeClaims{},
+func newLayer2Services(set *live.Set, plans plans) *layer2Services {
+	return &layer2Services{set: set, plans: plans, nodes: map[string]*nodeClaims{},
 		claimed: map[string]map[string]bool{}, addressed: map[types.NamespacedName]map[string]bool{}, served: map[types.NamespacedName]map[string]bool{}}
 }
 
@@ -103,7 +120,7 @@ func (s *layer2Services) update(v view, items map[string]*ingotv1.Item) {
 		c := claim{report: r}
 		if a, err := netip.ParseAddr(address); err == nil {
 			c.order = items[plan.Layer2ID(a)].GetLayer2Address()
-			c.decision, _ = s.decision(a)
+			c.decision, _ = s.plans.Layer2Decision(a)
 		}
 		if c.order == nil && (!v.current() || r.GetAnswering()) {
 			c.order = s.lastOrder(address, before) // the node cannot be told anything, or has not obeyed yet
@@ -220,7 +237,7 @@ func (s *layer2Services) status(service types.NamespacedName, n *nodeClaims, add
 		if !ok || !c.report.GetAnswering() || !slices.Contains(servicesOf(c.order), service) || s.overtaken(n, address, c) {
 			continue
 		}
-		entry := c.entry()
+		entry := s.entry(c)
 		o.Status.Addresses = append(o.Status.Addresses, entry)
 		if entry.Since != nil && (o.Status.Since == nil || entry.Since.Before(o.Status.Since)) {
 			o.Status.Since = entry.Since
@@ -287,28 +304,46 @@ func (s *layer2Services) forget(node string) {
 // same says whether two claims are served alike.
 func (c claim) same(o claim) bool {
 	return c.report == o.report && c.order == o.order && c.decision.Term == o.decision.Term && c.decision.Reason == o.decision.Reason &&
-		slices.Equal(c.decision.Standbys, o.decision.Standbys) && maps.Equal(c.decision.Others, o.decision.Others)
+		slices.Equal(c.decision.Standbys, o.decision.Standbys)
 }
 
-// entry is the claim as it is served.
-func (c claim) entry() metallb.L2Address {
+// entry is a claim as it is served.
+func (s *layer2Services) entry(c claim) metallb.L2Address {
 	r := c.report
 	a := metallb.L2Address{Address: r.GetAddress(), Interfaces: textsOf(r.GetInterfaces()), Term: int64(r.GetTerm()), Since: timeOf(r.GetSinceMs()),
 		Phase: cut(r.GetPhase()), Standbys: slices.Clone(c.order.GetStandbys()), Taken: r.GetTaken()}
-	if r.GetTerm() == c.decision.Term {
-		a.Reason = c.decision.Reason
-		if len(c.decision.Standbys) > 0 {
-			a.Standbys = slices.Clone(c.decision.Standbys)
-		}
-	}
 	if rival := r.GetRival(); rival != nil {
 		a.Conflict = &metallb.L2Conflict{MAC: cut(rival.GetMac()), Interface: cut(rival.GetInterface()), Node: cut(rival.GetNode()), Since: timeOf(rival.GetSinceMs())}
 	}
-	nodes := slices.Sorted(maps.Keys(c.decision.Others))
-	for _, node := range nodes[:min(len(nodes), mostOthers)] {
-		a.Others = append(a.Others, metallb.L2Other{Node: node, Reason: cut(c.decision.Others[node])})
+	if r.GetTerm() != c.decision.Term {
+		return a // taken over, or about to be: what was decided is about another
+	}
+	a.Reason = c.decision.Reason
+	if len(c.decision.Standbys) > 0 {
+		a.Standbys = slices.Clone(c.decision.Standbys)
+	}
+	if address, err := netip.ParseAddr(r.GetAddress()); err == nil {
+		why := s.plans.WhyNot(address, mostOthers)
+		for _, node := range slices.Sorted(maps.Keys(why)) {
+			a.Others = append(a.Others, metallb.L2Other{Node: node, Reason: cut(why[node])})
+		}
 	}
 	return a
+}
+
+// refresh makes all statuses anew if there is another plan, for the sake of what it says of those who do not own an address.
+func (s *layer2Services) refresh(now time.Time) {
+	plan := s.plans.Layer2Plan()
+	if plan == s.plan || now.Before(s.next) {
+		return
+	}
+	began := time.Now()
+	all := make(map[types.NamespacedName]bool, len(s.served))
+	for service := range s.served {
+		all[service] = true
+	}
+	s.serve(all)
+	s.plan, s.next = plan, now.Add(max(refreshEvery, refreshShare*time.Since(began)))
 }
 
 // servicesOf are the Services that an address is announced for.
