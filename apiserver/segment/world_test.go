@@ -115,6 +115,9 @@ func (w *world) reports() []Node {
 		if h.dead && h.last.Name != "" {
 			n := h.last
 			n.Connected = !h.gone
+			if h.frozen > 0 {
+				n.Heard = w.now.Add(-h.frozen)
+			}
 			all = append(all, n)
 			continue
 		}
