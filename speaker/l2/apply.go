@@ -106,6 +106,7 @@ func (s *Speaker) Apply(_ context.Context, items []*ingotv1.Item, restored bool)
 	s.mu.Unlock()
 	s.regroup()
 	s.transmit(out)
+	signal(s.wake) // there may be claims now that depend on who is heard
 	return results
 }
 
