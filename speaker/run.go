@@ -33,6 +33,9 @@ var version = "dev"
 // farewell is how long parts may take to end, beyond the time to drain sessions. Ending is not worth more: the state is saved.
 const farewell = 3 * time.Second
 
+// leaveTime is how long the speaker waits for others to take over its layer-2 addresses when it stops.
+const leaveTime = 2 * time.Second
+
 // maxDrainTime is what the grace period of the speaker's Pods has room for.
 const maxDrainTime = time.Minute
 
@@ -108,6 +111,9 @@ func run(ctx context.Context, f flags) error {
 		return err
 	}
 
+	stopped := ctx
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer paths.Close()
@@ -123,7 +129,12 @@ func run(ctx context.Context, f flags) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- g.Wait() }()
-	<-ctx.Done()
+	select {
+	case <-stopped.Done():
+		leave(ctx, speaker)
+		stop()
+	case <-ctx.Done():
+	}
 	select {
 	case err = <-ended:
 	case <-time.After(f.drainTime + farewell):
@@ -133,6 +144,13 @@ func run(ctx context.Context, f flags) error {
 		log.Info("Ingot speaker ends; the saved state, and sessions with graceful restart, stay as they are", "event", "speakerEnded")
 	}
 	return err
+}
+
+// leave has others take over the node's layer-2 addresses, for so long at most.
+func leave(ctx context.Context, speaker *agent.Agent) {
+	ctx, cancel := context.WithTimeout(ctx, leaveTime)
+	defer cancel()
+	speaker.Leave(ctx)
 }
 
 // commit is the revision that the program was built from, as the Go toolchain recorded it.

@@ -35,7 +35,9 @@ type core struct {
 	streams   map[*stream]struct{}
 	links     map[string]*link
 	observed  observations
-	runs      map[ingotv1.Lane]bool
+	// leaving says that the speaker is about to stop.
+	leaving bool
+	runs    map[ingotv1.Lane]bool
 }
 
 func newCore(a *Agent) *core {

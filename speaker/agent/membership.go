@@ -48,6 +48,9 @@ func (c *core) welcome(s *stream, w *ingotv1.Welcome) {
 	if first {
 		l.since = time.Now()
 		s.out.report(full, full)
+		if c.leaving {
+			s.out.leave()
+		}
 		if c.standing != nil {
 			s.out.add(&ingotv1.Report{Standing: c.standing})
 		}

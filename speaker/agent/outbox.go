@@ -18,6 +18,7 @@ type outbox struct {
 	heartbeat *ingotv1.Heartbeat
 	acks      []*ingotv1.Ack
 	pending   *ingotv1.Report
+	leaving   bool
 }
 
 func newOutbox() *outbox { return &outbox{wake: make(chan struct{}, 1)} }
@@ -71,6 +72,27 @@ func (o *outbox) add(r *ingotv1.Report) {
 	o.signal()
 }
 
+// leave says, with a report of its own and all that follow, that the speaker is about to stop.
+func (o *outbox) leave() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.leaving {
+		return
+	}
+	o.leaving = true
+	if o.pending == nil {
+		o.pending = &ingotv1.Report{}
+	}
+	o.signal()
+}
+
+// acked says whether no acknowledgement waits.
+func (o *outbox) acked() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.acks) == 0
+}
+
 // next takes what is most urgent; nil when there is nothing.
 func (o *outbox) next() *ingotv1.ConnectRequest {
 	o.mu.Lock()
@@ -90,6 +112,10 @@ func (o *outbox) next() *ingotv1.ConnectRequest {
 		if results := r.GetResults(); len(results) > resultsPerMessage {
 			o.pending = &ingotv1.Report{Results: results[resultsPerMessage:]}
 			r = with(r, results[:resultsPerMessage], r.GetStanding())
+		}
+		if o.leaving {
+			r = with(r, r.GetResults(), r.GetStanding()) // others have r, too
+			r.Leaving = true
 		}
 		return &ingotv1.ConnectRequest{Message: &ingotv1.ConnectRequest_Report{Report: r}}
 	}
