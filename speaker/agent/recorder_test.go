@@ -111,6 +111,7 @@ type rig struct {
 	t        *testing.T
 	opts     Options
 	routes   *recorder
+	layer2   *listener // nil: the lane has no announcer
 	log      *syncBuffer
 	registry *prometheus.Registry
 	agent    *Agent
@@ -143,6 +144,9 @@ func (r *rig) start() *rig {
 	opts.Log = slog.New(slog.NewJSONHandler(r.log, nil))
 	opts.Registerer = r.registry
 	opts.Announcers = map[ingotv1.Lane]Announcer{ingotv1.Lane_LANE_ROUTING: r.routes}
+	if r.layer2 != nil {
+		opts.Announcers[ingotv1.Lane_LANE_LAYER2] = r.layer2
+	}
 	agent, err := New(opts)
 	if err != nil {
 		r.t.Fatal(err)
