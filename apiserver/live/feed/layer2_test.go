@@ -223,6 +223,14 @@ func TestWhatASpeakerIs(t *testing.T) {
 	if got := speakerStates.Cells(s)[4]; got != "SharedMAC,WitnessSilent" {
 		t.Errorf("faults are shown as %v", got)
 	}
+	v.state.Layer2[1].Rival = &ingotv1.Layer2Rival{Interface: "eth1", Mac: "52:54:00:00:00:99", SinceMs: 4_000_000}
+	v.state.Layer2[2].Rival = &ingotv1.Layer2Rival{Interface: "eth1", Mac: "52:54:00:00:00:02", Node: "node2"}
+	s = step("and a foreign host", "Connected Connected=True(Connected) Healthy=False(SharedMAC)")
+	foreign := metav1.NewTime(time.Unix(4000, 0))
+	if diff := cmp.Diff([]metallb.SpeakerFault{{Reason: "ForeignOwner", Interface: "eth1", Since: &foreign,
+		Message: "another host with the hardware address 52:54:00:00:00:99 uses 192.0.2.2, so that the node does not answer for it"}}, s.Status.Faults[3:]); diff != "" {
+		t.Errorf("foreign (-want +got):\n%s", diff)
+	}
 	v.state.Standing = &ingotv1.Standing{Lineage: "l", Epoch: 5, Revision: 6, Refusal: ingotv1.Refusal_REFUSAL_HELD_BACK, Message: "would drop 12 of 13"}
 	if s = step("refusing", "Connected Connected=True(Connected) Healthy=False(HeldBack)"); len(s.Status.Refusals) != 1 || s.Status.Refusals[0].Message != "would drop 12 of 13" {
 		t.Errorf("refusals %+v", s.Status.Refusals)

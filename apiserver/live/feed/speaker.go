@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -69,7 +70,7 @@ func speakerState(v view, before *metallb.SpeakerState) *metallb.SpeakerState {
 	x := v.state
 	s := &metallb.SpeakerState{Status: metallb.SpeakerStateStatus{
 		Node: v.node, State: connectedState, Replica: v.replica, Version: cut(x.Version), Instance: cut(x.Instance), BootID: cut(x.BootID),
-		Leaving: x.Leaving, Obeys: obeyed(v), Refusals: refusals(v), Layer2: layer2Counts(x.Layer2), Faults: v.faults,
+		Leaving: x.Leaving, Obeys: obeyed(v), Refusals: refusals(v), Layer2: layer2Counts(x.Layer2), Faults: append(slices.Clip(v.faults), foreignFaults(x.Layer2)...),
 	}}
 	switch {
 	case !x.Connected:
@@ -162,6 +163,28 @@ func obeyed(v view) *metallb.SpeakerOrders {
 		}
 	}
 	return o
+}
+
+// foreignOwner is the fault of an address that a host which is none of ours uses.
+const foreignOwner = "ForeignOwner"
+
+// mostForeign bounds the addresses that are told of one by one.
+const mostForeign = 16
+
+// foreignFaults are the addresses of a node that foreign hosts use, as it heard.
+func foreignFaults(reports []*ingotv1.Layer2Report) (faults []metallb.SpeakerFault) {
+	for _, r := range reports {
+		rival := r.GetRival()
+		if rival == nil || rival.GetNode() != "" || len(faults) == mostForeign {
+			continue
+		}
+		message := fmt.Sprintf("another host with the hardware address %s uses %s", cut(rival.GetMac()), cut(r.GetAddress()))
+		if r.GetRole() == ingotv1.Layer2Address_ROLE_OWNER && !r.GetAnswering() {
+			message += ", so that the node does not answer for it"
+		}
+		faults = append(faults, metallb.SpeakerFault{Reason: foreignOwner, Message: message, Interface: cut(rival.GetInterface()), Since: timeOf(rival.GetSinceMs())})
+	}
+	return faults
 }
 
 // faultsOf are faults as they are served.
