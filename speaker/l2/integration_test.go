@@ -25,7 +25,7 @@ type lan struct {
 	nodes  []netns.Namespace
 }
 
-func newLAN(t *testing.T, nodes int) lan {
+func newLAN(t testing.TB, nodes int) lan {
 	t.Helper()
 	l := lan{sw: netns.New(t, "switch"), client: netns.New(t, "client")}
 	l.sw.Run(t, "ip", "link", "add", "br0", "type", "bridge")
@@ -40,7 +40,7 @@ func newLAN(t *testing.T, nodes int) lan {
 }
 
 // plug connects an interface of a namespace to a port of the switch.
-func (l lan) plug(t *testing.T, n netns.Namespace, name, port string, addresses ...string) {
+func (l lan) plug(t testing.TB, n netns.Namespace, name, port string, addresses ...string) {
 	t.Helper()
 	netns.Cable(t, n, name, addresses, l.sw, port, nil)
 	l.sw.Run(t, "ip", "link", "set", port, "master", "br0")

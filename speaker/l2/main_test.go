@@ -14,10 +14,15 @@ import (
 // excludeEnv is an expression of interfaces that the announcer process leaves alone, beside lo.
 const excludeEnv = "INGOT_TEST_EXCLUDE"
 
+// quietEnv set means that the announcer process does not log each answer.
+const quietEnv = "INGOT_TEST_QUIET"
+
 func TestMain(m *testing.M) {
 	netns.Main(m, func() netns.Announcer {
 		level := new(slog.LevelVar)
-		level.Set(slog.LevelDebug)
+		if os.Getenv(quietEnv) == "" {
+			level.Set(slog.LevelDebug)
+		}
 		exclude := []*regexp.Regexp{regexp.MustCompile("^lo$")}
 		if e := os.Getenv(excludeEnv); e != "" {
 			exclude = append(exclude, regexp.MustCompile(e))

@@ -63,27 +63,44 @@ func Here(t testing.TB) Namespace {
 	return Namespace{name}
 }
 
-// Do runs f on a thread in the namespace: sockets that f opens belong to it for good.
+// Do runs f on a thread in the namespace: sockets that f opens belong to it for good. The thread goes back to where it came
+// from; it must not end, because what it started ends with it (Pdeathsig), and it may be the process's first.
 func (n Namespace) Do(t testing.TB, f func() error) {
 	t.Helper()
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
-		done <- n.enter(f)
+		runtime.LockOSThread()
+		back, err := n.enter()
+		if err == nil {
+			err = f()
+			if returned := back(); returned != nil {
+				done <- errors.Join(err, returned)
+				return // locked: nobody else is to run in the wrong namespace
+			}
+		}
+		runtime.UnlockOSThread()
+		done <- err
 	}()
 	if err := <-done; err != nil {
 		t.Fatalf("in namespace %s: %v", n.name, err)
 	}
 }
 
-func (n Namespace) enter(f func() error) error {
-	handle, err := os.Open(filepath.Join("/run/netns", n.name))
+// enter moves the thread into the namespace. back returns it.
+func (n Namespace) enter() (back func() error, err error) {
+	home, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer handle.Close()
-	if err := unix.Setns(int(handle.Fd()), unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("setns: %w", err)
+	there, err := os.Open(filepath.Join("/run/netns", n.name))
+	if err != nil {
+		return nil, errors.Join(err, home.Close())
 	}
-	return f()
+	defer there.Close()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		return nil, errors.Join(fmt.Errorf("setns: %w", err), home.Close())
+	}
+	return func() error {
+		return errors.Join(unix.Setns(int(home.Fd()), unix.CLONE_NEWNET), home.Close())
+	}, nil
 }

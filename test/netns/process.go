@@ -108,6 +108,9 @@ func read(r *bufio.Reader, m proto.Message) error {
 
 // Process is an announcer in a namespace.
 type Process struct {
+	// PID is the process's identifier.
+	PID int
+
 	input io.Writer
 	kill  func()
 	acks  chan *ingotv1.Ack
@@ -144,6 +147,7 @@ func (n Namespace) Start(t testing.TB, env ...string) *Process {
 		t.Fatal(err)
 	}
 	p := &Process{
+		PID:     cmd.Process.Pid,
 		input:   input,
 		acks:    make(chan *ingotv1.Ack, 1),
 		report:  &ingotv1.Report{},
