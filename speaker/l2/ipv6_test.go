@@ -136,7 +136,7 @@ func TestAddressesMoveInIPv6(t *testing.T) {
 	}
 
 	second.Apply(t, owner6(2))
-	status6(t, second, ingotv1.ItemResult_STATUS_PENDING, "still answered by "+mac1+" on eth0")
+	status6(t, second, ingotv1.ItemResult_STATUS_PENDING, "still answered by another host, "+mac1+" on eth0")
 
 	first.Apply(t)
 	status6(t, second, ingotv1.ItemResult_STATUS_APPLIED, "")
