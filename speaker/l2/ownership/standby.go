@@ -132,7 +132,7 @@ func (c *Claim) takeOver(now time.Duration) {
 	case v.asking:
 	case now-v.at > ProbeValidity:
 		c.ask(now)
-	case !v.watch && s.WitnessAt <= v.asked:
+	case !v.watch && s.WitnessAt < v.asked:
 		// Its last answer is from before; it was asked again.
 		v.look = now + verifyPoll
 	default:
