@@ -49,7 +49,7 @@ func deafen(n *Node) {
 	n.Revision++
 }
 
-// BenchmarkJudge judges a fleet: for the first time, when nothing changed, when one node hears nobody any more, and when a
+// BenchmarkJudge judges a fleet: for the first time, when a node has joined or left, when nothing changed, when one node hears nobody any more, and when a
 // link of one goes down. The figures of 5,000 nodes are to be compared with those of 50.
 func BenchmarkJudge(b *testing.B) {
 	for _, size := range []int{50, 500, 5000} {
@@ -58,6 +58,13 @@ func BenchmarkJudge(b *testing.B) {
 			for b.Loop() {
 				var m Memory
 				m.Judge(start, nodes)
+			}
+		})
+		b.Run(fmt.Sprintf("joined/%d", size), func(b *testing.B) {
+			nodes := fleet(size + 1)
+			var m Memory
+			for i := 0; b.Loop(); i++ {
+				m.Judge(start, nodes[:size+i%2])
 			}
 		})
 		for _, change := range []struct {

@@ -1,8 +1,10 @@
 package segment
 
 import (
+	"cmp"
+	"iter"
 	"net/netip"
-	"sync"
+	"slices"
 	"time"
 )
 
@@ -13,7 +15,8 @@ const (
 	// idleFresh is the same for nodes that have none, whose heartbeats are fewer.
 	idleFresh = 5 * time.Second
 	// agree is how much longer one node may take than another to notice that a host has fallen silent, where both listen
-	// at the pace of owners and standbys; agreeIdle where one does not.
+	// at the pace of owners and standbys; agreeIdle where one does not. Where their pace is known, it is that and a third of
+	// these.
 	agree     = 300 * time.Millisecond
 	agreeIdle = 3 * time.Second
 	// lasts is how long frames must have gone on arriving from a node that does not answer, for the link to count as one
@@ -25,15 +28,18 @@ const (
 	soon = 100 * time.Millisecond
 )
 
-// court hears what the nodes say. It does not change once made, but for an index that it makes when it is first needed.
+// court hears what the nodes say. It does not change once made.
 type court struct {
 	now  time.Time
 	last *topology
-	// nodes and ears are by name of the node.
-	nodes            map[string]*Node
-	ears             map[string][]*ear
-	once             sync.Once // guards the index: what is said, by who it is said of
-	peers, witnesses map[string][]word
+	// nodes, read and words are by position of the node; words are what others say about it.
+	nodes []*Node
+	read  []*reading
+	words [][]word
+	// witnesses are what is said of each. They are for the judge alone.
+	witnesses map[string][]word
+	// pace is how often a node asks on a link; 0 where that is not known.
+	pace func(node, link string) time.Duration
 }
 
 // word is what one node says about another, or about a witness.
@@ -42,25 +48,28 @@ type word struct {
 	*sound
 }
 
-// said is what connected nodes say of a witness.
-func (c *court) said(witness string) []word {
-	c.once.Do(c.index)
-	return c.witnesses[witness]
+// node is a node with what it said, nil if it is not known.
+func (c *court) node(name string) *Node {
+	if i, ok := c.last.index[name]; ok {
+		return c.nodes[i]
+	}
+	return nil
 }
 
-// index gathers what is said by who it is said about. Mostly nobody asks.
-func (c *court) index() {
-	c.peers, c.witnesses = map[string][]word{}, map[string][]word{}
-	for _, m := range c.last.members { // in a stable order
-		if n := c.nodes[m.name]; !n.Connected {
-			continue
-		}
-		for _, e := range c.ears[m.name] {
-			for i := range e.peers {
-				c.peers[e.peers[i].name] = append(c.peers[e.peers[i].name], word{e, &e.peers[i]})
-			}
-			for i := range e.witnesses {
-				c.witnesses[e.witnesses[i].name] = append(c.witnesses[e.witnesses[i].name], word{e, &e.witnesses[i]})
+// ears are what a node hears on its links.
+func (c *court) ears(name string) []*ear {
+	if i, ok := c.last.index[name]; ok {
+		return c.read[i].ears
+	}
+	return nil
+}
+
+// said is what connected nodes say of a witness.
+func (c *court) said(witness string) iter.Seq[word] {
+	return func(yield func(word) bool) {
+		for _, w := range c.witnesses[witness] {
+			if c.node(w.ear.node).Connected && !yield(w) {
+				return
 			}
 		}
 	}
@@ -68,7 +77,7 @@ func (c *court) index() {
 
 // ear is what a node hears on a link, nil if it said nothing of it.
 func (c *court) ear(at place) *ear {
-	for _, e := range c.ears[at.node] {
+	for _, e := range c.ears(at.node) {
 		if e.link == at.link {
 			return e
 		}
@@ -86,7 +95,7 @@ func (n *Node) heard(now time.Time) time.Time {
 
 // fresh says whether what a node hears counts as evidence: it is connected, and does not stand still.
 func (c *court) fresh(e *ear) bool {
-	n := c.nodes[e.node]
+	n := c.node(e.node)
 	if n == nil || !n.Connected {
 		return false
 	}
@@ -107,10 +116,13 @@ func (c *court) counts(e *ear, since time.Time) (now bool, later time.Time) {
 	if e.brisk {
 		wait = agree
 	}
+	if asks := c.pace(e.node, e.link); asks > 0 {
+		wait = asks + wait/3
+	}
 	if at := since.Add(wait); c.now.Before(at) {
 		return false, at
 	}
-	if !c.nodes[e.node].heard(c.now).After(since) {
+	if !c.node(e.node).heard(c.now).After(since) {
 		return false, c.now.Add(soon)
 	}
 	return true, time.Time{}
@@ -141,7 +153,7 @@ func meets(a, b *link) bool {
 }
 
 func (t *topology) link(node, name string) *link {
-	if m := t.byName[node]; m != nil {
+	if m := t.member(node); m != nil {
 		return m.link(name)
 	}
 	return nil
@@ -149,7 +161,7 @@ func (t *topology) link(node, name string) *link {
 
 // linkOf is the link of a node that has an address, "" if none does.
 func (t *topology) linkOf(node string, a netip.Addr) string {
-	m := t.byName[node]
+	m := t.member(node)
 	if m == nil || !a.IsValid() {
 		return ""
 	}
@@ -163,17 +175,23 @@ func (t *topology) linkOf(node string, a netip.Addr) string {
 	return ""
 }
 
-// about returns what connected nodes say about a node on one of its links.
+// about is what connected nodes say about a node on one of its links, by node.
 func (c *court) about(at place) []word {
-	c.once.Do(c.index)
+	i, ok := c.last.index[at.node]
+	if !ok {
+		return nil
+	}
 	var found []word
-	for _, w := range c.peers[at.node] {
-		if w.ear.node == at.node {
+	for _, w := range c.words[i] {
+		if !c.node(w.ear.node).Connected {
 			continue
 		}
 		if over := c.last.linkOf(at.node, w.addr); over == at.link || over == "" {
 			found = append(found, w)
 		}
 	}
+	slices.SortFunc(found, func(a, b word) int {
+		return cmp.Or(cmp.Compare(a.ear.node, b.ear.node), cmp.Compare(a.ear.link, b.ear.link))
+	})
 	return found
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
@@ -54,7 +55,7 @@ func (v *Verdicts) Gone(owner, by string, a netip.Addr) (gone bool, why string) 
 		return false, ""
 	}
 	c := v.court
-	standby := c.nodes[by]
+	standby := c.node(by)
 	if standby == nil || !standby.Connected {
 		return false, by + " is not connected"
 	}
@@ -67,7 +68,7 @@ func (v *Verdicts) Gone(owner, by string, a netip.Addr) (gone bool, why string) 
 	}
 	var down *ear
 	var over string // the owner's link
-	for _, e := range c.ears[by] {
+	for _, e := range c.ears(by) {
 		switch s := e.peer(owner); {
 		case s == nil || !s.watched: // whoever watches an owner asks all others on the link as often
 		case s.up:
@@ -97,7 +98,7 @@ func (v *Verdicts) Gone(owner, by string, a netip.Addr) (gone bool, why string) 
 // stands still does not count, nor one that has nobody to hear.
 func (v *Verdicts) ownWord(owner, by, over string) (hears bool, word string) {
 	c := v.court
-	n := c.nodes[owner]
+	n := c.node(owner)
 	if n == nil || !n.Connected || c.now.Sub(n.heard(c.now)) > Fresh {
 		return false, ""
 	}
@@ -152,40 +153,20 @@ func (v *Verdicts) ForeignAddresses() []netip.Addr {
 // strangers are the hosts that connected nodes say use addresses. One with the hardware address of a node is none.
 func (c *court) strangers() map[netip.Addr]stranger {
 	found := map[netip.Addr]stranger{}
-	var ours map[string]bool
-	for _, m := range c.last.members {
-		n := c.nodes[m.name]
-		if !n.Connected {
+	for i, m := range c.last.members {
+		n := c.nodes[i]
+		if !n.Connected || !c.read[i].strange {
 			continue
 		}
 		for _, r := range n.Layer2 {
-			rival := r.GetRival()
-			if rival == nil || rival.GetNode() != "" {
+			rival, a := r.GetRival(), parse(r.GetAddress())
+			if rival == nil || rival.GetNode() != "" || len(c.last.macs[strings.ToLower(rival.GetMac())]) > 0 || !a.IsValid() {
 				continue
 			}
-			if ours == nil {
-				ours = c.last.hardware()
+			if before, known := found[a]; !known || before.rival.GetLastMs() < rival.GetLastMs() {
+				found[a] = stranger{rival: rival, node: m.name}
 			}
-			a := parse(r.GetAddress())
-			before, known := found[a]
-			if ours[rival.GetMac()] || !a.IsValid() || known && before.rival.GetLastMs() >= rival.GetLastMs() {
-				continue
-			}
-			found[a] = stranger{rival: rival, node: m.name}
 		}
 	}
 	return found
-}
-
-// hardware is the set of the hardware addresses of all links.
-func (t *topology) hardware() map[string]bool {
-	all := map[string]bool{}
-	for _, m := range t.members {
-		for _, l := range m.links {
-			if unique(l.mac) {
-				all[l.mac] = true
-			}
-		}
-	}
-	return all
 }

@@ -86,7 +86,12 @@ func TestMemoryIsBounded(t *testing.T) {
 	w.judge()
 	w.now = w.now.Add(2 * forgiven)
 	w.judge()
-	if len(w.memory.links) != 0 || len(w.memory.read) != 3 || len(w.memory.nodes) != 3 || len(w.memory.vacancies) != 0 {
-		t.Errorf("remembers %d links, %d reports, %d nodes, %d vacancies", len(w.memory.links), len(w.memory.read), len(w.memory.nodes), len(w.memory.vacancies))
+	if len(w.memory.nodes) != 3 || len(w.memory.left) != 0 || len(w.memory.witnesses) != 2 {
+		t.Errorf("remembers %d nodes, %d that left, %d witnesses", len(w.memory.nodes), len(w.memory.left), len(w.memory.witnesses))
+	}
+	for _, a := range w.memory.nodes {
+		if len(a.links) != 0 {
+			t.Errorf("remembers of %s: %v", a.read.name, a.links)
+		}
 	}
 }

@@ -8,10 +8,5 @@ func (v *Verdicts) Network(a netip.Addr) netip.Prefix {
 	if v == nil {
 		return netip.Prefix{}
 	}
-	for _, bits := range v.topology.bits {
-		if p, err := a.Prefix(bits); err == nil && v.topology.networks[p] != nil {
-			return p
-		}
-	}
-	return netip.Prefix{}
+	return v.topology.smallest(a)
 }

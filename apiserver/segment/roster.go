@@ -36,7 +36,7 @@ func (r *roster) judge(c *court, changed []*reading, next time.Time) (map[netip.
 	news := false
 	suspect := map[string]bool{}
 	for _, reading := range changed {
-		if !c.nodes[reading.name].Connected {
+		if !c.node(reading.name).Connected {
 			continue
 		}
 		for _, e := range reading.ears {
@@ -71,11 +71,11 @@ func (r *roster) judge(c *court, changed []*reading, next time.Time) (map[netip.
 		kept := slices.DeleteFunc(list, func(cand candidate) bool {
 			return !cand.silent.IsZero() && !c.now.Before(cand.silent.Add(missed))
 		})
-		if len(kept) != len(list) || c.last.networks[network] == nil {
+		if len(kept) != len(list) || c.last.networks[network] == 0 {
 			news = true
 			r.networks[network] = kept
 		}
-		if len(kept) == 0 || c.last.networks[network] == nil {
+		if len(kept) == 0 || c.last.networks[network] == 0 {
 			delete(r.networks, network)
 		}
 	}
@@ -127,7 +127,7 @@ func networkOf(l *link, a netip.Addr) netip.Prefix {
 
 // answersAnybody says whether a witness answers any connected node.
 func (c *court) answersAnybody(witness string) bool {
-	for _, w := range c.said(witness) {
+	for w := range c.said(witness) {
 		if w.answer == answers {
 			return true
 		}

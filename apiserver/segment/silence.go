@@ -65,7 +65,7 @@ func (c *court) aliveBesides(e *ear, since time.Time) (alive []string, later tim
 		}
 		var now bool
 		var at time.Time
-		for _, o := range c.said(w.name) {
+		for o := range c.said(w.name) {
 			if o.ear.node == e.node || o.answer != answers || !c.sharesSegment(e, o.ear, w.addr) {
 				continue
 			}
@@ -81,7 +81,7 @@ func (c *court) aliveBesides(e *ear, since time.Time) (alive []string, later tim
 // peerAlive says whether a peer that does not answer e is on the segment, by its own word or that of others.
 func (c *court) peerAlive(e *ear, p *sound, since time.Time) (now bool, later time.Time) {
 	over := c.last.linkOf(p.name, p.addr)
-	for _, own := range c.ears[p.name] {
+	for _, own := range c.ears(p.name) {
 		if over != "" && own.link != over || !own.hearsBesides(e.node) {
 			continue
 		}
@@ -116,7 +116,7 @@ func (c *court) undecided(e *ear, since time.Time) (Fault, bool) {
 	var others []string
 	for i := range e.peers {
 		p := &e.peers[i]
-		for _, o := range c.ears[p.name] {
+		for _, o := range c.ears(p.name) {
 			l := c.last.link(o.node, o.link)
 			if s := o.peer(e.node); p.answer == silent && s != nil && s.answer == silent && c.fresh(o) && (l == nil || l.up) {
 				others = append(others, p.name)
@@ -163,7 +163,7 @@ func (c *court) witnessSilence(e *ear, since map[string]time.Time) (f Fault, fou
 		}
 		var answered []string
 		silents := 1
-		for _, o := range c.said(w.name) {
+		for o := range c.said(w.name) {
 			if o.ear.node == e.node || !c.sharesSegment(e, o.ear, w.addr) {
 				continue
 			}

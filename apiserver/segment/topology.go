@@ -2,6 +2,7 @@ package segment
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -88,14 +89,17 @@ func readLink(node string, r *ingotv1.LinkReport) *link {
 // topology is the links of all nodes and the networks that they are in. It does not change, but for the views that it
 // remembers.
 type topology struct {
-	members []*member // by name
-	byName  map[string]*member
-	// networks are the links that are in each, by node and name.
-	networks map[netip.Prefix][]*link
+	// members are by name of the node; index says where each is.
+	members []*member
+	index   map[string]int
+	// networks counts the links that are in each.
+	networks map[netip.Prefix]int
 	// bits are the lengths of the prefixes of networks, longest first.
 	bits []int
 	// shared are the links on one segment that have the hardware address of a link, by that.
 	shared map[place][]*link
+	// macs are the links by hardware address. They are handed on to the next topology, and are for the judge alone.
+	macs map[string][]*link
 
 	mu    sync.Mutex
 	views map[question]*view
@@ -107,33 +111,110 @@ type question struct {
 	interfaces string
 }
 
+// newTopology makes one of members, sorted by name.
 func newTopology(members []*member) *topology {
-	t := &topology{members: members, byName: make(map[string]*member, len(members)), networks: map[netip.Prefix][]*link{}, views: map[question]*view{}}
-	lengths := map[int]bool{}
-	for _, m := range members {
-		t.byName[m.name] = m
-		for _, l := range m.links {
-			if !l.potential() {
-				continue
-			}
-			for _, p := range l.networks {
-				t.networks[p] = append(t.networks[p], l)
-				lengths[p.Bits()] = true
-			}
+	t := &topology{members: members, index: make(map[string]int, len(members)), networks: map[netip.Prefix]int{}, shared: map[place][]*link{},
+		macs: map[string][]*link{}, views: map[question]*view{}}
+	touched := map[string]bool{}
+	for i, m := range members {
+		t.index[m.name] = i
+		t.enter(m, touched)
+	}
+	t.settle(touched)
+	return t
+}
+
+// with is the topology with some members, of the same names, in the place of others. The judge does not use t afterwards.
+func (t *topology) with(changed map[int]*member) *topology {
+	n := &topology{members: slices.Clone(t.members), index: t.index, networks: maps.Clone(t.networks), shared: maps.Clone(t.shared),
+		macs: t.macs, views: map[question]*view{}}
+	touched := map[string]bool{}
+	for i, m := range changed {
+		n.leave(t.members[i], touched)
+		n.members[i] = m
+		n.enter(m, touched)
+	}
+	n.settle(touched)
+	if len(n.networks) != len(t.networks) {
+		return n
+	}
+	for p := range n.networks {
+		if t.networks[p] == 0 {
+			return n
 		}
 	}
-	for bits := range lengths {
-		t.bits = append(t.bits, bits)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for q, v := range t.views { // they hold but for what changed
+		ways := slices.Clone(v.ways)
+		for i, m := range changed {
+			ways[i] = n.way(m, v.networks, v.interfaces)
+		}
+		n.views[q] = n.newView(v.networks, v.interfaces, ways)
 	}
-	slices.SortFunc(t.bits, func(a, b int) int { return cmp.Compare(b, a) })
-	t.shared = twins(members)
-	return t
+	return n
+}
+
+// enter adds a member's links; touched gets their hardware addresses.
+func (t *topology) enter(m *member, touched map[string]bool) {
+	for _, l := range m.links {
+		if l.potential() {
+			for _, p := range l.networks {
+				t.networks[p]++
+			}
+		}
+		if l.usable() && unique(l.mac) {
+			t.macs[l.mac] = append(t.macs[l.mac], l)
+			touched[l.mac] = true
+		}
+	}
+}
+
+// leave takes them out.
+func (t *topology) leave(m *member, touched map[string]bool) {
+	for _, l := range m.links {
+		if l.potential() {
+			for _, p := range l.networks {
+				if t.networks[p]--; t.networks[p] == 0 {
+					delete(t.networks, p)
+				}
+			}
+		}
+		if l.usable() && unique(l.mac) {
+			t.macs[l.mac] = slices.DeleteFunc(t.macs[l.mac], func(o *link) bool { return o == l })
+			if len(t.macs[l.mac]) == 0 {
+				delete(t.macs, l.mac)
+			}
+			touched[l.mac] = true
+		}
+		delete(t.shared, l.place())
+	}
+}
+
+// settle works out what follows from the links, of which those with the hardware addresses touched have changed.
+func (t *topology) settle(touched map[string]bool) {
+	lengths := map[int]bool{}
+	for p := range t.networks {
+		lengths[p.Bits()] = true
+	}
+	t.bits = slices.SortedFunc(maps.Keys(lengths), func(a, b int) int { return cmp.Compare(b, a) })
+	for mac := range touched {
+		t.twins(t.macs[mac])
+	}
+}
+
+// member is a node with its links, nil if it is not known.
+func (t *topology) member(name string) *member {
+	if i, ok := t.index[name]; ok {
+		return t.members[i]
+	}
+	return nil
 }
 
 // smallest is the smallest network that contains an address; the zero Prefix where none does.
 func (t *topology) smallest(a netip.Addr) netip.Prefix {
 	for _, bits := range t.bits {
-		if p, err := a.Prefix(bits); err == nil && t.networks[p] != nil {
+		if p, err := a.Prefix(bits); err == nil && t.networks[p] != 0 {
 			return p
 		}
 	}
@@ -144,114 +225,9 @@ func (t *topology) smallest(a netip.Addr) netip.Prefix {
 func (t *topology) around(a netip.Addr) []netip.Prefix {
 	var found []netip.Prefix
 	for _, bits := range t.bits {
-		if p, err := a.Prefix(bits); err == nil && t.networks[p] != nil {
+		if p, err := a.Prefix(bits); err == nil && t.networks[p] != 0 {
 			found = append(found, p)
 		}
 	}
 	return found
-}
-
-// view is how every node reaches the addresses of one network.
-type view struct {
-	// ways are by node.
-	ways map[string]way
-	// others says which nodes reach them and how, for nodes that do not.
-	others string
-}
-
-// way is how one node reaches an address.
-type way struct {
-	// links are those that reach it, the best first; where there are none, reason says why.
-	links  []*link
-	reason Reason
-	// broken is the link that would reach it, if any.
-	broken *link
-	// anywhere says that no node is in the address's network, so that all links are as good.
-	anywhere bool
-}
-
-// view returns how nodes reach an address.
-func (t *topology) view(a netip.Addr, interfaces []string) *view {
-	q := question{network: t.smallest(a), interfaces: strings.Join(interfaces, "\x00")}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if v := t.views[q]; v != nil {
-		return v
-	}
-	networks := t.around(a)
-	v := &view{ways: make(map[string]way, len(t.members))}
-	var who routes
-	for _, m := range t.members {
-		w, over := t.way(m, networks, interfaces)
-		v.ways[m.name] = w
-		if len(w.links) > 0 && over.IsValid() {
-			who.add(m.name, w.links[0].name, over)
-		}
-	}
-	v.others = who.String()
-	for name, w := range v.ways { // a link without an address that has the name of those that reach it, and is down
-		if w.reason == NoLink && len(interfaces) == 0 {
-			if l := t.byName[name].link(who.most()); l != nil && !l.up {
-				w.reason, w.broken = LinkDown, l
-				v.ways[name] = w
-			}
-		}
-	}
-	t.views[q] = v
-	return v
-}
-
-// way works out how one node reaches addresses in all of networks, the smallest first; over is the network of its own
-// that it does so by, if any.
-func (t *topology) way(m *member, networks []netip.Prefix, interfaces []string) (w way, over netip.Prefix) {
-	named := func(l *link) bool { return len(interfaces) == 0 || slices.Contains(interfaces, l.name) }
-	for _, p := range networks {
-		for _, l := range m.links {
-			if !named(l) || !slices.Contains(l.networks, p) || !l.potential() {
-				continue
-			}
-			if l.usable() {
-				w.links, over = append(w.links, l), p
-			} else if w.broken == nil {
-				w.broken = l
-			}
-		}
-		if len(w.links) > 0 {
-			w.broken = nil
-			return w, over
-		}
-	}
-	w.anywhere = len(networks) == 0 && len(interfaces) == 0
-	for _, l := range m.links {
-		switch {
-		case !named(l) || len(networks) > 0 && len(interfaces) == 0:
-		case l.usable():
-			w.links = append(w.links, l)
-		case w.broken == nil && len(interfaces) > 0:
-			w.broken = l
-		}
-	}
-	switch {
-	case len(w.links) > 0 && (w.broken == nil || len(interfaces) > 0):
-		w.broken = nil
-		slices.SortStableFunc(w.links, func(a, b *link) int { return cmp.Compare(rank(a), rank(b)) })
-	case w.broken == nil:
-		w.reason = NoLink
-	case !w.broken.up:
-		w.reason = LinkDown
-	default:
-		w.reason = LinkUnfit
-	}
-	return w, netip.Prefix{}
-}
-
-// rank orders links where all are as good: those with routers, those with addresses, the rest.
-func rank(l *link) int {
-	switch {
-	case l.routed:
-		return 0
-	case len(l.addrs) > 0:
-		return 1
-	}
-	return 2
 }

@@ -7,30 +7,21 @@ import (
 	"time"
 )
 
-// twins finds links of different nodes that are on one segment and have one hardware address.
-func twins(members []*member) map[place][]*link {
-	byMAC := map[string][]*link{}
-	for _, m := range members {
-		for _, l := range m.links {
-			if l.usable() && unique(l.mac) {
-				byMAC[l.mac] = append(byMAC[l.mac], l)
+// twins notes which of the links with one hardware address are of different nodes and on one segment.
+func (t *topology) twins(links []*link) {
+	for _, l := range links {
+		var others []*link
+		for _, other := range links {
+			if l.node != other.node && collide(l, other) {
+				others = append(others, other)
 			}
 		}
-	}
-	shared := map[place][]*link{}
-	for _, links := range byMAC {
-		if len(links) < 2 {
-			continue
-		}
-		for _, l := range links {
-			for _, other := range links {
-				if l.node != other.node && collide(l, other) {
-					shared[l.place()] = append(shared[l.place()], other)
-				}
-			}
+		if len(others) > 0 {
+			t.shared[l.place()] = others
+		} else {
+			delete(t.shared, l.place())
 		}
 	}
-	return shared
 }
 
 // unique says whether a hardware address is one that only one host should have: not none, and not that of a virtual router
@@ -87,7 +78,7 @@ func (c *court) sharedMAC(l *link, since time.Time) (Fault, bool) {
 
 // off says whether a node is not connected, and others find that it is not on the segment either.
 func (c *court) off(at place) bool {
-	n := c.nodes[at.node]
+	n := c.node(at.node)
 	if n == nil || n.Connected {
 		return false
 	}

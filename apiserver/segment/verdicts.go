@@ -39,12 +39,12 @@ func (v *Verdicts) Of(node string, a netip.Addr, interfaces []string) Verdict {
 	if v == nil {
 		return Verdict{Fit: true, Keeps: true}
 	}
-	m := v.topology.byName[node]
+	m := v.topology.member(node)
 	if m == nil || len(m.links) == 0 {
 		return Verdict{Fit: true, Keeps: true, Message: node + " has not said yet which links it has"}
 	}
 	view := v.topology.view(a, interfaces)
-	w := view.ways[node]
+	w := view.of(v.topology, m)
 	if len(w.links) == 0 {
 		return v.unreached(m, a, interfaces, w, view.others)
 	}
@@ -141,11 +141,11 @@ func anyOf(names []string) string {
 
 // Faults are what is wrong with a node and its links, by link, the worst of each first.
 func (v *Verdicts) Faults(node string) []Fault {
-	if v == nil || v.topology.byName[node] == nil {
+	if v == nil || v.topology.member(node) == nil {
 		return nil
 	}
 	all := slices.Clone(v.faults[place{node: node}])
-	for _, l := range v.topology.byName[node].links {
+	for _, l := range v.topology.member(node).links {
 		all = append(all, v.faults[l.place()]...)
 	}
 	return all
@@ -174,10 +174,10 @@ func (v *Verdicts) All() iter.Seq2[string, Fault] {
 // Link is the node's link over which an address is reached that is announced on the named interfaces, or on all. ok is
 // false where there is none, or it is not known.
 func (v *Verdicts) Link(node string, a netip.Addr, interfaces []string) (link string, ok bool) {
-	if v == nil || v.topology.byName[node] == nil {
+	if v == nil || v.topology.member(node) == nil {
 		return "", false
 	}
-	w := v.topology.view(a, interfaces).ways[node]
+	w := v.topology.view(a, interfaces).of(v.topology, v.topology.member(node))
 	switch {
 	case len(w.links) > 0:
 		return v.choose(w).name, true
@@ -198,15 +198,15 @@ type Meeting struct {
 // Meet says how a node hears another one on one of its links; preferably in the network of an address, which may be the
 // zero Addr. ok is false where they have no network in common.
 func (v *Verdicts) Meet(node, link, other string, a netip.Addr) (m Meeting, ok bool) {
-	if v == nil || v.topology.byName[node] == nil || v.topology.byName[other] == nil {
+	if v == nil || v.topology.member(node) == nil || v.topology.member(other) == nil {
 		return Meeting{}, false
 	}
-	l := v.topology.byName[node].link(link)
+	l := v.topology.member(node).link(link)
 	if l == nil {
 		return Meeting{}, false
 	}
 	for _, own := range l.addrs {
-		for _, r := range v.topology.byName[other].links {
+		for _, r := range v.topology.member(other).links {
 			if !r.potential() {
 				continue
 			}
@@ -214,7 +214,7 @@ func (v *Verdicts) Meet(node, link, other string, a netip.Addr) (m Meeting, ok b
 				if own.Masked() != theirs.Masked() || own.Addr() == theirs.Addr() {
 					continue
 				}
-				better := !ok || own.Masked().Contains(a) && !netip.PrefixFrom(m.Local, own.Bits()).Masked().Contains(a) || r.usable() && !v.topology.byName[other].link(m.RemoteLink).usable()
+				better := !ok || own.Masked().Contains(a) && !netip.PrefixFrom(m.Local, own.Bits()).Masked().Contains(a) || r.usable() && !v.topology.member(other).link(m.RemoteLink).usable()
 				if better {
 					m, ok = Meeting{LocalLink: l.name, RemoteLink: r.name, Local: own.Addr(), Remote: theirs.Addr(), MAC: r.mac}, true
 				}
