@@ -115,6 +115,7 @@ func newHub(o Options, issuer rest.Interface) (*Hub, error) {
 	h.conflicts = conflicts.New(conflicts.Options{Services: o.Client.CoreV1(), Find: h.hostService, All: h.HostServices, Event: h.events.Service, Log: log})
 	h.engine = newEngine(h, o.DigestKey, o.LoadBalancerClass)
 	h.nodes = newNodes(h.engine.kick, h.engine.urge, time.Now)
+	h.engine.memory.Pace = h.nodes.pace
 	var err error
 	if h.cluster, err = cluster.New(o.Client, o.Namespace, h.engine.kick); err != nil {
 		return nil, fmt.Errorf("dispatch: %w", err)

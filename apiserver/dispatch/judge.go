@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/ingot-lb/ingot/apiserver/plan"
 	"github.com/ingot-lb/ingot/apiserver/segment"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
@@ -27,6 +28,17 @@ func (e *engine) judge(leading bool) (v *segment.Verdicts, next time.Time) {
 	e.hub.metrics.judged.Observe(time.Since(began).Seconds())
 	e.faults.tell(e.hub.log, v, leading)
 	return v, next
+}
+
+// pace is how often a node was told to ask on a link, by the last plan; 0 if it was not.
+func (n *nodes) pace(node, link string) time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.plans[node]
+	if p == nil {
+		return 0
+	}
+	return time.Duration(p.Items[layer2Lane][plan.SegmentID(link)].GetLayer2Segment().GetAskIntervalMs()) * time.Millisecond
 }
 
 // testimony is what every node said last of its segments.

@@ -47,8 +47,8 @@ func Layer2Address(id string) (netip.Addr, bool) {
 
 const segmentPrefix = "layer2-segment/"
 
-// segmentID is the id of what a node listens to on a link.
-func segmentID(link string) string { return segmentPrefix + link }
+// SegmentID is the id of the item that says whom a node listens to on a link.
+func SegmentID(link string) string { return segmentPrefix + link }
 
 // IsSegment says whether an item is a segment, by its id.
 func IsSegment(id string) bool { return strings.HasPrefix(id, segmentPrefix) }

@@ -175,7 +175,7 @@ func (t *layer2Table) segment(at spot, l *listening) *ingotv1.Item {
 	}
 	content.Witnesses = t.witnesses(at, l)
 	content.AskIntervalMs = uint32(pace(l.active.has(at.node), l.active.count(), l.members.count()).Milliseconds())
-	return &ingotv1.Item{Id: segmentID(at.link), Content: &ingotv1.Item_Layer2Segment{Layer2Segment: content}}
+	return &ingotv1.Item{Id: SegmentID(at.link), Content: &ingotv1.Item_Layer2Segment{Layer2Segment: content}}
 }
 
 // peer is how a node hears another one on a link; nil where they have no network in common. Both sides are told the same:
