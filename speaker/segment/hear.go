@@ -36,11 +36,11 @@ func (w *Watcher) Heard(link string, from netip.Addr, mac ownership.MAC, answer 
 		return
 	}
 	h.heard.Store(int64(received))
-	if !answer {
-		return
-	}
-	h.answered.Store(int64(received))
-	if !h.answering.Load() || h.mac.Load() != pack(mac) {
+	switch {
+	case !answer:
+	case h.answering.Load() && h.mac.Load() == pack(mac):
+		h.answered.Store(int64(received))
+	default:
 		w.answered(h, mac, received)
 	}
 }
@@ -49,10 +49,11 @@ func (w *Watcher) Heard(link string, from netip.Addr, mac ownership.MAC, answer 
 func (w *Watcher) answered(h *host, mac ownership.MAC, received time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if h.position < 0 {
-		return // not asked any more
-	}
 	s, now := h.segment, w.now()
+	if h.position < 0 || s.proxies(h, mac) {
+		return // not asked any more, or not its own answer
+	}
+	h.answered.Store(int64(received))
 	if old := h.mac.Load(); old != pack(mac) && (old == 0 || now-h.remacked >= remacking) {
 		h.remacked = now
 		h.mac.Store(pack(mac))
@@ -70,6 +71,16 @@ func (w *Watcher) answered(h *host, mac ownership.MAC, received time.Duration) {
 	w.schedule.put(h)
 	w.told(h, was)
 	w.mark(s)
+}
+
+// proxies says whether a witness has the hardware address that an answer for a node came from: a router that answers for all
+// hosts (proxy ARP) says nothing of whether they are there.
+func (s *segment) proxies(h *host, mac ownership.MAC) bool {
+	p := s.peerOf(h)
+	if p == nil || mac == p.mac {
+		return false
+	}
+	return slices.ContainsFunc(s.witnesses(), func(w *host) bool { return w.mac.Load() == pack(mac) })
 }
 
 // Asker takes in that a host asked for an address of ours: it may become a witness.

@@ -1,14 +1,17 @@
 package segment
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
@@ -83,6 +86,7 @@ func TestSilenceIsKnownAfterABurstAndItsEndAtOnce(t *testing.T) {
 		if asked := len(n.questions("192.0.2.1")); asked < fewest {
 			t.Errorf("after %d questions", asked)
 		}
+		n.pass(300 * time.Millisecond) // not all are asked at the same time
 		// Another host goes on.
 		if got := n.peerReport("node3").GetAnswer(); got != answers {
 			t.Errorf("node3 %s", got)
@@ -90,6 +94,7 @@ func TestSilenceIsKnownAfterABurstAndItsEndAtOnce(t *testing.T) {
 		if p := n.Peer("eth0", "node2"); p.Answer != silent {
 			t.Errorf("node2: %+v", p)
 		}
+		n.questions("192.0.2.1")
 		n.pass(10 * time.Second)
 		if asked := len(n.questions("192.0.2.1")); asked < 8 || asked > 13 {
 			t.Errorf("a silent host was asked %d times in 10 s", asked)
@@ -220,92 +225,6 @@ func TestQuietLinksAreAskedRarelyAndHaveNoBFD(t *testing.T) {
 	})
 }
 
-func TestBFDDownHasTheWitnessesAskedAtOnce(t *testing.T) {
-	run(t, func(n *network) {
-		n.Apply(item(func(s *ingotv1.Layer2Segment) { s.AskIntervalMs = 60_000 }), eth0())
-		n.pass(time.Second)
-		s := n.sessions[netip.MustParseAddr("192.0.2.12")]
-		if diff := cmp.Diff("192.0.2.12%eth0 from 192.0.2.11", s.key.String()+" from "+s.key.Local.String()); diff != "" {
-			t.Errorf("session (-want +got):\n%s", diff)
-		}
-		if p := n.Peer("eth0", "node2"); p.BFD != Down || p.Known {
-			t.Errorf("a session that never came up: %+v", p)
-		}
-		s.becomes(bfd.Up, bfd.Up, false)
-		s.up = n.now()
-		if p := n.Peer("eth0", "node2"); p.BFD != Up || !p.Known || p.LastHeard != s.up {
-			t.Errorf("a session that is up: %+v", p)
-		}
-		if got := n.Evidence("eth0"); got != s.up {
-			t.Errorf("evidence of %s, want of the last packet at %s", got, s.up)
-		}
-		n.pass(10 * time.Second)
-		n.questions("192.0.2.1")
-		changes := n.changes
-
-		s.becomes(bfd.Down, bfd.Down, true)
-
-		if len(n.questions("192.0.2.1")) != 1 {
-			t.Error("the witness was not asked at once")
-		}
-		if n.changes == changes {
-			t.Error("nobody was told")
-		}
-		n.pass(time.Millisecond)
-		if n.Witness("eth0") != Heard || n.Evidence("eth0") <= s.up {
-			t.Errorf("the witness is %s, evidence of %s", n.Witness("eth0"), n.Evidence("eth0"))
-		}
-		if p := n.Peer("eth0", "node2"); p.BFD != Down || !p.Known {
-			t.Errorf("a session that failed: %+v", p)
-		}
-		if got := n.peerReport("node2").GetBfdState(); got != "Down" {
-			t.Errorf("reported as %s", got)
-		}
-	})
-}
-
-func TestASessionThatEndsOnPurposeHasNotFailed(t *testing.T) {
-	run(t, func(n *network) {
-		n.Apply(item(), eth0())
-		s := n.sessions[netip.MustParseAddr("192.0.2.12")]
-		s.becomes(bfd.Up, bfd.Up, false)
-		s.becomes(bfd.Down, bfd.AdminDown, false)
-		if p := n.Peer("eth0", "node2"); p.BFD != Left || !p.Known {
-			t.Errorf("a peer that left: %+v", p)
-		}
-		if got := n.peerReport("node2").GetBfdState(); got != "AdminDown" {
-			t.Errorf("reported as %s", got)
-		}
-		// It begins anew, and comes up in the end.
-		s.becomes(bfd.Down, bfd.Down, false)
-		if p := n.Peer("eth0", "node2"); p.BFD != Left {
-			t.Errorf("a peer that comes back: %+v", p)
-		}
-		s.becomes(bfd.Up, bfd.Up, false)
-
-		n.Apply(item(func(s *ingotv1.Layer2Segment) { s.Peers = s.Peers[1:] }), eth0())
-		if !s.closed || n.Peer("eth0", "node2") != (Peer{}) || n.peerReport("node2") != nil {
-			t.Errorf("a peer that is not watched any more: %+v, closed %v", n.Peer("eth0", "node2"), s.closed)
-		}
-		s.becomes(bfd.Down, bfd.Down, true) // late
-	})
-}
-
-func TestASessionThatCannotBeOpenedIsNoSession(t *testing.T) {
-	run(t, func(n *network) {
-		n.refuse = errors.New("no")
-		n.Apply(item(), eth0())
-		if p := n.Peer("eth0", "node2"); p.BFD != Unwatched {
-			t.Errorf("%+v", p)
-		}
-		n.refuse = nil
-		n.Apply(item(), eth0())
-		if p := n.Peer("eth0", "node2"); p.BFD != Down {
-			t.Errorf("tried again: %+v", p)
-		}
-	})
-}
-
 func TestNextHopsAreWitnessesUnlessTheyAreNodes(t *testing.T) {
 	run(t, func(n *network) {
 		hops := []netip.Addr{netip.MustParseAddr("192.0.2.50"), netip.MustParseAddr("192.0.2.12"), netip.MustParseAddr("192.0.2.11"), netip.MustParseAddr("192.0.2.1")}
@@ -430,6 +349,92 @@ func TestNodesAreKnownByWhatTheCentreSaysAndByWhatIsHeard(t *testing.T) {
 		}
 		if _, ok := n.Node("eth9", other); ok {
 			t.Error("known on another link")
+		}
+	})
+}
+
+func TestARouterThatAnswersForAllIsNoNode(t *testing.T) {
+	run(t, func(n *network) {
+		n.Apply(item(), eth0())
+		n.pass(time.Second)
+		n.answer("192.0.2.1")
+		router := macs["192.0.2.1"]
+		for range 100 {
+			n.pass(10 * time.Millisecond)
+			n.Heard("eth0", netip.MustParseAddr("192.0.2.13"), router, true, n.now())
+		}
+		if p := n.peerReport("node3"); p.GetAnswer() != silent || p.GetMac() == router.String() {
+			t.Errorf("node3, for which the router answers: %v", p)
+		}
+	})
+}
+
+func TestMetrics(t *testing.T) {
+	run(t, func(n *network) {
+		registry := prometheus.NewRegistry()
+		n.metrics.register(n.Watcher, registry)
+		n.answer("192.0.2.1", "192.0.2.12")
+		n.Apply(item(), eth0())
+		n.sessions[netip.MustParseAddr("192.0.2.12")].becomes(bfd.Up, bfd.Up, false)
+		n.pass(5 * time.Second)
+		const want = `
+# HELP ingot_speaker_segment_peers Other nodes that are listened to on an interface, by what their BFD session says (unwatched, down, up, left)
+# TYPE ingot_speaker_segment_peers gauge
+ingot_speaker_segment_peers{bfd="down",interface="eth0"} 0
+ingot_speaker_segment_peers{bfd="left",interface="eth0"} 0
+ingot_speaker_segment_peers{bfd="unwatched",interface="eth0"} 1
+ingot_speaker_segment_peers{bfd="up",interface="eth0"} 1
+# HELP ingot_speaker_segment_peers_answering Other nodes on an interface that answer when they are asked for their address
+# TYPE ingot_speaker_segment_peers_answering gauge
+ingot_speaker_segment_peers_answering{interface="eth0"} 1
+# HELP ingot_speaker_segment_witnesses Hosts on an interface, other than nodes, that are asked whether they are heard, by their answer (unknown, answers, silent)
+# TYPE ingot_speaker_segment_witnesses gauge
+ingot_speaker_segment_witnesses{answer="answers",interface="eth0"} 1
+ingot_speaker_segment_witnesses{answer="silent",interface="eth0"} 0
+ingot_speaker_segment_witnesses{answer="unknown",interface="eth0"} 0
+# HELP ingot_speaker_segment_ask_failures_total Questions that could not be sent
+# TYPE ingot_speaker_segment_ask_failures_total counter
+ingot_speaker_segment_ask_failures_total 0
+`
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "ingot_speaker_segment_peers", "ingot_speaker_segment_peers_answering",
+			"ingot_speaker_segment_witnesses", "ingot_speaker_segment_ask_failures_total"); err != nil {
+			t.Error(err)
+		}
+		if asked := n.metrics.asked.Load(); asked < 60 {
+			t.Errorf("%d questions are counted", asked)
+		}
+	})
+}
+
+func TestManyNodesAreAskedFromOneGoroutine(t *testing.T) {
+	run(t, func(n *network) {
+		var items []*ingotv1.Layer2Segment
+		var all []links.Link
+		for i := range 16 { // links with 64 nodes each
+			s := &ingotv1.Layer2Segment{Interface: fmt.Sprintf("eth%d", i), AskIntervalMs: 2000}
+			all = append(all, links.Link{Index: 2 + i, Name: s.GetInterface(), MAC: ownership.MAC{2, byte(i)}, Up: true})
+			for j := range 100 {
+				s.Peers = append(s.Peers, &ingotv1.SegmentPeer{Node: fmt.Sprintf("node%d", j), RemoteAddress: fmt.Sprintf("10.%d.0.%d", i, j+1)})
+			}
+			items = append(items, s)
+		}
+		before := runtime.NumGoroutine()
+		n.Apply(items, all)
+		n.pass(20 * time.Second)
+		if grown := runtime.NumGoroutine() - before; grown > 8 {
+			t.Errorf("%d more goroutines", grown)
+		}
+		var r ingotv1.Report
+		n.Report(&r)
+		for _, s := range r.GetSegments() {
+			if len(s.GetPeers()) != maxPeers {
+				t.Fatalf("%s: %d nodes", s.GetInterface(), len(s.GetPeers()))
+			}
+			for _, p := range s.GetPeers() {
+				if p.GetAnswer() != answers {
+					t.Fatalf("%s: %v", s.GetInterface(), p)
+				}
+			}
 		}
 	})
 }
