@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ingot-lb/ingot/apiserver/plan"
@@ -30,6 +31,38 @@ type layer2View struct {
 	number uint64
 	// nodes are the names of all nodes, sorted.
 	nodes []string
+	// reached are addresses that are announced, one for each network and list of interfaces.
+	reached []reached
+}
+
+// reached is an address, and the interfaces that it may be announced on; none for all.
+type reached struct {
+	address    netip.Addr
+	interfaces []string
+}
+
+// mostReached bounds the networks of which it is told that a node does not reach them.
+const mostReached = 64
+
+// reach finds the networks of what is announced.
+func (v *layer2View) reach() (all []reached) {
+	type network struct {
+		netip.Prefix
+		interfaces string
+	}
+	if v.verdicts == nil {
+		return nil
+	}
+	seen := map[network]bool{}
+	for _, a := range slices.SortedFunc(maps.Keys(v.out.Layer2), netip.Addr.Compare) {
+		interfaces := v.items(v.out.Layer2[a].Owner)[plan.Layer2ID(a)].GetLayer2Address().GetInterfaces()
+		of := network{v.verdicts.Network(a), strings.Join(interfaces, " ")}
+		if !seen[of] && len(all) < mostReached {
+			seen[of] = true
+			all = append(all, reached{a, interfaces})
+		}
+	}
+	return all
 }
 
 // Replica is the name of this replica of the apiserver.
@@ -46,12 +79,9 @@ func (h *Hub) Layer2Items(node string) map[string]*ingotv1.Item {
 	return nil
 }
 
-// Faults are what is wrong with the links of a node, sorted; by the last plan of this replica.
+// Faults are what is wrong with the links of a node, and what it should reach and has no link to; by the last plan of this replica.
 func (h *Hub) Faults(node string) []segment.Fault {
-	if v := h.view.Load(); v != nil && v.verdicts != nil {
-		return v.verdicts.Faults(node)
-	}
-	return nil
+	return h.view.Load().faults(node)
 }
 
 // Layer2Decision returns what was decided about an address, by the last plan of this replica.
@@ -103,7 +133,7 @@ func (h *Hub) Layer2Plan() uint64 {
 // see publishes a plan to those who look at layer 2, and tells the followers which nodes look different by it.
 func (h *Hub) see(v *layer2View) {
 	before := h.view.Load()
-	v.number, v.nodes = 1, slices.Sorted(maps.Keys(v.out.Nodes))
+	v.number, v.nodes, v.reached = 1, slices.Sorted(maps.Keys(v.out.Nodes)), v.reach()
 	if before != nil {
 		v.number += before.number
 	}
@@ -135,7 +165,16 @@ func (v *layer2View) faults(node string) []segment.Fault {
 	if v == nil || v.verdicts == nil {
 		return nil
 	}
-	return v.verdicts.Faults(node)
+	faults := v.verdicts.Faults(node)
+	for _, r := range v.reached {
+		if !v.out.MayOwn(r.address, node) {
+			continue
+		}
+		if verdict := v.verdicts.Of(node, r.address, r.interfaces); verdict.Reason == segment.NoLink {
+			faults = append(slices.Clip(faults), segment.Fault{Interface: verdict.Link, Reason: verdict.Reason, Message: verdict.Message, Since: verdict.Since})
+		}
+	}
+	return faults
 }
 
 func sameFault(a, b segment.Fault) bool {

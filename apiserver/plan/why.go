@@ -92,6 +92,14 @@ func (o *Output) WhyNot(a netip.Addr, node string) string {
 	return fmt.Sprintf("node %s owns it, and what works is not moved", d.Owner)
 }
 
+// MayOwn says whether a node may own a layer-2 address as far as configuration, exclusion and endpoints go, whatever its
+// network is like. It may be called at any time, by any goroutine.
+func (o *Output) MayOwn(a netip.Addr, node string) bool {
+	g := o.layer2.groups[a]
+	i, known := o.layer2.nodes.index[node]
+	return g != nil && known && g.mayOwn(i)
+}
+
 // ServicesOf are the Services that are announced with a layer-2 address, sorted by name.
 func (o *Output) ServicesOf(a netip.Addr) []types.NamespacedName {
 	g := o.layer2.groups[a]
