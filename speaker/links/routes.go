@@ -126,9 +126,10 @@ func (w *ways) gateways() []netip.Addr {
 	return out[:min(len(out), maxNextHops)]
 }
 
-// WatchRoutes calls changed whenever routes of the main table changed, until ctx ends, at most once every settle: a routing
-// daemon may change them all the time. It goes on by itself where Watch would have to begin anew, so that many routes do
-// not hide that a link went down.
+// WatchRoutes calls changed whenever routes of the main table changed, until ctx ends, settle after the first change. A routing
+// daemon may change them all the time, and a node may have as many as the Internet: where changes go on, the time between
+// calls doubles, up to half a minute. It goes on by itself where Watch would have to begin anew, so that many routes do not
+// hide that a link went down.
 func WatchRoutes(ctx context.Context, log *slog.Logger, settle time.Duration, changed func()) {
 	keep(ctx, log, "routes", func(ctx context.Context) error { return watchRoutesOnce(ctx, settle, changed) })
 }
@@ -145,6 +146,7 @@ func watchRoutesOnce(ctx context.Context, settle time.Duration, changed func()) 
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	pending := true
+	p := patience{least: settle}
 	for {
 		select {
 		case <-ctx.Done():
@@ -157,13 +159,31 @@ func watchRoutesOnce(ctx context.Context, settle time.Duration, changed func()) 
 			}
 			if !pending && u.Table == unix.RT_TABLE_MAIN && u.Route.Type == unix.RTN_UNICAST {
 				pending = true
-				timer.Reset(settle)
+				timer.Reset(p.wait(time.Now()))
 			}
 		case <-timer.C:
 			pending = false
 			changed()
+			p.last = time.Now()
 		}
 	}
+}
+
+// patience is how long changes are gathered: the longer, the longer they go on.
+type patience struct {
+	least, now time.Duration
+	// last is when they were looked at.
+	last time.Time
+}
+
+// wait returns how long a first change is held for others.
+func (p *patience) wait(now time.Time) time.Duration {
+	if p.now == 0 || now.Sub(p.last) > 2*p.now {
+		p.now = p.least
+	} else {
+		p.now = min(2*p.now, longest)
+	}
+	return p.now
 }
 
 // keep watches again and again until ctx ends.

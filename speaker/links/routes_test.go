@@ -112,6 +112,26 @@ func TestRoutesThatComeAndGoAreTold(t *testing.T) {
 	}
 }
 
+func TestChangesThatGoOnAreLookedAtLessOften(t *testing.T) {
+	p := patience{least: 500 * time.Millisecond}
+	now := time.Unix(0, 0)
+	var waits []time.Duration
+	for range 8 { // a change every millisecond
+		w := p.wait(now)
+		waits = append(waits, w)
+		now = now.Add(w)
+		p.last = now
+		now = now.Add(time.Millisecond)
+	}
+	s := time.Second
+	if diff := cmp.Diff([]time.Duration{s / 2, s, 2 * s, 4 * s, 8 * s, 16 * s, 30 * s, 30 * s}, waits); diff != "" {
+		t.Errorf("held for (-want +got):\n%s", diff)
+	}
+	if w := p.wait(now.Add(2 * time.Minute)); w != s/2 {
+		t.Errorf("after a pause, held for %s", w)
+	}
+}
+
 func TestSinceIsKeptForAsLongAsALinkIsUpOrDown(t *testing.T) {
 	first, second := time.UnixMilli(1000), time.UnixMilli(2000)
 	before := []Link{{Index: 1, Name: "eth0", Up: true}, {Index: 2, Name: "eth1", Up: true}, {Index: 3, Name: "eth2"}}
