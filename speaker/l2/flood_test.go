@@ -50,17 +50,7 @@ func flooded(b *testing.B, perSecond int) {
 	other := netns.New(b, "other")
 	l.plug(b, other, "eth0", "other", "10.88.0.3/24")
 	p := l.nodes[0].Start(b, quietEnv+"=1")
-	items, all := make([]*ingotv1.Item, 0, floodAddresses), make([]netip.Addr, 0, floodAddresses)
-	v4, v6 := netip.MustParseAddr("10.88.4.0"), netip.MustParseAddr("fd88::4:0")
-	for i := range floodAddresses {
-		a := &v4
-		if i%2 == 1 {
-			a = &v6
-		}
-		*a = a.Next()
-		all = append(all, *a)
-		items = append(items, item(&ingotv1.Layer2Address{Address: a.String(), Role: ingotv1.Layer2Address_ROLE_OWNER, Term: 1}))
-	}
+	items, all := manyAddresses(1)
 	p.Apply(b, items...)
 	client, flooder := newAsker(b, l.client), newAsker(b, other)
 	netns.Eventually(b, 20*time.Second, func() error {
@@ -95,6 +85,62 @@ func flooded(b *testing.B, perSecond int) {
 	b.ReportMetric(float64(lost), "lost")
 	b.ReportMetric(float64(len(waits)), "probes")
 	b.ReportMetric(100*used.Seconds()/took.Seconds(), "%core")
+}
+
+// manyAddresses are addresses of both families, and orders to own them.
+func manyAddresses(term uint64) (items []*ingotv1.Item, all []netip.Addr) {
+	v4, v6 := netip.MustParseAddr("10.88.4.0"), netip.MustParseAddr("fd88::4:0")
+	for i := range floodAddresses {
+		a := &v4
+		if i%2 == 1 {
+			a = &v6
+		}
+		*a = a.Next()
+		all = append(all, *a)
+		items = append(items, item(&ingotv1.Layer2Address{Address: a.String(), Role: ingotv1.Layer2Address_ROLE_OWNER, Term: term}))
+	}
+	return items, all
+}
+
+// BenchmarkTakeOver measures how long a node that is given a thousand addresses at once takes to probe for and to announce
+// them all, as another host hears it, from the order.
+func BenchmarkTakeOver(b *testing.B) {
+	for range b.N {
+		l := newLAN(b, 1)
+		p := l.nodes[0].Start(b, quietEnv+"=1")
+		a := newAsker(b, l.client)
+		if err := unix.SetsockoptInt(a.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
+			b.Fatal(err)
+		}
+		// What the kernel drops here was announced all the same.
+		if err := unix.SetsockoptInt(a.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20); err != nil {
+			b.Fatal(err)
+		}
+		items, all := manyAddresses(2)
+		missing := make(map[netip.Addr]bool, len(all))
+		for _, address := range all {
+			missing[address] = true
+		}
+		start := time.Now()
+		var first time.Duration
+		p.Apply(b, items...)
+		buffer := make([]byte, frame.MaxLen)
+		for len(missing) > 0 {
+			n, err := unix.Read(a.fd, buffer)
+			if err != nil && !errors.Is(err, unix.EINTR) {
+				b.Fatalf("%d are not announced: %v", len(missing), err)
+			}
+			if m, ok := frame.Parse(buffer[:max(n, 0)]); ok && m.Gratuitous() && missing[m.Sender] {
+				delete(missing, m.Sender)
+				if first == 0 {
+					first = time.Since(start)
+				}
+			}
+		}
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(float64(first.Milliseconds()), "ms-first")
+		b.ReportMetric(float64(time.Since(start).Milliseconds()), "ms-last")
+	}
 }
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
