@@ -11,6 +11,7 @@ import (
 var (
 	theirs = ownership.MAC{0x52, 0x54, 0, 0, 0, 2}
 	vip    = netip.MustParseAddr("192.0.2.10")
+	host   = netip.MustParseAddr("192.0.2.99")
 )
 
 func TestTheOldestAskerIsForgotten(t *testing.T) {

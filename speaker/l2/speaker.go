@@ -212,13 +212,7 @@ func (s *Speaker) refresh() (retry time.Duration) {
 	var out []transmission
 	for address, o := range s.owned {
 		o.links = s.linksFor(address, o.interfaces)
-		out = s.step(out, o, ownership.Links{Names: o.links})
-		for _, name := range renewed {
-			// Its hardware address may be another now.
-			if o.claim.Answers(name) {
-				out = append(out, transmission{o, name, first})
-			}
-		}
+		out = s.step(out, o, ownership.Links{Names: o.links, Renewed: renewed})
 	}
 	s.mu.Unlock()
 	s.regroup()

@@ -163,6 +163,7 @@ func (c *Claim) Step(now time.Duration, s Senses, ev Event) Actions {
 		c.obey(now, ev)
 	case Links:
 		c.setLinks(now, ev.Names)
+		c.renew(now, ev.Renewed)
 	case Heard:
 		c.heard(now, ev)
 	case Endpoints:

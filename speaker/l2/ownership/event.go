@@ -58,7 +58,11 @@ type Order struct {
 }
 
 // Links says which interfaces there are to answer on from now on.
-type Links struct{ Names []string }
+type Links struct {
+	Names []string
+	// Renewed are those of them that may have another hardware address than before.
+	Renewed []string
+}
 
 // Heard says that a host that is not this node used the address as its own or, with Probe, asked whether anyone does.
 type Heard struct {

@@ -63,6 +63,13 @@ func (c *Claim) setLinks(now time.Duration, links []string) {
 	}
 }
 
+// renew announces again what others know under an old hardware address.
+func (c *Claim) renew(now time.Duration, links []string) {
+	if c.phase == Answering && slices.ContainsFunc(links, func(l string) bool { return slices.Contains(c.order.Links, l) }) {
+		c.announceFrom(now)
+	}
+}
+
 // thaw begins anew after the process stood still: whatever was heard before it did is out of date.
 func (c *Claim) thaw(now time.Duration) {
 	c.contest, c.vacancy = contest{}, vacancy{}

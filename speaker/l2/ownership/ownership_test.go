@@ -195,7 +195,7 @@ func (p *player) know() {
 	}
 }
 
-// parse reads: order owner|standby TERM NODES LINKS [restored] [local] [refresh MS] · links LINKS · heard LINK
+// parse reads: order owner|standby TERM NODES LINKS [restored] [local] [refresh MS] · links LINKS [renewed LINKS] · heard LINK
 // LAST-BYTE-OF-MAC RANK|foreign|unlisted [probe] · endpoints here|none|unknown · frozen · release. NODES is a,me,c by rank;
 // LINKS is a,b or - for none. Our own MAC ends in 50.
 func parse(words []string) (Event, error) {
@@ -219,7 +219,11 @@ func parse(words []string) (Event, error) {
 		o.Term, err = strconv.ParseUint(words[2], 10, 64)
 		return o, err
 	case "links":
-		return Links{Names: names(words[1])}, nil
+		l := Links{Names: names(words[1])}
+		if len(words) > 2 {
+			l.Renewed = names(words[3])
+		}
+		return l, nil
 	case "heard":
 		b, err := strconv.ParseUint(words[2], 16, 8)
 		if err != nil {
