@@ -226,7 +226,7 @@ func (e *engine) save(ctx context.Context, lead *leadership, out *plan.Output) e
 // moved tells the Services of an address that it has another owner.
 func (e *engine) moved(out *plan.Output, addr netip.Addr, from, to plan.Decision) {
 	e.hub.nodes.begins(to.Owner, addr)
-	message := fmt.Sprintf("%s moved from node %s to node %s: %s", addr, from.Owner, to.Owner, to.Reason)
+	message := fmt.Sprintf("%s moved from %s to %s: %s", addr, from.Owner, to.Owner, to.Reason)
 	for _, name := range out.ServicesOf(addr) {
 		if service, ok := e.hub.cluster.Service(name); ok {
 			e.hub.events.Service(service, to.Owner, corev1.EventTypeNormal, "OwnerChanged", message)

@@ -130,7 +130,7 @@ func (t *layer2Table) decide(g *group) {
 		if !known || d.Owner != t.nodes.name(owner) {
 			reason := ""
 			if known {
-				reason = t.whyMoved(g, d.Owner, owner)
+				reason = t.whyMoved(g, a, d.Owner, owner)
 			}
 			d = Decision{Owner: t.nodes.name(owner), Term: max(d.Term, t.election.base) + 1, Reason: reason}
 		}

@@ -58,7 +58,7 @@ func TestOwnersAndTheSegment(t *testing.T) {
 			l.unfit["node-a"], l.heldDown["node-a"] = "flapped", true
 		}, item: "node-b", owner: "node-b"},
 		{name: "a preference for a fit node moves it", change: func(f *fixture, l *lan) { prefer(f, "node-a") },
-			owner: "node-a", reason: "an L2Advertisement prefers node node-a", reasons: []string{"Service web layer2 handover"}},
+			owner: "node-a", reason: "an L2Advertisement prefers node-a", reasons: []string{"Service web layer2 handover"}},
 		{name: "an owner known to be gone is replaced at once, by who knows", change: func(f *fixture, l *lan) {
 			f.finds("node-a", "10.20.30.1")
 			l.gone["node-b node-a"] = true
@@ -75,7 +75,7 @@ func TestOwnersAndTheSegment(t *testing.T) {
 			l.vouched["node-b"] = "node-c"
 		}, item: "node-b", owner: "node-b"},
 		{name: "one that nobody hears does not", change: func(f *fixture, l *lan) { f.away("node-b", true) },
-			item: "node-c", owner: "node-c", reason: "the speaker of node node-b is not connected"},
+			item: "node-c", owner: "node-c", reason: "the speaker of node-b is not connected"},
 		{name: "one that may not own it any more and cannot be told is waited for while a neighbour hears it", change: func(f *fixture, l *lan) {
 			f.Nodes[1].Labels[corev1.LabelNodeExcludeBalancers] = ""
 			f.away("node-b", true)
@@ -83,11 +83,11 @@ func TestOwnersAndTheSegment(t *testing.T) {
 		}, owner: "node-c", reason: "node node-b announces nothing: it has the label node.kubernetes.io/exclude-from-external-load-balancers",
 			reasons: []string{"Node node-b nodeLabeledExcludeBalancers", "Service web layer2 handover"}},
 		{name: "a drained node hands over", change: func(f *fixture, l *lan) { drain(f, 1) },
-			owner: "node-c", reason: "node node-b is being drained (ingot.io/drain)", reasons: []string{"Service web layer2 handover"}},
+			owner: "node-c", reason: "node-b is being drained (ingot.io/drain)", reasons: []string{"Service web layer2 handover"}},
 		{name: "a tainted one too", change: func(f *fixture, l *lan) { taint(f, 1) },
-			owner: "node-c", reason: "node node-b is being drained (ingot.io/drain)", reasons: []string{"Service web layer2 handover"}},
+			owner: "node-c", reason: "node-b is being drained (ingot.io/drain)", reasons: []string{"Service web layer2 handover"}},
 		{name: "and one whose speaker stops", change: func(f *fixture, l *lan) { leave(f, "node-b") },
-			owner: "node-c", reason: "the speaker of node node-b is stopping", reasons: []string{"Service web layer2 handover"}},
+			owner: "node-c", reason: "the speaker of node-b is stopping", reasons: []string{"Service web layer2 handover"}},
 		{name: "not to one that goes, too, nor to one that is not fit", change: func(f *fixture, l *lan) {
 			drain(f, 1)
 			leave(f, "node-c")
@@ -256,13 +256,13 @@ func TestEveryNodeIsToldWhyItDoesNotOwn(t *testing.T) {
 	first, second := out.Layer2[addr].Standbys[0], out.Layer2[addr].Standbys[1]
 	for node, want := range map[string]string{
 		"node-b": "",
-		first:    fmt.Sprintf("node node-b owns it, and %s stands by as number 1", first),
-		second:   fmt.Sprintf("node node-b owns it, and %s stands by as number 2", second),
+		first:    fmt.Sprintf("node-b owns it, and %s stands by as number 1", first),
+		second:   fmt.Sprintf("node-b owns it, and %s stands by as number 2", second),
 		"node-d": "node node-d announces nothing: it has the label node.kubernetes.io/exclude-from-external-load-balancers",
-		"node-e": "the speaker of node node-e is not connected",
+		"node-e": "the speaker of node-e is not connected",
 		"node-f": "eth1 of node-f shares its MAC with node-g",
-		"node-h": "node node-b owns it, and what works is not moved",
-		"node-i": "node node-i is being drained (ingot.io/drain)",
+		"node-h": "node-b owns it, and what works is not moved",
+		"node-i": "node-i is being drained (ingot.io/drain)",
 		"node-z": "there is no node node-z",
 	} {
 		diff(t, node, want, out.WhyNot(addr, node))

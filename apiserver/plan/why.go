@@ -16,16 +16,18 @@ const (
 	hadIt = "it had the address already"
 )
 
-// whyMoved says why the addresses of a group leave a node for another one.
-func (t *layer2Table) whyMoved(g *group, from string, to int) string {
+// whyMoved says why an address of a group leaves a node for another one.
+func (t *layer2Table) whyMoved(g *group, a netip.Addr, from string, to int) string {
 	if i, ok := t.nodes.index[from]; !ok {
 		return fmt.Sprintf("node %s is no more", from)
+	} else if _, why := t.deniedBy(g, a, i); why != "" {
+		return why
 	} else if why := t.hindrance(g, i); why != "" {
 		return why
 	} else if score(g.weights, to) > score(g.weights, i) {
-		return fmt.Sprintf("an L2Advertisement prefers node %s", t.nodes.name(to))
+		return fmt.Sprintf("an L2Advertisement prefers %s", t.nodes.name(to))
 	}
-	return fmt.Sprintf("Services that share an address are announced by one node, and node %s has another of theirs", t.nodes.name(to))
+	return fmt.Sprintf("Services that share an address are announced by one node, and %s has another of theirs", t.nodes.name(to))
 }
 
 // hindrance says why a node cannot own the addresses of a group, or should not; empty where it could.
@@ -42,16 +44,16 @@ func (t *layer2Table) hindrance(g *group, node int) string {
 		return why
 	}
 	if !f.Connected {
-		return fmt.Sprintf("the speaker of node %s is not connected", name)
+		return fmt.Sprintf("the speaker of %s is not connected", name)
 	}
 	if ok, message := t.fit(g, node); !ok {
 		return message
 	}
 	switch {
 	case f.Leaving:
-		return fmt.Sprintf("the speaker of node %s is stopping", name)
+		return fmt.Sprintf("the speaker of %s is stopping", name)
 	case t.nodes.draining.has(node):
-		return fmt.Sprintf("node %s is being drained (%s)", name, Drain)
+		return fmt.Sprintf("%s is being drained (%s)", name, Drain)
 	}
 	return ""
 }
@@ -60,9 +62,9 @@ func (t *layer2Table) hindrance(g *group, node int) string {
 func (g *group) unselected(node int, name string) string {
 	c := g.services[0]
 	if !slices.ContainsFunc(c.ads, func(ad *l2Advertisement) bool { return ad.nodes.has(node) }) {
-		return fmt.Sprintf("no L2Advertisement for Service %s selects node %s", c.name, name)
+		return fmt.Sprintf("no L2Advertisement for Service %s selects %s", c.name, name)
 	}
-	return fmt.Sprintf("node %s has no usable endpoint of Service %s, whose externalTrafficPolicy is Local", name, c.name)
+	return fmt.Sprintf("%s has no usable endpoint of Service %s, whose externalTrafficPolicy is Local", name, c.name)
 }
 
 // WhyNot says why a node does not own a layer-2 address that is announced; it is empty for the owner, and for addresses
@@ -84,12 +86,12 @@ func (o *Output) WhyNot(a netip.Addr, node string) string {
 		return g.unselected(i, node)
 	}
 	if rank := slices.Index(d.Standbys, node); rank >= 0 {
-		return fmt.Sprintf("node %s owns it, and %s stands by as number %d", d.Owner, node, rank+1)
+		return fmt.Sprintf("%s owns it, and %s stands by as number %d", d.Owner, node, rank+1)
 	}
 	if owner, ok := t.nodes.index[d.Owner]; ok && score(g.weights, owner) > score(g.weights, i) {
-		return fmt.Sprintf("node %s owns it, which an L2Advertisement prefers", d.Owner)
+		return fmt.Sprintf("%s owns it, which an L2Advertisement prefers", d.Owner)
 	}
-	return fmt.Sprintf("node %s owns it, and what works is not moved", d.Owner)
+	return fmt.Sprintf("%s owns it, and what works is not moved", d.Owner)
 }
 
 // MayOwn says whether a node may own a layer-2 address as far as configuration, exclusion and endpoints go, whatever its
