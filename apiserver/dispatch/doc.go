@@ -11,8 +11,8 @@
 //
 // # The engine
 //
-// One goroutine plans again whenever an input changed, after 10 ms of quiet and 100 ms at most. Its result, desired,
-// is immutable. New owners of layer-2 addresses are stored, in a transaction that the leader key fences, before
+// One goroutine plans again whenever an input changed: at once where a layer-2 address waits for it, otherwise after
+// 10 ms of quiet and 100 ms at most. Its result, desired, is immutable. New owners of layer-2 addresses are stored, in a transaction that the leader key fences, before
 // anything that follows from them is sent. For every item that leaves a node's plan while this process watches, it
 // keeps the reason in words: that is what "explained" means to the brake.
 //

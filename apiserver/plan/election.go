@@ -79,10 +79,11 @@ func (e *election) place(i int, f NodeFacts) {
 	}
 }
 
-// told says that the node was told to let go of an address, and has not said yet that it did.
+// told says that the node was told to let go of an address, and has not said yet that it did. One that stands by and took
+// it was not.
 func (f NodeFacts) told(a netip.Addr) bool {
 	_, ordered := f.Orders[a]
-	return f.Orders != nil && !ordered
+	return f.Orders != nil && !ordered && !f.Stands[a]
 }
 
 // before is the decision on an address as it was: the stored one, unless a node holds the address with a higher

@@ -112,6 +112,11 @@ func TestOwnersAndTheSegment(t *testing.T) {
 		}, item: "node-b", owner: "node-b", reasons: []string{"Service web layer2 unfit"}},
 		{name: "what a node took while the centre was away stays there", change: func(f *fixture, l *lan) { f.holds("node-c", "10.20.30.1", 3) },
 			item: "node-c", owner: "node-c", reason: tookOver},
+		{name: "beside one that does not know of it", change: func(f *fixture, l *lan) {
+			f.holds("node-c", "10.20.30.1", 3)
+			f.told("node-b", map[string]uint64{"10.20.30.1": 1})
+			f.told("node-c", nil)
+		}, item: "node-c", owner: "node-c", reason: tookOver},
 		{name: "a new owner that was told is not called back because the old one has not answered yet", change: func(f *fixture, l *lan) {
 			f.Decisions = map[netip.Addr]Decision{netip.MustParseAddr("10.20.30.1"): {Owner: "node-a", Term: 2, Reason: "gone"}}
 			f.told("node-a", map[string]uint64{"10.20.30.1": 2})
