@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
 // change is one at a time in milliseconds.
@@ -65,6 +67,37 @@ func TestWhatTheCentreWaitsForIsNotHeldForTheRest(t *testing.T) {
 		g.changed(time.Now())
 		<-g.timer.C
 	})
+}
+
+// TestUrgentChangesAreReportedThoughTheRestWaits has changes gathered for longer than the test lasts.
+func TestUrgentChangesAreReportedThoughTheRestWaits(t *testing.T) {
+	a := newAuthority(t)
+	c := startCentre(t, a, "")
+	r := newRig(t, a, c.address)
+	r.opts.timing.coalesce = time.Hour
+	r.layer2 = newListener()
+	r.start()
+	s := c.next().lead("L", 5)
+	says := func(state string) {
+		t.Helper()
+		s.hear("a session that is "+state, func(m *ingotv1.ConnectRequest) bool {
+			for _, session := range m.GetReport().GetSessions() {
+				if session.GetState() == state {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	r.routes.observe([]*ingotv1.SessionReport{{Peer: "tor", State: "first"}}) // after a pause
+	says("first")
+	r.routes.observe([]*ingotv1.SessionReport{{Peer: "tor", State: "second"}})
+	r.layer2.urgent <- struct{}{}
+	says("second")
+	r.layer2.urgent <- struct{}{} // with nothing to tell
+	r.routes.observe([]*ingotv1.SessionReport{{Peer: "tor", State: "third"}})
+	r.layer2.urgent <- struct{}{}
+	says("third")
 }
 
 func burst(from, to, step int) (changes []change) {

@@ -13,7 +13,10 @@ import (
 type listener struct {
 	*recorder
 	centre chan time.Duration
+	urgent chan struct{}
 }
+
+func (l *listener) Urgent() <-chan struct{} { return l.urgent }
 
 func (l *listener) Centre(began time.Duration) {
 	select {
@@ -22,7 +25,9 @@ func (l *listener) Centre(began time.Duration) {
 	}
 }
 
-func newListener() *listener { return &listener{newRecorder(), make(chan time.Duration, 100)} }
+func newListener() *listener {
+	return &listener{newRecorder(), make(chan time.Duration, 100), make(chan struct{}, 1)}
+}
 
 func owned(address string, standbys ...string) *ingotv1.Item {
 	return &ingotv1.Item{Id: "layer2/" + address, Digest: "1", Content: &ingotv1.Item_Layer2Address{Layer2Address: &ingotv1.Layer2Address{
