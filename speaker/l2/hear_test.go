@@ -1,38 +1,18 @@
 package l2
 
 import (
-	"log/slog"
 	"net/netip"
 	"testing"
 
-	"github.com/ingot-lb/ingot/speaker/bfd/shared"
 	"github.com/ingot-lb/ingot/speaker/boottime"
 	"github.com/ingot-lb/ingot/speaker/l2/frame"
-	"github.com/ingot-lb/ingot/test/await"
 )
 
 // TestAnsweringDoesNotAllocate takes requests from where the port hands them over to the wire, for an address of each family
 // among many. Package port tests the way to there.
 func TestAnsweringDoesNotAllocate(t *testing.T) {
-	l := newLAN(t, 1)
-	l.nodes[0].LinkLocal(t, "eth0")
-	log := slog.New(slog.DiscardHandler)
-	s := New(Options{Log: log, Node: "here", Engine: shared.New(log)})
-	t.Cleanup(s.end)
-	items, all := manyAddresses(1)
-	l.nodes[0].Do(t, func() error {
-		s.Apply(t.Context(), items, false)
-		return nil
-	})
-	await.True(t, "all are answered", func() bool {
-		s.tick()
-		for _, o := range s.owned {
-			if !o.claim.Answers("eth0") {
-				return false
-			}
-		}
-		return len(s.owned) == len(all)
-	})
+	s := answering(t, nil)
+	_, all := manyAddresses(1)
 	p := s.ports["eth0"]
 	for _, a := range all[:2] {
 		sender := host

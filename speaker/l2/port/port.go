@@ -108,20 +108,20 @@ func (p *Port) Serves(a netip.Addr) bool { return p.socket(a) != nil }
 func (p *Port) Broken() bool { return p.broken.Load() }
 
 // Answer tells whoever sent a request that its target is here. It is for the function that hears only, for the message
-// that it was called with. It does not wait: a request is repeated.
+// that it was called with.
 func (p *Port) Answer(request frame.Message) error {
 	s := p.socket(request.Target)
 	s.answer = p.answers.Append(s.answer[:0], request)
 	if len(s.answer) == 0 {
 		return fmt.Errorf("answer on %s: the hardware address %s is not one host's", p.link.Name, request.SenderMAC)
 	}
-	if err := s.send(s.answer, false); err != nil {
+	if err := s.send(s.answer); err != nil {
 		return fmt.Errorf("answer on %s: %w", p.link.Name, err)
 	}
 	return nil
 }
 
-// Send sends a frame. It waits, a bounded time, while the interface's queue is full.
+// Send sends a frame. It does not wait while the interface's queue is full: that is an error.
 func (p *Port) Send(b []byte) error {
 	s := p.arp
 	if frame.IsIPv6(b) {
@@ -130,7 +130,7 @@ func (p *Port) Send(b []byte) error {
 	if s == nil {
 		return fmt.Errorf("send on %s: the interface has no link-local IPv6 address", p.link.Name)
 	}
-	if err := s.send(b, true); err != nil {
+	if err := s.send(b); err != nil {
 		return fmt.Errorf("send on %s: %w", p.link.Name, err)
 	}
 	return nil

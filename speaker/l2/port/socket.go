@@ -6,7 +6,6 @@ import (
 	"net"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/packet"
@@ -14,13 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// sendTimeout bounds a send that waits, which it does only while the interface's queue is full.
-	sendTimeout = 100 * time.Millisecond
-	// receiveBuffer is what the kernel is asked to queue, in bytes: a thousand packets or so, which is a tenth of a second
-	// in a flood of 10,000 a second.
-	receiveBuffer = 1 << 20
-)
+// queue is what the kernel is asked to keep in each direction, in bytes. It is a thousand frames or so: a tenth of a second
+// of a flood of 10,000 a second, or half of what announces a thousand addresses of IPv4 at once.
+const queue = 1 << 20
 
 // socket is a packet socket for one protocol on one link.
 type socket struct {
@@ -33,8 +28,7 @@ type socket struct {
 	sending sync.Mutex
 	frame   []byte
 	err     error
-	write   func(fd uintptr)      // made once, so that no closure is allocated for a frame
-	rewrite func(fd uintptr) bool // likewise
+	write   func(fd uintptr) // made once, so that no closure is allocated for a frame
 }
 
 func newSocket(l Link, protocol ethernet.EtherType, filter func() ([]bpf.RawInstruction, error)) (*socket, error) {
@@ -48,7 +42,7 @@ func newSocket(l Link, protocol ethernet.EtherType, filter func() ([]bpf.RawInst
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}
 	s := &socket{conn: conn, answer: make([]byte, 0, 128)}
-	s.write, s.rewrite = s.writeFrame, s.writeFrameOrWait
+	s.write = s.writeFrame
 	if s.raw, err = conn.SyscallConn(); err == nil {
 		err = s.configure()
 	}
@@ -62,37 +56,35 @@ func newSocket(l Link, protocol ethernet.EtherType, filter func() ([]bpf.RawInst
 func (s *socket) configure() error {
 	var err error
 	failed := s.raw.Control(func(fd uintptr) {
-		if err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
-			return
-		}
-		// Beyond the system's limit only with CAP_NET_ADMIN.
-		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
-			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
-		}
+		err = errors.Join(
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
+			enlarge(int(fd), unix.SO_RCVBUFFORCE, unix.SO_RCVBUF),
+			enlarge(int(fd), unix.SO_SNDBUFFORCE, unix.SO_SNDBUF),
+		)
 	})
 	return errors.Join(failed, err)
 }
 
-// send sends a frame. wait says to wait while the interface's queue is full, up to sendTimeout.
-func (s *socket) send(b []byte, wait bool) error {
+// enlarge sets the size of a queue: with force beyond the system's limit, which takes CAP_NET_ADMIN, or else up to it.
+func enlarge(fd, force, limited int) error {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, queue) == nil {
+		return nil
+	}
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, limited, queue)
+}
+
+// send sends a frame. It does not wait: when the interface's queue is full the interface stands still, and whatever is
+// sent here is sent again later, or asked for again.
+func (s *socket) send(b []byte) error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	s.frame = b
-	defer func() { s.frame = nil }()
-	// Control knows no deadline, which would have to be set for each frame.
-	if err := s.raw.Control(s.write); err != nil {
-		return err
+	err := s.raw.Control(s.write)
+	s.frame = nil
+	if err == nil {
+		err = s.err
 	}
-	if s.err != unix.EAGAIN || !wait {
-		return s.err
-	}
-	if err := s.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
-		return err
-	}
-	if err := s.raw.Write(s.rewrite); err != nil {
-		return err
-	}
-	return s.err
+	return err
 }
 
 func (s *socket) writeFrame(fd uintptr) {
@@ -101,12 +93,6 @@ func (s *socket) writeFrame(fd uintptr) {
 			return
 		}
 	}
-}
-
-// writeFrameOrWait returns false to be called again when there is room.
-func (s *socket) writeFrameOrWait(fd uintptr) bool {
-	s.writeFrame(fd)
-	return s.err != unix.EAGAIN
 }
 
 func (s *socket) close() error { return s.conn.Close() }
