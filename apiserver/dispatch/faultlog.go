@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/ingot-lb/ingot/apiserver/segment"
 )
@@ -38,7 +39,7 @@ func (l *faultLog) tell(log *slog.Logger, v *segment.Verdicts, aloud bool) {
 		if k.reason == segment.HeldDown {
 			level = slog.LevelInfo
 		}
-		log.Log(context.Background(), level, f.Message, "event", "segmentFault", "node", k.node, "interface", k.link, "reason", string(k.reason), "nodes", f.Nodes)
+		log.Log(context.Background(), level, f.Message, "event", "segmentFault", "node", k.node, "interface", k.link, "reason", string(k.reason), "nodes", strings.Join(f.Nodes, " "))
 	}
 	for _, k := range before.keys() {
 		if _, still := (*l)[k]; !still {

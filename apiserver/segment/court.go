@@ -77,10 +77,8 @@ func (c *court) said(witness string) iter.Seq[word] {
 
 // ear is what a node hears on a link, nil if it said nothing of it.
 func (c *court) ear(at place) *ear {
-	for _, e := range c.ears(at.node) {
-		if e.link == at.link {
-			return e
-		}
+	if i, ok := c.last.index[at.node]; ok {
+		return c.read[i].ear(at.link)
 	}
 	return nil
 }

@@ -60,7 +60,9 @@ func answerOf(a ingotv1.Answer) answer {
 // bfdUp is the state of RFC 5880 in which both sides hear each other.
 const bfdUp = "Up"
 
-func listen(node string, r *ingotv1.SegmentReport) *ear {
+// listen reads a report; before is what was heard until then, nil for nothing. Whoever was silent and is asked anew, as
+// after a change of orders, is silent until he answers.
+func listen(node string, r *ingotv1.SegmentReport, before *ear) *ear {
 	e := &ear{node: node, link: r.GetInterface()}
 	for _, p := range r.GetPeers() {
 		s := sound{name: p.GetNode(), addr: parse(p.GetAddress()), answer: answerOf(p.GetAnswer()), arrives: p.GetHeard(),
@@ -68,6 +70,7 @@ func listen(node string, r *ingotv1.SegmentReport) *ear {
 		if s.up {
 			s.answer = answers // BFD is up only where both hear each other
 		}
+		s.stays(before.peer(s.name))
 		e.brisk = e.brisk || s.watched
 		e.peers = append(e.peers, s)
 		e.add(s)
@@ -75,6 +78,7 @@ func listen(node string, r *ingotv1.SegmentReport) *ear {
 	for _, w := range r.GetWitnesses() {
 		s := sound{name: w.GetAddress(), addr: parse(w.GetAddress()), answer: answerOf(w.GetAnswer()), since: unix(w.GetSinceMs()),
 			routes: w.GetSource() == ingotv1.WitnessReport_SOURCE_NEXT_HOP, arrives: w.GetSource() == ingotv1.WitnessReport_SOURCE_ASKER}
+		s.stays(before.witness(s.name))
 		e.witnesses = append(e.witnesses, s)
 		e.deafTo = e.deafTo || s.answer == silent
 		e.add(s)
@@ -96,8 +100,31 @@ func (e *ear) add(s sound) {
 	}
 }
 
+// stays says that nothing is known of one of whom something was known before.
+func (s *sound) stays(before *sound) {
+	if before != nil && s.answer == unknown && before.answer == silent {
+		s.answer, s.since = silent, before.since
+	}
+}
+
+// witness is what is heard of a witness, nil if nothing is.
+func (e *ear) witness(name string) *sound {
+	if e == nil {
+		return nil
+	}
+	for i := range e.witnesses {
+		if e.witnesses[i].name == name {
+			return &e.witnesses[i]
+		}
+	}
+	return nil
+}
+
 // peer is what is heard of a node, nil if nothing is.
 func (e *ear) peer(node string) *sound {
+	if e == nil {
+		return nil
+	}
 	for i := range e.peers {
 		if e.peers[i].name == node {
 			return &e.peers[i]

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
 // TestFaults has each fault of a segment, and whom it makes unfit. Reasons are those after a few seconds.
@@ -159,5 +161,60 @@ func TestSeed003(t *testing.T) {
 	}
 	if got := v.SharesMAC("node2", "br-bus"); !cmp.Equal(got, []string{"node1", "node3"}) {
 		t.Errorf("node2 shares its MAC with %v", got)
+	}
+}
+
+// TestAFaultLastsUntilSomebodyAnswers: who loses his addresses is told to listen to others, of whom nothing is known at
+// first. That is no recovery.
+func TestAFaultLastsUntilSomebodyAnswers(t *testing.T) {
+	for _, fault := range []func(*world){
+		func(w *world) { cut(w.node(1)) },
+		func(w *world) { w.node(1).deafTo = map[string]bool{"*": true} },
+		func(w *world) { part(w.nodes[:1], w.witnesses) },
+	} {
+		w := newWorld(4, 1)
+		fault(w)
+		before := w.pass(5 * time.Second).Faults("node1")
+		forget := func(asked bool) *Verdicts {
+			nodes := w.reports()
+			for _, s := range nodes[0].Segments {
+				for _, p := range s.GetPeers() {
+					if p.GetAnswer() == ingotv1.Answer_ANSWER_SILENT {
+						p.Answer, p.BfdState = ingotv1.Answer_ANSWER_UNSPECIFIED, ""
+					}
+				}
+				for _, x := range s.GetWitnesses() {
+					x.Answer = ingotv1.Answer_ANSWER_UNSPECIFIED
+				}
+				if !asked {
+					s.Peers = append(s.Peers, &ingotv1.SegmentPeerReport{Node: "node5", Address: "192.0.2.5"})
+				}
+			}
+			v, _ := w.memory.Judge(w.now, nodes)
+			return v
+		}
+		for _, asked := range []bool{true, false} {
+			if diff := cmp.Diff(before, forget(asked).Faults("node1")); diff != "" {
+				t.Errorf("asked anew (-before +after):\n%s", diff)
+			}
+			w.now = w.now.Add(time.Second)
+		}
+		if diff := cmp.Diff(before, w.pass(5*time.Second).Faults("node1")); diff != "" {
+			t.Errorf("silent as before (-before +after):\n%s", diff)
+		}
+	}
+}
+
+// TestNodesAreNoWitnesses: routes to the networks of pods may lead over other nodes.
+func TestNodesAreNoWitnesses(t *testing.T) {
+	w := newWorld(3, 0)
+	w.witnesses = append(w.witnesses, &host{name: "192.0.2.2", addr: "192.0.2.2/24"})
+	part(w.nodes[:1], []*host{w.node(2), w.witnesses[0]})
+	v := w.pass(5 * time.Second)
+	if got := v.Of("node1", vip, nil); !got.Fit {
+		t.Errorf("got %+v", got)
+	}
+	if got := v.Witnesses("node3", "eth1"); len(got) > 0 {
+		t.Errorf("witnesses %v", got)
 	}
 }

@@ -52,10 +52,11 @@ type presence struct {
 	hold      hold
 }
 
-func readNode(n Node) *reading {
+// readNode reads what a node reports; before is what it reported last.
+func readNode(n Node, before *reading) *reading {
 	r := &reading{revision: n.Revision, member: reads(n), calm: true}
 	for _, s := range n.Segments {
-		e := listen(n.Name, s)
+		e := listen(n.Name, s, before.ear(s.GetInterface()))
 		r.ears = append(r.ears, e)
 		r.calm = r.calm && (e.answered || !e.asked) && !e.deafTo
 	}
@@ -70,7 +71,17 @@ func readNode(n Node) *reading {
 }
 
 func (r *reading) listens(link string) bool {
-	return slices.ContainsFunc(r.ears, func(e *ear) bool { return e.link == link })
+	return r.ear(link) != nil
+}
+
+// ear is what it hears on a link, nil if it says nothing of it.
+func (r *reading) ear(link string) *ear {
+	for _, e := range r.ears {
+		if e.link == link {
+			return e
+		}
+	}
+	return nil
 }
 
 // Judge says what is wrong, and when to judge again though nothing is reported; the zero time means never. nodes are all
@@ -125,7 +136,7 @@ func (m *Memory) take(c *court, nodes []Node) (changed []*reading) {
 		i := m.last.index[n.Name]
 		a := m.nodes[i]
 		if a.read.revision != n.Revision || n.Revision == 0 {
-			r := readNode(*n)
+			r := readNode(*n, a.read)
 			if sameLinks(a.read.member, r.member) {
 				r.member = a.read.member
 			} else {

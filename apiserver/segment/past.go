@@ -75,8 +75,13 @@ func (p *past) judge(c *court, l *link, e *ear) (faults []Fault, next time.Time)
 	}
 	p.note(c.now, e)
 	if !p.deaf.IsZero() {
-		if e.waiting && c.now.Before(p.deaf.Add(patience)) {
-			return faults, p.deaf.Add(patience)
+		if e.waiting {
+			if before := p.deafness(); before != nil { // still nobody answers, whoever is asked now
+				return append(faults, *before), time.Time{}
+			}
+			if c.now.Before(p.deaf.Add(patience)) {
+				return faults, p.deaf.Add(patience)
+			}
 		}
 		f, found, later := c.deafness(e, p.deaf)
 		if found {
@@ -97,7 +102,7 @@ func (p *past) judge(c *court, l *link, e *ear) (faults []Fault, next time.Time)
 // note keeps account of since when nobody answers, or some witness does not.
 func (p *past) note(now time.Time, e *ear) {
 	switch {
-	case e.answered || !e.asked:
+	case e.answered || !e.asked && (!e.waiting || p.deafness() == nil):
 		p.deaf = time.Time{}
 	case p.deaf.IsZero():
 		p.deaf = now
@@ -117,6 +122,16 @@ func (p *past) note(now time.Time, e *ear) {
 			p.silent[w.name] = since
 		}
 	}
+}
+
+// deafness is the fault last found of a link on which nobody answers.
+func (p *past) deafness() *Fault {
+	for i := range p.faults {
+		if r := p.faults[i].Reason; r == Isolated || r == OneWay {
+			return &p.faults[i]
+		}
+	}
+	return nil
 }
 
 // again returns a fault as it was said before, if it was: evidence comes bit by bit, and each bit is no news.

@@ -100,6 +100,8 @@ type topology struct {
 	shared map[place][]*link
 	// macs are the links by hardware address. They are handed on to the next topology, and are for the judge alone.
 	macs map[string][]*link
+	// addresses are those of all links, likewise.
+	addresses map[netip.Addr]int
 
 	mu    sync.Mutex
 	views map[question]*view
@@ -114,7 +116,7 @@ type question struct {
 // newTopology makes one of members, sorted by name.
 func newTopology(members []*member) *topology {
 	t := &topology{members: members, index: make(map[string]int, len(members)), networks: map[netip.Prefix]int{}, shared: map[place][]*link{},
-		macs: map[string][]*link{}, views: map[question]*view{}}
+		macs: map[string][]*link{}, addresses: map[netip.Addr]int{}, views: map[question]*view{}}
 	touched := map[string]bool{}
 	for i, m := range members {
 		t.index[m.name] = i
@@ -127,7 +129,7 @@ func newTopology(members []*member) *topology {
 // with is the topology with some members, of the same names, in the place of others. The judge does not use t afterwards.
 func (t *topology) with(changed map[int]*member) *topology {
 	n := &topology{members: slices.Clone(t.members), index: t.index, networks: maps.Clone(t.networks), shared: maps.Clone(t.shared),
-		macs: t.macs, views: map[question]*view{}}
+		macs: t.macs, addresses: t.addresses, views: map[question]*view{}}
 	touched := map[string]bool{}
 	for i, m := range changed {
 		n.leave(t.members[i], touched)
@@ -158,6 +160,9 @@ func (t *topology) with(changed map[int]*member) *topology {
 // enter adds a member's links; touched gets their hardware addresses.
 func (t *topology) enter(m *member, touched map[string]bool) {
 	for _, l := range m.links {
+		for _, p := range l.addrs {
+			t.addresses[p.Addr()]++
+		}
 		if l.potential() {
 			for _, p := range l.networks {
 				t.networks[p]++
@@ -173,6 +178,11 @@ func (t *topology) enter(m *member, touched map[string]bool) {
 // leave takes them out.
 func (t *topology) leave(m *member, touched map[string]bool) {
 	for _, l := range m.links {
+		for _, p := range l.addrs {
+			if t.addresses[p.Addr()]--; t.addresses[p.Addr()] == 0 {
+				delete(t.addresses, p.Addr())
+			}
+		}
 		if l.potential() {
 			for _, p := range l.networks {
 				if t.networks[p]--; t.networks[p] == 0 {
