@@ -153,13 +153,9 @@ func (t *layer2Table) makeshift(g *group, eligible, candidates bitset, owners []
 	if owner < 0 {
 		return -1
 	}
-	doing := "stays with"
-	if owner != stays {
-		doing = "goes to"
-	}
 	for _, c := range g.services {
-		c.withhold(t.note, Layer2, netip.Addr{}, ReasonUnfit, "no node that may own %s is as it should be, so that it %s node %s: %s",
-			texts(g.addrs), doing, t.nodes.name(owner), t.troubles(g, candidates))
+		c.withhold(t.note, Layer2, netip.Addr{}, ReasonUnfit, "no node that may own %s is as it should be; %s announces it nevertheless: %s",
+			texts(g.addrs), t.nodes.name(owner), t.troubles(g, candidates))
 	}
 	return owner
 }
@@ -170,7 +166,7 @@ func (t *layer2Table) undrained(g *group, node int) {
 		return
 	}
 	for _, c := range g.services {
-		c.withhold(t.note, Layer2, netip.Addr{}, ReasonNotDrained, "node %s is to go out of service, and goes on announcing %s: no other node can take over", t.nodes.name(node), texts(g.addrs))
+		c.withhold(t.note, Layer2, netip.Addr{}, ReasonNotDrained, "%s is to go out of service, and goes on announcing %s: no other node can take over", t.nodes.name(node), texts(g.addrs))
 	}
 }
 

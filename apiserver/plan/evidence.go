@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/ingot-lb/ingot/apiserver/segment"
 )
@@ -188,25 +187,28 @@ func (t *layer2Table) worth(g *group, node int) (w worth) {
 	return w
 }
 
+// maxTroubles bounds, in bytes, what is said of nodes that are not fit: it goes into events.
+const maxTroubles = 500
+
 // troubles says why none of some nodes is fit; of the first few.
 func (t *layer2Table) troubles(g *group, set bitset) string {
-	const most = 4
 	var words []string
-	more := 0
 	for i := range set.members() {
-		ok, message := t.fit(g, i)
-		switch {
-		case ok:
-		case len(words) < most:
+		if ok, message := t.fit(g, i); !ok {
 			words = append(words, message)
-		default:
-			more++
 		}
 	}
 	slices.Sort(words)
-	said := strings.Join(slices.Compact(words), "; ")
-	if more > 0 {
-		said += fmt.Sprintf("; and %d more", more)
+	words = slices.Compact(words)
+	said := ""
+	for i, w := range words {
+		if i > 0 && len(said)+len(w) > maxTroubles {
+			return said + fmt.Sprintf("; and %d more", len(words)-i)
+		}
+		if i > 0 {
+			said += "; "
+		}
+		said += w
 	}
 	return said
 }

@@ -239,7 +239,7 @@ func TestBothFamiliesOfAServiceHaveOneNode(t *testing.T) {
 	out := f.settle(t)
 	diff(t, "where none is", both("node-a"), layer2(t, out))
 	diff(t, "which is said", []string{"Service web layer2 unfit"}, reasons(out))
-	const message = "no node that may own 10.20.30.1 and 1000::1 is as it should be, so that it stays with node node-a: no IPv4 there; no IPv6 there; none here either"
+	const message = "no node that may own 10.20.30.1 and 1000::1 is as it should be; node-a announces it nevertheless: no IPv4 there; no IPv6 there; none here either"
 	diff(t, "in words", message, out.Withheld[0].Message)
 
 	l.unfit["node-a"] = "broken"
