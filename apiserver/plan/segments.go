@@ -41,7 +41,7 @@ type wire struct {
 	ads  []*l2Advertisement
 	// nodes may own addresses; active do, or stand by.
 	nodes, active bitset
-	pairs         map[[2]int]bool // owner and standby
+	pairs         map[[2]int]bool // owner and standby: true; two standbys: false
 	links         map[int]string  // by node
 }
 
@@ -85,9 +85,14 @@ func (w *wires) note(t *layer2Table, g *group, a netip.Addr, owner int, standbys
 		net.nodes.include(c.nodes)
 	}
 	net.active.add(owner)
-	for _, s := range standbys {
+	for k, s := range standbys {
 		net.active.add(s)
 		net.pairs[[2]int{owner, s}] = true
+		for _, fellow := range standbys[:k] {
+			// Should both take over, they have to know each other.
+			pair := [2]int{fellow, s}
+			net.pairs[pair] = net.pairs[pair]
+		}
 	}
 }
 
@@ -139,11 +144,12 @@ func (t *layer2Table) connect(w *wire, spots map[spot]*listening) {
 		l.members.include(members)
 		l.active.include(w.active.and(members))
 	}
-	for pair := range w.pairs {
+	for pair, bfd := range w.pairs {
 		for k, i := range pair {
 			other := pair[1-k]
 			if link, ok := w.links[i]; ok && members.has(other) {
-				spots[spot{i, link}].paired[other] = true
+				paired := spots[spot{i, link}].paired
+				paired[other] = paired[other] || bfd
 			}
 		}
 	}

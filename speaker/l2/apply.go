@@ -117,7 +117,8 @@ func (s *Speaker) obey(out []transmission, o order, restored bool) []transmissio
 		have = &owned{claim: ownership.New(jitter)}
 		s.owned[o.address] = have
 	}
-	have.order, have.links = o, s.linksFor(o.address, o.interfaces)
+	have.order = o
+	s.place(have)
 	role := ownership.Standby
 	if o.owner {
 		role = ownership.Owner

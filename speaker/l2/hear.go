@@ -3,6 +3,7 @@ package l2
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ingot-lb/ingot/speaker/l2/frame"
@@ -58,10 +59,11 @@ func (s *Speaker) conflict(p *port.Port, m frame.Message) {
 		address, probing = m.Target, true
 	}
 	s.mu.RLock()
-	concerned := s.owned[address] != nil && !s.local[m.SenderMAC]
+	o := s.owned[address]
+	concerned := o != nil && !s.local[m.SenderMAC] && slices.Contains(o.segment, p.Link().Name)
 	s.mu.RUnlock()
 	if !concerned {
-		return
+		return // as almost always
 	}
 	s.applying.Lock()
 	defer s.applying.Unlock()

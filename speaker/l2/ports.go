@@ -17,6 +17,33 @@ func (s *Speaker) linksFor(address netip.Addr, interfaces []string) []string {
 	return slices.DeleteFunc(names, func(name string) bool { return s.ports[name] == nil || !s.ports[name].Serves(address) })
 }
 
+// place finds the links of an address: where the order names interfaces, those, and otherwise all that qualify. It is reached
+// over those whose on-link prefix for it is the longest. s.mu is held.
+func (s *Speaker) place(o *owned) {
+	o.links = s.linksFor(o.address, o.interfaces)
+	o.segment = o.links
+	if len(o.interfaces) > 0 {
+		return
+	}
+	best := -1
+	for _, l := range s.links {
+		if !slices.Contains(o.links, l.Name) {
+			continue
+		}
+		for _, prefix := range slices.Concat(l.Addresses, l.OnLink) {
+			if !prefix.Contains(o.address) || prefix.Bits() < best {
+				continue
+			}
+			if prefix.Bits() > best {
+				best, o.segment = prefix.Bits(), nil
+			}
+			if !slices.Contains(o.segment, l.Name) {
+				o.segment = append(o.segment, l.Name)
+			}
+		}
+	}
+}
+
 // relist lists the links and opens and closes ports. It returns the names of links that there were, and that have a new
 // port. s.applying is held.
 func (s *Speaker) relist() (renewed []string, err error) {

@@ -47,10 +47,10 @@ func (s *Speaker) evidence(links ...string) ownership.Evidence {
 // sense returns what the node hears of those who have to do with an address. s.mu is held.
 func (s *Speaker) sense(o *owned, now time.Duration) ownership.Senses {
 	var out ownership.Senses
-	e := s.evidence(o.links...)
+	e := s.evidence(o.segment...)
 	out.Centre, out.Segment, _ = e.Sense(now)
 	out.WitnessAt = e.Segment
-	for _, name := range o.links {
+	for _, name := range o.segment {
 		switch s.segments.Witness(name) {
 		case segment.Heard:
 			out.Witness = ownership.WitnessHeard
@@ -160,5 +160,5 @@ func (s *Speaker) answerable(o *owned, received time.Duration) bool {
 		signal(s.thaw)
 		return false
 	}
-	return o.claim.Alone() || s.evidence(o.links...).Answerable(now)
+	return o.claim.Alone() || s.evidence(o.segment...).Answerable(now)
 }

@@ -90,11 +90,12 @@ type Speaker struct {
 // owned is an address that this node was ordered to own, or to stand by for.
 type owned struct {
 	order
-	// links are those that it could be answered on.
-	links []string
-	claim *ownership.Claim
-	next  time.Duration
-	shown shown
+	// links are those that it could be answered on, and segment those of them over which it is reached: who answers elsewhere,
+	// or is heard there, is of no account.
+	links, segment []string
+	claim          *ownership.Claim
+	next           time.Duration
+	shown          shown
 	counters
 }
 
@@ -210,8 +211,8 @@ func (s *Speaker) refresh() (retry time.Duration) {
 	s.mu.Lock()
 	s.segments.Apply(s.watched, s.links)
 	var out []transmission
-	for address, o := range s.owned {
-		o.links = s.linksFor(address, o.interfaces)
+	for _, o := range s.owned {
+		s.place(o)
 		out = s.step(out, o, ownership.Links{Names: o.links, Renewed: renewed})
 	}
 	s.mu.Unlock()

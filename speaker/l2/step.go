@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/ingot-lb/ingot/speaker/boottime"
 	"github.com/ingot-lb/ingot/speaker/l2/ownership"
@@ -25,12 +26,14 @@ func (s *Speaker) step(out []transmission, o *owned, ev ownership.Event) []trans
 		s.tell(o, a.Urgent)
 	}
 	if a.Verify {
-		for _, name := range o.links {
+		for _, name := range o.segment {
 			s.segments.Verify(name)
 		}
 	}
 	for _, name := range a.Probe {
-		out = append(out, transmission{o, name, probing})
+		if slices.Contains(o.segment, name) {
+			out = append(out, transmission{o, name, probing})
+		}
 	}
 	round := first
 	if a.Repeated {
