@@ -60,8 +60,8 @@ func answerOf(a ingotv1.Answer) answer {
 // bfdUp is the state of RFC 5880 in which both sides hear each other.
 const bfdUp = "Up"
 
-// listen reads a report; before is what was heard until then, nil for nothing. Whoever was silent and is asked anew, as
-// after a change of orders, is silent until he answers.
+// listen reads a report; before is what was heard until then, nil for nothing. Nothing is known for a moment of
+// those who are asked anew, as after a change of orders; they have not changed by that.
 func listen(node string, r *ingotv1.SegmentReport, before *ear) *ear {
 	e := &ear{node: node, link: r.GetInterface()}
 	for _, p := range r.GetPeers() {
@@ -100,10 +100,10 @@ func (e *ear) add(s sound) {
 	}
 }
 
-// stays says that nothing is known of one of whom something was known before.
+// stays is as it was before, as long as nothing is known.
 func (s *sound) stays(before *sound) {
-	if before != nil && s.answer == unknown && before.answer == silent {
-		s.answer, s.since = silent, before.since
+	if before != nil && s.answer == unknown {
+		s.answer, s.since = before.answer, before.since
 	}
 }
 

@@ -164,8 +164,8 @@ func TestSeed003(t *testing.T) {
 	}
 }
 
-// TestAFaultLastsUntilSomebodyAnswers: who loses his addresses is told to listen to others, of whom nothing is known at
-// first. That is no recovery.
+// TestAFaultLastsUntilSomebodyAnswers: when an address has moved, nodes are told to listen to others, and anew to the same,
+// of whom nothing is known at first. That is no recovery.
 func TestAFaultLastsUntilSomebodyAnswers(t *testing.T) {
 	for _, fault := range []func(*world){
 		func(w *world) { cut(w.node(1)) },
@@ -177,18 +177,19 @@ func TestAFaultLastsUntilSomebodyAnswers(t *testing.T) {
 		before := w.pass(5 * time.Second).Faults("node1")
 		forget := func(asked bool) *Verdicts {
 			nodes := w.reports()
-			for _, s := range nodes[0].Segments {
-				for _, p := range s.GetPeers() {
-					if p.GetAnswer() == ingotv1.Answer_ANSWER_SILENT {
+			for _, n := range nodes {
+				for _, s := range n.Segments {
+					for _, p := range s.GetPeers() {
 						p.Answer, p.BfdState = ingotv1.Answer_ANSWER_UNSPECIFIED, ""
 					}
+					for _, x := range s.GetWitnesses() {
+						x.Answer = ingotv1.Answer_ANSWER_UNSPECIFIED
+					}
 				}
-				for _, x := range s.GetWitnesses() {
-					x.Answer = ingotv1.Answer_ANSWER_UNSPECIFIED
-				}
-				if !asked {
-					s.Peers = append(s.Peers, &ingotv1.SegmentPeerReport{Node: "node5", Address: "192.0.2.5"})
-				}
+			}
+			if !asked {
+				s := nodes[0].Segments[0]
+				s.Peers = append(s.Peers, &ingotv1.SegmentPeerReport{Node: "node5", Address: "192.0.2.5"})
 			}
 			v, _ := w.memory.Judge(w.now, nodes)
 			return v
