@@ -73,6 +73,34 @@ func TestLayer2ServiceIsReachable(t *testing.T) {
 	}
 }
 
+func TestLayer2ServiceIsReachableInBothFamiliesByOneNode(t *testing.T) {
+	apply(t, object("v1beta1", "IPAddressPool", "lan6", `{addresses: [192.168.222.240/30, "fd00:222::f0/126"], avoidBuggyIPs: true}`))
+	apply(t, object("v1beta1", "L2Advertisement", "lan6", `{ipAddressPools: [lan6], interfaces: [eth1]}`))
+	apply(t, service("lan-both", "lan6", dualStack))
+
+	got := addresses(t, "lan-both", 2)
+	for _, address := range got {
+		reachable(t, address)
+	}
+	mac := answering(t, got[0])
+	// A question of the client's own, not what its kernel knows.
+	eventually(t, "the same node answers for "+got[1], func() error {
+		out, err := tryIn("client", "ndisc6", "-1", "-r", "1", "-w", "2000", got[1], "eth0")
+		if err == nil && !strings.Contains(strings.ToLower(out), mac) {
+			err = fmt.Errorf("%s answers for %s: %s", mac, got[0], out)
+		}
+		return err
+	})
+
+	kubectl(t, "delete", "service", "lan-both")
+	eventually(t, "nobody answers for "+got[1], func() error {
+		if out, err := tryIn("client", "ndisc6", "-1", "-r", "1", "-w", "1000", got[1], "eth0"); err == nil {
+			return fmt.Errorf("answered: %s", out)
+		}
+		return nil
+	})
+}
+
 func TestLocalTrafficPolicyAnnouncesFromNodesWithEndpoints(t *testing.T) {
 	apply(t, bgp(12))
 	apply(t, service("local", "pool12", local))
