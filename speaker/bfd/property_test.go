@@ -243,3 +243,24 @@ func TestPropertyHostileNeighbor(t *testing.T) {
 		}
 	}
 }
+
+// TestLossAloneEndsNoSessionOfLayer2: with the parameters by which nodes watch each other, a link that loses a fifth of all
+// packets for ten hours ends no session; one that is cut ends it in time.
+func TestLossAloneEndsNoSessionOfLayer2(t *testing.T) {
+	p := Parameters{ReceiveInterval: 60 * ms, TransmitInterval: 60 * ms, DetectMultiplier: 10}
+	for seed := range uint64(10) {
+		s := newSimulation(seed, p, p)
+		s.delay = ms
+		s.run(t, time.Minute)
+		s.loss, s.log = 200, nil
+		s.run(t, time.Hour)
+		if len(s.log) > 0 {
+			t.Errorf("seed %d: %v", seed, s.log)
+		}
+		s.loss = 1000
+		s.run(t, 600*ms+s.delay)
+		if a, b := s.ends[0].sessionState, s.ends[1].sessionState; a != Down || b != Down {
+			t.Errorf("seed %d: %s and %s though the link is cut; %v", seed, a, b, s.log)
+		}
+	}
+}
