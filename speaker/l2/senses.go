@@ -65,6 +65,7 @@ func (s *Speaker) sense(o *owned, now time.Duration) ownership.Senses {
 			}
 			is, p := s.segments.Peer(name, o.nodes[rank]), &out.Peers[rank]
 			p.Known = p.Known || is.BFD != segment.Unwatched
+			p.Left = p.Left || is.BFD == segment.Left
 			p.Up = p.Up || is.BFD == segment.Up
 			p.Heard = p.Heard || is.Answer == ingotv1.Answer_ANSWER_ANSWERS
 		}

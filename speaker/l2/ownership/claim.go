@@ -115,8 +115,16 @@ func (c *Claim) Answers(link string) bool {
 	return c.phase == Answering && slices.Contains(c.order.Links, link)
 }
 
-// Alone says that no other node could take the address over, so that it is answered whoever is heard.
-func (c *Claim) Alone() bool { return len(c.order.Nodes) <= 1 }
+// Alone says that no other node could take the address over, so that it is answered whoever is heard: nobody stands by, or
+// those that did have taken leave.
+func (c *Claim) Alone() bool {
+	for rank := range c.order.Nodes {
+		if rank != c.order.Rank && !c.left(rank) {
+			return false
+		}
+	}
+	return true
+}
 
 // Interfaces returns those answered on.
 func (c *Claim) Interfaces() []string {
@@ -264,14 +272,16 @@ func (c *Claim) hindrance() string {
 
 // other is the rank of the node that would take over first.
 func (c *Claim) other() int {
-	if c.order.Rank == 1 && len(c.order.Nodes) > 2 {
-		return 2
+	for rank := 1; rank < len(c.order.Nodes); rank++ {
+		if rank != c.order.Rank && !c.left(rank) {
+			return rank
+		}
 	}
-	if c.order.Rank == 1 {
-		return 0
-	}
-	return 1
+	return 0
 }
+
+// left says whether a node has taken leave.
+func (c *Claim) left(rank int) bool { return rank < len(c.senses.Peers) && c.senses.Peers[rank].Left }
 
 // due is when time alone changes something.
 func (c *Claim) due() time.Duration {

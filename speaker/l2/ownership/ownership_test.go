@@ -159,7 +159,7 @@ func (p *player) step(now time.Duration, ev Event) {
 }
 
 // hear reads what is heard from now on, any of: centre · fading (the centre, for standbys only) · a rank (BFD with it is
-// up) · a rank and ? (its frames arrive) · witness · silent (a witness that does not answer) · nobody.
+// up) · a rank and ? (its frames arrive) or - (it has taken leave) · witness · silent (a witness that does not answer) · nobody.
 func (p *player) hear(words []string) error {
 	p.senses, p.heard, p.witness = Senses{WitnessAt: p.senses.WitnessAt}, nil, false
 	p.know()
@@ -175,9 +175,13 @@ func (p *player) hear(words []string) error {
 			p.senses.Witness = WitnessSilent
 		case "nobody":
 		default:
-			rank, err := strconv.Atoi(strings.TrimSuffix(w, "?"))
+			rank, err := strconv.Atoi(strings.TrimRight(w, "?-"))
 			if err != nil {
 				return fmt.Errorf("who is %q: %w", w, err)
+			}
+			if strings.HasSuffix(w, "-") {
+				p.senses.Peers[rank].Left = true
+				continue
 			}
 			p.senses.Peers[rank].Heard = true
 			if !strings.HasSuffix(w, "?") {

@@ -30,6 +30,8 @@ const (
 type Peer struct {
 	// Known says that there is a BFD session with it; Up that the session is up.
 	Known, Up bool
+	// Left says that it took the session down on purpose, as a speaker does that ends.
+	Left bool
 	// Heard says that its frames arrive, whatever BFD says.
 	Heard bool
 }
