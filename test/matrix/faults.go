@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -43,6 +44,12 @@ func Faults(loss time.Duration) []Fault {
 	without := func(f Fault, part string) Fault {
 		f.Name = part + " gone, then " + f.Name
 		f.Steps = append([]Step{{Do: kill(part), Hold: forgotten, Right: stays}}, f.Steps...)
+		// The part comes back before the node, which could not join without.
+		f.Steps[len(f.Steps)-1].Do = func(ctx context.Context, s *scene) error {
+			first := s.undo[0]
+			s.undo = s.undo[1:]
+			return errors.Join(first(ctx), s.undoAll(ctx))
+		}
 		return f
 	}
 	named := func(f Fault, reason string) Fault {
@@ -62,7 +69,8 @@ func Faults(loss time.Duration) []Fault {
 		broken("speaker killed", killSpeaker),
 		broken("speaker frozen and resumed", freeze),
 		broken("node off", nodeOff),
-		named(broken("lan cut", cut(topology.LAN)), "Isolated"),
+		named(broken("lan cut", cut(topology.LAN)), "LinkDown"),
+		named(broken("lan cut behind the switch, or wrong VLAN", wrongVLAN), "Isolated"),
 		named(broken("lan one-way: the node hears nothing", deaf), "OneWay"),
 		named(broken("lan one-way: the node is not heard", mute), "OneWay"),
 		still(broken("mgmt cut", cut(topology.Mgmt))),
@@ -247,6 +255,14 @@ func rename(_ context.Context, s *scene) error {
 
 // split moves the victim, the router and the far prober to a switch of their own.
 func split(_ context.Context, s *scene) error {
+	return s.apart(s.victim, topology.Router, farName)
+}
+
+// wrongVLAN has the victim alone on its switch: its link is up, and nobody else is there.
+func wrongVLAN(_ context.Context, s *scene) error { return s.apart(s.victim) }
+
+// apart moves hosts to a switch of their own.
+func (s *scene) apart(places ...string) error {
 	h := s.places[network.Switch].Handle()
 	lan, err := h.LinkByName(topology.LAN)
 	if err != nil {
@@ -269,7 +285,7 @@ func split(_ context.Context, s *scene) error {
 	if err := h.LinkSetUp(other); err != nil {
 		return err
 	}
-	for _, place := range []string{s.victim, topology.Router, farName} {
+	for _, place := range places {
 		port, err := h.LinkByName(topology.PortName(topology.LAN, place))
 		if err != nil {
 			return err

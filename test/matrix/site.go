@@ -13,6 +13,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/ingot-lb/ingot/test/lab/control"
@@ -44,6 +45,7 @@ func attach(ctx context.Context, dir, kubeconfig string) (*site, error) {
 		return nil, err
 	}
 	config.QPS = -1
+	config.WarningHandler = rest.NoWarnings{} // that what is deleted was in use
 	s := &site{dir: dir, places: make(map[string]*netns.Namespace), names: make(map[MAC]string)}
 	if s.kube, err = kubernetes.NewForConfig(config); err != nil {
 		return nil, err
