@@ -24,6 +24,7 @@ import (
 // options are the command's.
 type options struct {
 	bin, out string
+	dir      string
 	runs     int
 	only     *regexp.Regexp
 	loss     time.Duration
@@ -35,6 +36,7 @@ func main() {
 	flag.StringVar(&o.bin, "bin", "bin", "where the programs are")
 	flag.StringVar(&o.out, "out", ".cache/bench-l2.jsonl", "where records are kept; a series that was interrupted is gone on with")
 	flag.IntVar(&o.runs, "runs", 2, "how often each fault is tried")
+	flag.StringVar(&o.dir, "dir", "", "where the lab is built, and its logs stay; default: somewhere, and nothing stays")
 	only := flag.String("faults", "", "the faults to try, as a regular expression; default: all")
 	flag.DurationVar(&o.loss, "loss", matrix.Loss, "how long frames are lost for")
 	flag.BoolVar(&o.table, "table", false, "print the table of what is in the file, and measure nothing")
@@ -116,11 +118,15 @@ func measure(ctx context.Context, o options, build string, done []matrix.Record)
 	if err := os.MkdirAll(filepath.Dir(o.out), 0o755); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "ingot-l2bench-")
-	if err != nil {
+	dir := o.dir
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "ingot-l2bench-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	} else if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	bin, err := filepath.Abs(o.bin)
 	if err != nil {
 		return err
