@@ -15,14 +15,16 @@ import (
 	"math/big"
 	"net"
 	"time"
+
+	certutil "k8s.io/client-go/util/cert"
+	"k8s.io/client-go/util/keyutil"
+
+	"github.com/ingot-lb/ingot/certs/inspect"
 )
 
-const (
-	authorityLifetime = 10 * 365 * 24 * time.Hour
-	leafLifetime      = 365 * 24 * time.Hour
-	// backdate lets machines take part whose clock is behind.
-	backdate = time.Hour
-)
+// backdate lets machines take part whose clock is behind. What lives shortly is not dated back as far: its life counts
+// from there.
+func backdate(lifetime time.Duration) time.Duration { return min(time.Hour, lifetime/10) }
 
 // authority is a CA certificate with its key.
 type authority struct {
@@ -32,7 +34,7 @@ type authority struct {
 }
 
 // newAuthority makes a self-signed CA on P-256.
-func newAuthority(now time.Time) (*authority, error) {
+func newAuthority(now time.Time, lifetime time.Duration) (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("generate the key of the CA: %w", err)
@@ -44,8 +46,8 @@ func newAuthority(now time.Time) (*authority, error) {
 	template := &x509.Certificate{
 		SerialNumber:          serial,
 		Subject:               pkix.Name{Organization: []string{"ingot"}, CommonName: fmt.Sprintf("ingot-ca@%d", now.Unix())},
-		NotBefore:             now.Add(-backdate),
-		NotAfter:              now.Add(authorityLifetime),
+		NotBefore:             now.Add(-backdate(lifetime)),
+		NotAfter:              now.Add(lifetime),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature,
 		BasicConstraintsValid: true,
 		IsCA:                  true,
@@ -55,15 +57,18 @@ func newAuthority(now time.Time) (*authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign the CA: %w", err)
 	}
-	keyPEM, err := encodeKey(key)
+	keyPEM, err := keyutil.MarshalPrivateKeyToPEM(key)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("encode the key of the CA: %w", err)
 	}
 	return parseAuthority(encodeCert(der), keyPEM)
 }
 
 // parseAuthority reads what newAuthority made, or a CA that a user supplied: any key type that crypto/tls takes.
 func parseAuthority(certPEM, keyPEM []byte) (*authority, error) {
+	if len(certPEM) == 0 || len(keyPEM) == 0 {
+		return nil, errors.New("there is no CA certificate, or no key of it")
+	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
 		return nil, fmt.Errorf("CA key pair: %w", err)
@@ -73,23 +78,23 @@ func parseAuthority(certPEM, keyPEM []byte) (*authority, error) {
 		return nil, fmt.Errorf("CA key of type %T cannot sign", pair.PrivateKey)
 	}
 	if !pair.Leaf.IsCA {
-		return nil, errors.New("certificate is not that of a CA")
+		return nil, fmt.Errorf("%s is not that of a CA", inspect.Describe(pair.Leaf))
 	}
 	return &authority{cert: pair.Leaf, key: key, certPEM: certPEM, keyPEM: keyPEM}, nil
 }
 
 func (a *authority) equal(b *authority) bool {
-	return bytes.Equal(a.cert.Raw, b.cert.Raw)
+	return a == b || a != nil && b != nil && bytes.Equal(a.cert.Raw, b.cert.Raw)
 }
 
 // leaf is a serving certificate with its key.
 type leaf struct {
 	certPEM, keyPEM []byte
-	pair            tls.Certificate
+	pair            *tls.Certificate
 }
 
 // issue signs a serving certificate that ends with the CA at the latest.
-func (a *authority) issue(now time.Time, names []string, ips []net.IP) (*leaf, error) {
+func (a *authority) issue(now time.Time, lifetime time.Duration, names []string, ips []net.IP) (*leaf, error) {
 	if now.After(a.cert.NotAfter) {
 		return nil, fmt.Errorf("the CA %s expired at %s", a.cert.Subject, a.cert.NotAfter.Format(time.RFC3339))
 	}
@@ -101,14 +106,14 @@ func (a *authority) issue(now time.Time, names []string, ips []net.IP) (*leaf, e
 	if err != nil {
 		return nil, err
 	}
-	end := now.Add(leafLifetime)
+	end := now.Add(lifetime)
 	if a.cert.NotAfter.Before(end) {
 		end = a.cert.NotAfter
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{Organization: []string{"ingot"}, CommonName: names[0]},
-		NotBefore:    now.Add(-backdate),
+		NotBefore:    now.Add(-backdate(end.Sub(now))),
 		NotAfter:     end,
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -119,22 +124,21 @@ func (a *authority) issue(now time.Time, names []string, ips []net.IP) (*leaf, e
 	if err != nil {
 		return nil, fmt.Errorf("sign a serving certificate: %w", err)
 	}
-	keyPEM, err := encodeKey(key)
+	keyPEM, err := keyutil.MarshalPrivateKeyToPEM(key)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("encode a serving key: %w", err)
 	}
 	certPEM := append(encodeCert(der), a.certPEM...)
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	pair, err := inspect.Pair(certPEM, keyPEM, inspect.Wanted{Name: names[0], Roots: a.certPEM, Now: now})
 	if err != nil {
 		return nil, fmt.Errorf("read back a serving certificate: %w", err)
 	}
 	return &leaf{certPEM: certPEM, keyPEM: keyPEM, pair: pair}, nil
 }
 
-// stale says whether it is time for another leaf: in the last third of its life.
-func (l *leaf) stale(now time.Time) bool {
-	c := l.pair.Leaf
-	return now.After(c.NotAfter.Add(-c.NotAfter.Sub(c.NotBefore) / 3))
+// renewal is when two thirds of a certificate's life are over.
+func renewal(c *x509.Certificate) time.Time {
+	return c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) / 3 * 2)
 }
 
 func serialNumber() (*big.Int, error) {
@@ -146,13 +150,5 @@ func serialNumber() (*big.Int, error) {
 }
 
 func encodeCert(der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-}
-
-func encodeKey(key crypto.PrivateKey) ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("encode a key: %w", err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	return pem.EncodeToMemory(&pem.Block{Type: certutil.CertificateBlockType, Bytes: der})
 }

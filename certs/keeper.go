@@ -1,32 +1,34 @@
 // Package certs keeps the certificate authority of an installation and the serving certificates it signs.
 //
-// The CA is in the Secret "ingot-ca", which all replicas share; its bundle is published in the ConfigMap
-// "ingot-ca" for speakers to mount and for APIServices to carry. A copy on the local disk lets a replica start
-// while the kube-apiserver is away.
+// The CA is in the Secret "ingot-ca", which only the replicas of the apiserver read. Each of them signs for itself what it
+// shows, and together they keep what others need: the bundle in the ConfigMap "ingot-ca", which speakers mount, and in
+// the ValidatingWebhookConfiguration; and the serving certificate of webhooks in a Secret of its own. Every change
+// is one update of one object that compares its resourceVersion, so that of several replicas that do the same at a time
+// one does it. A copy on the local disk lets a replica start while the kube-apiserver is away.
+//
+// Files takes certificates that somebody else issues; Issued is for servers that a Keeper issues them.
 package certs
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/sha256"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/ingot-lb/ingot/certs/inspect"
 	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 const (
 	// ObjectName is the name of both the Secret with the CA and the ConfigMap with its bundle.
 	ObjectName = "ingot-ca"
-	// BundleKey is the key of the bundle in the ConfigMap.
+	// BundleKey is the key of the bundle in the ConfigMap, and in every Secret.
 	BundleKey = "ca.crt"
 )
 
@@ -37,16 +39,26 @@ type Options struct {
 	Namespace string
 	// Dir is a local directory for the copy of the CA; made when missing, with mode 0700. Empty: there is no copy.
 	Dir string
-	// Follow is set for those who take the CA as others made it: they wait for its Secret and publish nothing.
-	Follow bool
+	// Policy says how long certificates live; zero is DefaultPolicy.
+	Policy Policy
 	// Names are DNS names of the serving certificate; the first is its common name. ServiceNames helps.
 	Names []string
 	IPs   []net.IP
+	// Webhooks is the Service of those who serve webhooks, whose certificate is issued and whose bundle is injected.
+	// Empty: there are none.
+	Webhooks string
+	// Carried says whether that which others put the bundle into has this one; it may be nil. ErrNotYet is no news.
+	Carried func(ctx context.Context, bundle []byte) error
 	// Failed, which may be nil, hears why Open is not done yet.
 	Failed func(error)
 	// Log may be nil.
 	Log *slog.Logger
+
+	now func() time.Time // for tests
 }
+
+// ErrNotYet says that a bundle is on its way.
+var ErrNotYet = errors.New("the new bundle has not arrived yet")
 
 // ServiceNames are the names by which a Service and the machine itself are called.
 func ServiceNames(service, namespace string) []string {
@@ -54,130 +66,130 @@ func ServiceNames(service, namespace string) []string {
 	return []string{name + ".svc", name + ".svc.cluster.local", name, "localhost"}
 }
 
+// SecretOf is the name of the Secret with the certificate that a Keeper issues for a Service.
+func SecretOf(service string) string { return service + "-tls" }
+
 // Keeper has the CA and the current serving certificate. Its methods may be used concurrently.
 type Keeper struct {
-	client    kubernetes.Interface
-	namespace string
-	copy      localCopy
-	follow    bool
-	names     []string
-	ips       []net.IP
-	log       *slog.Logger
-	now       func() time.Time
+	Serving
+	options Options
+	copy    localCopy
+	log     *slog.Logger
+	now     func() time.Time
 
-	mu       sync.Mutex
-	ca       *authority
-	leaf     *leaf
-	onChange []func()
+	mu    sync.Mutex
+	trust *trust
+	wrong string // what is wrong with the Secret, which is counted once
 }
 
-// Open loads the CA from its Secret, creating it if there is none (unless it is to Follow). When the host cluster cannot be asked, the local
+// Open loads the CA from its Secret, creating it if there is none. When the host cluster cannot be asked, the local
 // copy serves; without one, Open keeps trying until ctx ends, because a second CA would lock everyone out.
 func Open(ctx context.Context, o Options) (*Keeper, error) {
 	if len(o.Names) == 0 {
 		return nil, errors.New("certificates need a name")
 	}
-	k := &Keeper{
-		client:    o.Client,
-		namespace: o.Namespace,
-		copy:      localCopy{dir: o.Dir},
-		follow:    o.Follow,
-		names:     o.Names,
-		ips:       o.IPs,
-		log:       o.Log,
-		now:       time.Now,
+	if o.Policy == (Policy{}) {
+		o.Policy = DefaultPolicy
 	}
-	if k.log == nil {
-		k.log = slog.New(slog.DiscardHandler)
-	}
-	failed := o.Failed
-	if failed == nil {
-		failed = func(error) {}
-	}
-	ca, err := k.firstAuthority(ctx, failed)
-	if err != nil {
+	if err := o.Policy.Validate(); err != nil {
 		return nil, err
 	}
-	if err := k.use(ca); err != nil {
-		return nil, err
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return k, nil
-}
-
-func (k *Keeper) firstAuthority(ctx context.Context, failed func(error)) (*authority, error) {
+	if o.now == nil {
+		o.now = time.Now
+	}
+	if o.Failed == nil {
+		o.Failed = func(error) {}
+	}
+	k := &Keeper{Serving: Serving{name: "apiserver"}, options: o, copy: localCopy{dir: o.Dir}, log: o.Log, now: o.now}
 	local, err := k.copy.read()
 	if err != nil {
 		k.log.Warn("local copy of the CA is not usable", "event", "caCopyUnusable", "error", err)
 	}
 	for retry := retries(); ; {
-		ca, err := k.loadOrCreate(ctx, local)
+		err := k.begin(ctx, local)
 		if err == nil {
-			return ca, nil
+			return k, nil
 		}
-		if local != nil {
-			k.log.Warn("Secret with the CA cannot be read; going on with the local copy", "event", "caFromCopy", "error", err)
-			return local, nil
-		}
-		failed(err)
-		k.log.Warn("Secret with the CA cannot be read", "event", "caUnavailable", "error", err)
+		o.Failed(err)
+		k.log.Warn("there is no CA to serve by", "event", "caUnavailable", "error", err)
 		if err := retry.Wait(ctx); err != nil {
 			return nil, fmt.Errorf("load the CA: %w", err)
 		}
 	}
 }
 
-// use makes ca the one that signs, keeps a copy of it, and signs a new leaf.
-func (k *Keeper) use(ca *authority) error {
-	leaf, err := ca.issue(k.now(), k.names, k.ips)
-	if err != nil {
+// begin takes the CA of the Secret, or the local copy where there is one and the Secret cannot be read.
+func (k *Keeper) begin(ctx context.Context, local *trust) error {
+	stored, err := k.load(ctx, local)
+	if err == nil && k.now().After(stored.trust.current.cert.NotAfter) {
+		// Nobody can be served by it; one that is, or can be, is made at once.
+		s, _ := k.options.Policy.due(k.now(), stored.trust, false)
+		stored, err = k.advance(ctx, stored, s)
+	}
+	if err == nil {
+		return k.use(stored.trust)
+	}
+	if local == nil {
 		return err
 	}
-	if err := k.copy.write(ca); err != nil {
-		// Not fatal: what is lost is a start without the kube-apiserver.
-		k.log.Warn("no local copy of the CA", "event", "caCopyFailed", "error", err)
-	}
-	k.mu.Lock()
-	k.ca, k.leaf = ca, leaf
-	notify := slices.Clone(k.onChange)
-	k.mu.Unlock()
-	for _, f := range notify {
-		f()
+	k.log.Warn("Secret with the CA cannot be read; going on with the local copy", "event", "caFromCopy", "error", err)
+	if used := k.use(local); used != nil {
+		return errors.Join(err, fmt.Errorf("local copy: %w", used))
 	}
 	return nil
 }
 
+// use makes t what is trusted and signed by, keeps a copy of it, and signs another leaf where that is time.
+func (k *Keeper) use(t *trust) error {
+	known := k.known()
+	changed := known == nil || !known.equal(t)
+	fresh, err := k.freshLeaf(t, k.current() == nil || known == nil || !known.current.equal(t.current))
+	if err != nil {
+		return err
+	}
+	if !changed && fresh == nil {
+		return nil
+	}
+	if changed {
+		if err := k.copy.write(t); err != nil {
+			// Not fatal: what is lost is a start without the kube-apiserver.
+			k.log.Warn("no local copy of the CA", "event", "caCopyFailed", "error", err)
+		}
+		k.mu.Lock()
+		k.trust = t
+		k.mu.Unlock()
+	}
+	if fresh != nil {
+		k.log.Info("serving by a new certificate", append([]any{"event", "certificateIssued"}, attributes(fresh)...)...)
+	}
+	k.show(fresh)
+	return nil
+}
+
+// freshLeaf signs one if it must, or if two thirds of the life of the one that is shown are over.
+func (k *Keeper) freshLeaf(t *trust, must bool) (*leaf, error) {
+	if !must && k.now().Before(renewal(k.current().Leaf)) {
+		return nil, nil
+	}
+	return t.current.issue(k.now(), k.options.Policy.Leaf, k.options.Names, k.options.IPs)
+}
+
+func (k *Keeper) known() *trust {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.trust
+}
+
 // Bundle returns the PEM certificates by which clients know the servers of this installation.
-func (k *Keeper) Bundle() []byte {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return slices.Clone(k.ca.certPEM)
-}
+func (k *Keeper) Bundle() []byte { return k.known().bundle() }
 
-// CertKey returns the current serving certificate with its chain, and its key, in PEM.
-func (k *Keeper) CertKey() (cert, key []byte) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.leaf.certPEM, k.leaf.keyPEM
-}
-
-// GetCertificate is for tls.Config: new connections see a new certificate at once.
-func (k *Keeper) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return &k.leaf.pair, nil
-}
-
-// OnChange has f called, quickly please, after the certificate or the bundle changed.
-func (k *Keeper) OnChange(f func()) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.onChange = append(k.onChange, f)
-}
-
-func (k *Keeper) current() (*authority, *leaf) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.ca, k.leaf
+// Collect implements prometheus.Collector: the certificate that is shown, and the CA that signed it.
+func (k *Keeper) Collect(ch chan<- prometheus.Metric) {
+	k.Serving.Collect(ch)
+	ch <- expiry("ca", k.known().current.cert.NotAfter)
 }
 
 // retries are spaced alike wherever the host cluster does not answer.
@@ -185,13 +197,8 @@ func retries() backoff.Backoff {
 	return backoff.Backoff{First: 200 * time.Millisecond, Most: 5 * time.Second}
 }
 
-// Derive returns a key of 32 bytes for the named purpose, the same on every replica and after every restart as
-// long as the CA is the same. It is made from the CA's key and tells nothing about it.
-func (k *Keeper) Derive(purpose string) ([]byte, error) {
-	ca, _ := k.current()
-	secret, err := hkdf.Key(sha256.New, ca.keyPEM, nil, "ingot "+purpose, 32)
-	if err != nil {
-		return nil, fmt.Errorf("derive a key for %s: %w", purpose, err)
-	}
-	return secret, nil
+// good says whether an issued certificate need not be issued again.
+func (k *Keeper) good(t *trust, certPEM, keyPEM []byte, names []string) bool {
+	pair, err := inspect.Pair(certPEM, keyPEM, inspect.Wanted{Name: names[0], Roots: t.current.certPEM, Now: k.now()})
+	return err == nil && k.now().Before(renewal(pair.Leaf))
 }

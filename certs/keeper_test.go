@@ -38,6 +38,18 @@ func newHost(objects ...runtime.Object) *host {
 	return h
 }
 
+// clock is a time that tests set.
+type clock struct{ at atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.at.Store(time.Now().UnixNano())
+	return c
+}
+
+func (c *clock) now() time.Time       { return time.Unix(0, c.at.Load()) }
+func (c *clock) pass(d time.Duration) { c.at.Add(int64(d)) }
+
 func keeperOptions(h *host, dir string) Options {
 	return Options{
 		Client:    h,
@@ -91,7 +103,9 @@ func TestReplicasShareOneCA(t *testing.T) {
 }
 
 // handshake connects over TLS to a server with k's certificate, trusting bundle.
-func handshake(t *testing.T, k *Keeper, bundle []byte, name string) error {
+func handshake(t *testing.T, k interface {
+	GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
+}, bundle []byte, name string) error {
 	t.Helper()
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(bundle) {
@@ -109,7 +123,7 @@ func handshake(t *testing.T, k *Keeper, bundle []byte, name string) error {
 
 // TestLosingTheRaceToCreateTakesTheWinnersCA has another replica create the Secret after this one found none.
 func TestLosingTheRaceToCreateTakesTheWinnersCA(t *testing.T) {
-	winner, err := newAuthority(time.Now())
+	winner, err := newAuthority(time.Now(), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,10 +144,9 @@ func TestLosingTheRaceToCreateTakesTheWinnersCA(t *testing.T) {
 }
 
 func secretOf(ca *authority) *corev1.Secret {
-	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: ObjectName, Namespace: "metallb-system"},
-		Data:       map[string][]byte{corev1.TLSCertKey: ca.certPEM, corev1.TLSPrivateKeyKey: ca.keyPEM},
-	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: ObjectName, Namespace: "metallb-system"}}
+	(&trust{current: ca}).document().into(secret)
+	return secret
 }
 
 func TestRestartWithoutTheHostUsesTheLocalCopy(t *testing.T) {
@@ -146,7 +159,7 @@ func TestRestartWithoutTheHostUsesTheLocalCopy(t *testing.T) {
 	if diff := cmp.Diff(string(before), string(after)); diff != "" {
 		t.Errorf("CA after the restart (-want +got):\n%s", diff)
 	}
-	info, err := os.Stat(filepath.Join(dir, "ca.pem"))
+	info, err := os.Stat(filepath.Join(dir, "ca.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +227,7 @@ func TestReplacedSecretIsFollowed(t *testing.T) {
 	told := make(chan struct{}, 8)
 	k.OnChange(func() { told <- struct{}{} })
 	run(t, k)
-	next, err := newAuthority(time.Now())
+	next, err := newAuthority(time.Now(), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,53 +243,39 @@ func TestReplacedSecretIsFollowed(t *testing.T) {
 	if err := handshake(t, k, next.certPEM, "localhost"); err != nil {
 		t.Errorf("certificate of the new CA: %v", err)
 	}
-	if copied, err := (localCopy{dir}).read(); err != nil || !copied.equal(next) {
+	if copied, err := (localCopy{dir}).read(); err != nil || !copied.current.equal(next) {
 		t.Errorf("local copy is not the new CA: %v", err)
 	}
 }
 
-func TestServingCertificateIsRenewedInTheLastThirdOfItsLife(t *testing.T) {
-	k := openKeeper(t, newHost(), t.TempDir())
-	first, _ := k.CertKey()
-	start := time.Now()
-
-	k.now = func() time.Time { return start.Add(leafLifetime / 2) }
-	if err := k.renew(); err != nil {
+func TestServingCertificateIsRenewedAfterTwoThirdsOfItsLife(t *testing.T) {
+	c := newClock()
+	o := keeperOptions(newHost(), t.TempDir())
+	o.now = c.now
+	k, err := Open(t.Context(), o)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if half, _ := k.CertKey(); !bytes.Equal(first, half) {
-		t.Error("renewed at half of its life")
+	first, _ := k.CertKey()
+
+	c.pass(DefaultPolicy.Leaf/3*2 - 3*time.Hour)
+	if _, err := k.reconcile(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	k.now = func() time.Time { return start.Add(leafLifetime * 3 / 4) }
-	if err := k.renew(); err != nil {
+	if before, _ := k.CertKey(); !bytes.Equal(first, before) {
+		t.Error("renewed before two thirds of its life were over")
+	}
+	c.pass(3 * time.Hour)
+	if _, err := k.reconcile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if late, _ := k.CertKey(); bytes.Equal(first, late) {
-		t.Error("not renewed at three quarters of its life")
+		t.Error("not renewed after two thirds of its life")
 	}
-	if names := k.leaf.pair.Leaf.DNSNames; !slices.Contains(names, "apiserver.metallb-system.svc") {
+	if names := k.current().Leaf.DNSNames; !slices.Contains(names, "apiserver.metallb-system.svc") {
 		t.Errorf("names of the renewed certificate = %v", names)
 	}
 }
 
 // eventually waits for a condition.
 var eventually = await.True
-
-func TestDerivedKeysAreSharedByReplicasAndDifferByPurpose(t *testing.T) {
-	h := newHost()
-	derive := func(k *Keeper, purpose string) []byte {
-		key, err := k.Derive(purpose)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return key
-	}
-	a, b := openKeeper(t, h, t.TempDir()), openKeeper(t, h, t.TempDir())
-
-	if !bytes.Equal(derive(a, "digests"), derive(b, "digests")) {
-		t.Error("two replicas derive two keys")
-	}
-	if bytes.Equal(derive(a, "digests"), derive(a, "something else")) {
-		t.Error("two purposes share a key")
-	}
-}

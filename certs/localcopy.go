@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,14 +9,14 @@ import (
 	"path/filepath"
 )
 
-// localCopy keeps the CA on disk, in one file so that certificate and key cannot come apart. Without a directory it keeps
-// nothing.
+// localCopy keeps what the Secret holds on disk, in one file so that certificates and keys cannot come apart. Without a
+// directory it keeps nothing.
 type localCopy struct{ dir string }
 
-func (c localCopy) file() string { return filepath.Join(c.dir, "ca.pem") }
+func (c localCopy) file() string { return filepath.Join(c.dir, "ca.json") }
 
 // read returns nil and no error when there is no copy.
-func (c localCopy) read() (*authority, error) {
+func (c localCopy) read() (*trust, error) {
 	if c.dir == "" {
 		return nil, nil
 	}
@@ -26,18 +27,25 @@ func (c localCopy) read() (*authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the copy of the CA: %w", err)
 	}
-	certPEM, keyPEM := splitPEM(data)
-	ca, err := parseAuthority(certPEM, keyPEM)
+	var d document
+	if err := json.Unmarshal(data, &d); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.file(), err)
+	}
+	t, err := d.parse()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.file(), err)
 	}
-	return ca, nil
+	return t, nil
 }
 
 // write replaces the copy in one step.
-func (c localCopy) write(ca *authority) error {
+func (c localCopy) write(t *trust) error {
 	if c.dir == "" {
 		return nil
+	}
+	data, err := json.Marshal(t.document())
+	if err != nil {
+		return fmt.Errorf("encode the copy of the CA: %w", err)
 	}
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return fmt.Errorf("directory for the copy of the CA: %w", err)
@@ -46,7 +54,7 @@ func (c localCopy) write(ca *authority) error {
 	if err != nil {
 		return fmt.Errorf("copy of the CA: %w", err)
 	}
-	_, err = tmp.Write(append(append([]byte{}, ca.certPEM...), ca.keyPEM...))
+	_, err = tmp.Write(data)
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), c.file())

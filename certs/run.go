@@ -1,117 +1,87 @@
 package certs
 
 import (
-	"bytes"
 	"context"
-	"fmt"
+	"errors"
+	"sync"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/watch"
 )
 
-// checkInterval is how often everything is compared even if nothing is heard to have changed.
-const checkInterval = 2 * time.Minute
+const (
+	// checkInterval is how often everything is compared even if nothing is heard to have changed.
+	checkInterval = 2 * time.Minute
+	// soon is when to look again at what others are about to do, and least the least time between two looks.
+	soon  = 200 * time.Millisecond
+	least = 20 * time.Millisecond
+)
 
-// Run keeps Secret, ConfigMap, local copy and serving certificate right until ctx ends, and returns ctx's error.
+// Run keeps everything right until ctx ends, and returns ctx's error.
 func (k *Keeper) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	changed := make(chan struct{}, 1)
+	for _, what := range k.watched() {
+		wg.Go(func() { what.follow(ctx, changed, k.log) })
+	}
 	retry, last := retries(), ""
 	for {
-		err := k.cycle(ctx)
+		at, err := k.reconcile(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		switch {
-		case err == nil:
+		pause := min(max(at.Sub(k.now()), least), checkInterval)
+		if err == nil {
 			retry.Reset()
 			last = ""
-		case err.Error() != last:
-			last = err.Error()
-			k.log.Warn("certificates cannot be kept", "event", "certificatesNotKept", "error", err)
+		} else {
+			pause = retry.Next()
+			if err.Error() != last {
+				last = err.Error()
+				k.log.Warn("certificates cannot be kept", "event", "certificatesNotKept", "error", err)
+			}
 		}
-		if err := retry.Wait(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// cycle makes everything right and returns when it may no longer be. Watches begin before the comparison, so that
-// no change falls between the two.
-func (k *Keeper) cycle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, checkInterval)
-	defer cancel()
-	if err := k.renew(); err != nil {
-		return err
-	}
-	options := metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, ObjectName).String()}
-	secrets, err := k.client.CoreV1().Secrets(k.namespace).Watch(ctx, options)
-	if err != nil {
-		return fmt.Errorf("watch Secret %s: %w", ObjectName, err)
-	}
-	defer secrets.Stop()
-	var published <-chan watch.Event
-	if !k.follow {
-		maps, err := k.client.CoreV1().ConfigMaps(k.namespace).Watch(ctx, options)
-		if err != nil {
-			return fmt.Errorf("watch ConfigMap %s: %w", ObjectName, err)
-		}
-		defer maps.Stop()
-		published = maps.ResultChan()
-	}
-	if err := k.reconcile(ctx); err != nil {
-		return err
-	}
-	for {
-		var ev watch.Event
-		var open bool
+		timer := time.NewTimer(pause)
 		select {
-		case ev, open = <-secrets.ResultChan():
-		case ev, open = <-published:
+		case <-changed:
+		case <-timer.C:
 		case <-ctx.Done():
-			return nil
 		}
-		if !open || !k.asShouldBe(ev) {
-			return nil
+		timer.Stop()
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 }
 
-// renew replaces a serving certificate that nears its end. It needs nobody.
-func (k *Keeper) renew() error {
-	ca, leaf := k.current()
-	if !leaf.stale(k.now()) {
-		return nil
-	}
-	return k.use(ca)
-}
-
-func (k *Keeper) reconcile(ctx context.Context) error {
-	known, _ := k.current()
-	ca, err := k.loadOrCreate(ctx, known)
+// reconcile makes everything right and takes at most one step of the rotation. It returns when to look again.
+func (k *Keeper) reconcile(ctx context.Context) (time.Time, error) {
+	// A serving certificate that nears its end needs nobody to be renewed.
+	renewed := k.use(k.known())
+	stored, err := k.load(ctx, k.known())
 	if err != nil {
-		return err
+		return time.Time{}, errors.Join(err, renewed)
 	}
-	if !ca.equal(known) {
-		k.log.Warn("the Secret holds another CA, which is used from now on", "event", "caReplaced", "subject", ca.cert.Subject.String())
-		if err := k.use(ca); err != nil {
-			return err
+	if k.now().Before(stored.trust.current.cert.NotAfter) {
+		if err := k.use(stored.trust); err != nil {
+			return time.Time{}, err
 		}
 	}
-	return k.publish(ctx, string(ca.certPEM))
-}
-
-func (k *Keeper) asShouldBe(ev watch.Event) bool {
-	if ev.Type != watch.Added && ev.Type != watch.Modified {
-		return false
+	published := k.publish(ctx, stored.trust)
+	s, at := k.options.Policy.due(k.now(), stored.trust, published == nil)
+	if who := Elsewhere(stored.secret); who != "" {
+		s, at = stay, k.now().Add(checkInterval) // it is theirs to rotate
 	}
-	bundle := k.Bundle()
-	switch o := ev.Object.(type) {
-	case *corev1.Secret:
-		return bytes.Equal(o.Data[corev1.TLSCertKey], bundle)
-	case *corev1.ConfigMap:
-		return o.Data[BundleKey] == string(bundle)
+	if s != stay {
+		next, err := k.advance(ctx, stored, s)
+		if err != nil {
+			return time.Time{}, err
+		}
+		return k.now(), k.use(next.trust) // then publish it
 	}
-	return false
+	if errors.Is(published, ErrNotYet) {
+		return k.now().Add(soon), nil
+	}
+	return earlier(at, renewal(k.current().Leaf)), published
 }

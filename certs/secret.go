@@ -1,8 +1,10 @@
 package certs
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,71 +20,136 @@ func labels() map[string]string {
 	return map[string]string{"app": "metallb", "component": "apiserver", "app.kubernetes.io/component": "apiserver"}
 }
 
-// loadOrCreate returns the CA in the Secret. When there is no Secret, it creates one, with the CA known if there is
-// one (whose Secret was deleted), or a new one; of several replicas that do so at a time, the first wins.
-func (k *Keeper) loadOrCreate(ctx context.Context, known *authority) (*authority, error) {
+// stored is what the Secret holds, and the Secret, by which the next update of it is compared.
+type stored struct {
+	trust  *trust
+	secret *corev1.Secret
+}
+
+// load returns what is in the Secret. When there is no Secret, it creates one, with what is known if anything is (the
+// Secret was deleted), or a new CA; of several replicas that do so at a time, the first wins.
+func (k *Keeper) load(ctx context.Context, known *trust) (stored, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	secrets := k.client.CoreV1().Secrets(k.namespace)
+	secrets := k.options.Client.CoreV1().Secrets(k.options.Namespace)
 	for range 3 { // it may be created and deleted by others in between
 		secret, err := secrets.Get(ctx, ObjectName, metav1.GetOptions{})
 		if err == nil {
-			ca, err := parseAuthority(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
-			if err != nil {
-				return nil, fmt.Errorf("parse Secret %s/%s: %w", k.namespace, ObjectName, err)
-			}
-			return ca, nil
+			return k.read(ctx, secret)
 		}
-		if k.follow || !apierrors.IsNotFound(err) {
-			return nil, fmt.Errorf("get Secret %s/%s: %w", k.namespace, ObjectName, err)
+		if !apierrors.IsNotFound(err) {
+			return stored{}, fmt.Errorf("get Secret %s/%s: %w", k.options.Namespace, ObjectName, err)
 		}
-		ca := known
-		if ca == nil {
-			if ca, err = newAuthority(k.now()); err != nil {
-				return nil, err
+		t := known
+		if t == nil || k.now().After(t.current.cert.NotAfter) {
+			if t, err = k.options.Policy.take(replace, k.now(), &trust{}); err != nil {
+				return stored{}, err
 			}
 		}
-		_, err = secrets.Create(ctx, &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Name: ObjectName, Namespace: k.namespace, Labels: labels()},
+		secret = &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: ObjectName, Namespace: k.options.Namespace, Labels: labels()},
 			Type:       corev1.SecretTypeTLS,
-			Data:       map[string][]byte{corev1.TLSCertKey: ca.certPEM, corev1.TLSPrivateKeyKey: ca.keyPEM},
-		}, metav1.CreateOptions{})
+		}
+		t.document().into(secret)
+		secret, err = secrets.Create(ctx, secret, metav1.CreateOptions{})
 		if err == nil {
-			k.log.Info("CA stored", "event", "caStored", "secret", k.namespace+"/"+ObjectName, "new", known == nil)
-			return ca, nil
+			k.log.Info("CA stored", "event", "caStored", "secret", k.options.Namespace+"/"+ObjectName, "new", t != known,
+				"subject", t.current.cert.Subject.String(), "notAfter", t.current.cert.NotAfter.UTC().Format(time.RFC3339))
+			return stored{t, secret}, nil
 		}
 		if !apierrors.IsAlreadyExists(err) {
-			return nil, fmt.Errorf("create Secret %s/%s: %w", k.namespace, ObjectName, err)
+			return stored{}, fmt.Errorf("create Secret %s/%s: %w", k.options.Namespace, ObjectName, err)
 		}
 	}
-	return nil, fmt.Errorf("create Secret %s/%s: it comes and goes", k.namespace, ObjectName)
+	return stored{}, fmt.Errorf("create Secret %s/%s: it comes and goes", k.options.Namespace, ObjectName)
 }
 
-// publish makes the ConfigMap carry the bundle.
-func (k *Keeper) publish(ctx context.Context, bundle string) error {
-	if k.follow {
-		return nil
+// read reads the Secret as it is, and puts its bundle right.
+func (k *Keeper) read(ctx context.Context, secret *corev1.Secret) (stored, error) {
+	t, err := document{secret.Data, secret.Annotations}.parse()
+	if err != nil {
+		k.count(err.Error())
+		return stored{}, fmt.Errorf("the Secret %s/%s is not usable: %w", k.options.Namespace, ObjectName, err)
+	}
+	k.count("")
+	found := stored{t, secret}
+	if known := k.known(); known != nil && !known.equal(t) {
+		k.log.Info("the Secret holds another CA than before", "event", "caChanged", "subject", t.current.cert.Subject.String(),
+			"notAfter", t.current.cert.NotAfter.UTC().Format(time.RFC3339))
+	}
+	if bytes.Equal(secret.Data[BundleKey], t.bundle()) || Elsewhere(secret) != "" {
+		return found, nil
+	}
+	return k.update(ctx, found, t)
+}
+
+// count counts a Secret as refused unless the same was wrong with it before; "" is nothing.
+func (k *Keeper) count(wrong string) {
+	k.mu.Lock()
+	again := k.wrong == wrong
+	k.wrong = wrong
+	k.mu.Unlock()
+	if wrong != "" && !again {
+		k.refuse()
+	}
+}
+
+// advance takes a step of the rotation. Where another replica was faster, it returns what that one made.
+func (k *Keeper) advance(ctx context.Context, from stored, s step) (stored, error) {
+	next, err := k.options.Policy.take(s, k.now(), from.trust)
+	if err != nil {
+		return stored{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	maps := k.client.CoreV1().ConfigMaps(k.namespace)
-	found, err := maps.Get(ctx, ObjectName, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		_, err = maps.Create(ctx, &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Name: ObjectName, Namespace: k.namespace, Labels: labels()},
-			Data:       map[string]string{BundleKey: bundle},
-		}, metav1.CreateOptions{})
-	case err == nil && found.Data[BundleKey] != bundle:
-		found = found.DeepCopy()
-		if found.Data == nil {
-			found.Data = map[string]string{}
+	found, err := k.update(ctx, from, next)
+	if err == nil && found.trust == next {
+		level := k.log.Info
+		if s == replace {
+			level = k.log.Warn
 		}
-		found.Data[BundleKey] = bundle
-		_, err = maps.Update(ctx, found, metav1.UpdateOptions{}) // conflicts are tried again by the caller
+		level("CA rotated by a step", "event", "caRotation", "step", s.String(), "signs", next.current.cert.Subject.String(),
+			"notAfter", next.current.cert.NotAfter.UTC().Format(time.RFC3339), "trusted", len(bytes.Split(next.bundle(), []byte("BEGIN CERT")))-1)
 	}
+	return found, err
+}
+
+// update writes next in place of what was read, if it is still there; otherwise it returns what is.
+func (k *Keeper) update(ctx context.Context, from stored, next *trust) (stored, error) {
+	secret := from.secret.DeepCopy()
+	next.document().into(secret)
+	secrets := k.options.Client.CoreV1().Secrets(k.options.Namespace)
+	written, err := secrets.Update(ctx, secret, metav1.UpdateOptions{})
+	if err == nil {
+		return stored{next, written}, nil
+	}
+	if !apierrors.IsConflict(err) {
+		return stored{}, fmt.Errorf("update Secret %s/%s: %w", k.options.Namespace, ObjectName, err)
+	}
+	if secret, err = secrets.Get(ctx, ObjectName, metav1.GetOptions{}); err != nil {
+		return stored{}, fmt.Errorf("get Secret %s/%s: %w", k.options.Namespace, ObjectName, err)
+	}
+	t, err := document{secret.Data, secret.Annotations}.parse()
 	if err != nil {
-		return fmt.Errorf("publish the CA in ConfigMap %s/%s: %w", k.namespace, ObjectName, err)
+		return stored{}, fmt.Errorf("the Secret %s/%s is not usable: %w", k.options.Namespace, ObjectName, err)
 	}
-	return nil
+	return stored{t, secret}, nil
+}
+
+// into makes a Secret say what the document does, and leaves the rest of it.
+func (d document) into(secret *corev1.Secret) {
+	if secret.Data == nil {
+		secret.Data = map[string][]byte{}
+	}
+	if secret.Annotations == nil {
+		secret.Annotations = map[string]string{}
+	}
+	for _, key := range []string{nextCert, nextKey, oldCert} {
+		delete(secret.Data, key)
+	}
+	for _, name := range []string{toldAnnotation, promotedAnnotation, RotateAnnotation} {
+		delete(secret.Annotations, name)
+	}
+	maps.Copy(secret.Data, d.Data)
+	maps.Copy(secret.Annotations, d.Annotations)
 }

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -34,6 +35,9 @@ func main() {
 	flag.StringVar(&o.Address, "bind-address", ":9443", "where to serve admission, over TLS")
 	flag.StringVar(&o.Service, "service-name", "webhooks", "the Service through which the kube-apiserver asks, which the certificate names")
 	flag.StringVar(&o.MetricsAddress, "metrics-address", ":7472", "where to serve /metrics, /healthz and /readyz, in plain HTTP; empty: nowhere")
+	flag.StringVar(&o.CertFile, "tls-cert-file", "", "`file` with the certificate to serve by, with its chain, re-read when it changes; empty: the one in the Secret SERVICE-tls, which the apiserver issues")
+	flag.StringVar(&o.KeyFile, "tls-private-key-file", "", "`file` with the key of --tls-cert-file")
+	flag.StringVar(&o.CAFile, "tls-ca-file", "", "`file` with the CA that --tls-cert-file must be signed by; empty: any")
 	flag.Var(&o.UnknownPools, "unknown-pool", "as the controller's: `fallback` or pending")
 	flag.BoolVar(&o.Enforce, "enforce", false, "refuse Services with something wrong, in every namespace; otherwise in those with the label ingot.io/enforce=true")
 	flag.StringVar(&level, "log-level", "info", "all, debug, info, warn, error or none")
@@ -50,6 +54,9 @@ func main() {
 func run(ctx context.Context, o server.Options, level string, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("unexpected argument %q", args[0])
+	}
+	if (o.CertFile == "") != (o.KeyFile == "") || o.CAFile != "" && o.CertFile == "" {
+		return errors.New("--tls-cert-file and --tls-private-key-file need each other, and --tls-ca-file both")
 	}
 	parsed, err := logging.ParseLevel(level)
 	if err != nil {

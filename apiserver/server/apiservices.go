@@ -19,6 +19,7 @@ import (
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	apiregistration "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset/typed/apiregistration/v1"
 
+	"github.com/ingot-lb/ingot/certs"
 	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
@@ -32,7 +33,8 @@ type apiServices struct {
 	service   string
 	// versions in order of preference, the preferred one first.
 	versions []schema.GroupVersion
-	bundle   func() []byte
+	// bundle is what the kube-apiserver knows us by; nil where somebody else puts it in.
+	bundle func() []byte
 	// bundleChanged receives when bundle may return something else.
 	bundleChanged <-chan struct{}
 	// beforeCreate may wait for a good moment.
@@ -143,7 +145,7 @@ func (a *apiServices) cycle(ctx context.Context, gv schema.GroupVersion, priorit
 			if !open || ev.Type == watch.Deleted || ev.Type == watch.Error {
 				return nil
 			}
-			if o, ok := ev.Object.(*apiregistrationv1.APIService); !ok || !asWanted(o, a.spec(gv, priority)) {
+			if o, ok := ev.Object.(*apiregistrationv1.APIService); !ok || !certs.ByOLM(o) && !asWanted(o, a.spec(gv, priority, o)) {
 				return nil
 			}
 		case <-changed:
@@ -155,14 +157,14 @@ func (a *apiServices) cycle(ctx context.Context, gv schema.GroupVersion, priorit
 }
 
 func (a *apiServices) reconcile(ctx context.Context, gv schema.GroupVersion, priority int32) error {
-	spec := a.spec(gv, priority)
 	found, err := a.client.Get(ctx, nameOf(gv), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		a.beforeCreate(ctx)
-		_, err = a.client.Create(ctx, &apiregistrationv1.APIService{
+		fresh := &apiregistrationv1.APIService{
 			ObjectMeta: metav1.ObjectMeta{Name: nameOf(gv), Labels: map[string]string{"app": "metallb", "component": "apiserver"}},
-			Spec:       spec,
-		}, metav1.CreateOptions{})
+		}
+		fresh.Spec = a.spec(gv, priority, fresh)
+		_, err = a.client.Create(ctx, fresh, metav1.CreateOptions{})
 		if err != nil {
 			return fmt.Errorf("create: %w", err)
 		}
@@ -175,7 +177,9 @@ func (a *apiServices) reconcile(ctx context.Context, gv schema.GroupVersion, pri
 	if found.Spec.Service == nil {
 		return errOfDefinitions
 	}
-	if asWanted(found, spec) {
+	spec := a.spec(gv, priority, found)
+	// What the Operator Lifecycle Manager makes is its own, whole.
+	if certs.ByOLM(found) || asWanted(found, spec) {
 		return nil
 	}
 	found = found.DeepCopy()
@@ -189,13 +193,18 @@ func (a *apiServices) reconcile(ctx context.Context, gv schema.GroupVersion, pri
 	return nil
 }
 
-func (a *apiServices) spec(gv schema.GroupVersion, priority int32) apiregistrationv1.APIServiceSpec {
+// spec is what found should say. Where somebody else injects the bundle, it is what is found.
+func (a *apiServices) spec(gv schema.GroupVersion, priority int32, found *apiregistrationv1.APIService) apiregistrationv1.APIServiceSpec {
 	port := int32(443)
+	bundle := found.Spec.CABundle
+	if a.bundle != nil && certs.Elsewhere(found) == "" {
+		bundle = a.bundle()
+	}
 	return apiregistrationv1.APIServiceSpec{
 		Service:              &apiregistrationv1.ServiceReference{Namespace: a.namespace, Name: a.service, Port: &port},
 		Group:                gv.Group,
 		Version:              gv.Version,
-		CABundle:             a.bundle(),
+		CABundle:             bundle,
 		GroupPriorityMinimum: 1000, // as CustomResourceDefinitions get
 		VersionPriority:      priority,
 	}

@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset/fake"
+
+	"github.com/ingot-lb/ingot/certs"
 )
 
 var (
@@ -131,4 +133,46 @@ func TestAPIServicesOfDefinitionsAreLeftAlone(t *testing.T) {
 	if diff := cmp.Diff(theirs.Spec, got.Spec); diff != "" {
 		t.Errorf("APIService (-want +got):\n%s", diff)
 	}
+}
+
+// TestBundlesOfOthersAreLeftAlone: where somebody else injects, all but the bundle is kept right; what OLM makes is its own;
+// and with certificates in files nobody's bundle is known here.
+func TestBundlesOfOthersAreLeftAlone(t *testing.T) {
+	theirs := &apiregistrationv1.APIService{
+		ObjectMeta: metav1.ObjectMeta{Name: nameOf(v1beta1), Annotations: map[string]string{"cert-manager.io/inject-ca-from": "metallb-system/apiserver"}},
+		Spec: apiregistrationv1.APIServiceSpec{Group: v1beta1.Group, Version: v1beta1.Version, VersionPriority: 1, CABundle: []byte("theirs"),
+			Service: &apiregistrationv1.ServiceReference{Namespace: namespace, Name: "old"}},
+	}
+	olm := &apiregistrationv1.APIService{
+		ObjectMeta: metav1.ObjectMeta{Name: nameOf(v1beta2), Labels: map[string]string{"olm.owner": "ingot.v1.0.0"}},
+		Spec: apiregistrationv1.APIServiceSpec{Group: v1beta2.Group, Version: v1beta2.Version, VersionPriority: 15, CABundle: []byte("olm"),
+			Service: &apiregistrationv1.ServiceReference{Namespace: namespace, Name: "apiserver-service"}},
+	}
+	a, bundle, changed := keepServices(t, theirs, olm.DeepCopy())
+	eventually(t, "the rest put right", func() error { return inPlace(t.Context(), a, v1beta1, 90, "theirs") })
+	eventually(t, "ready", a.ready)
+	second := "second CA"
+	bundle.Store(&second)
+	changed <- struct{}{}
+	eventually(t, "nothing left to be told", func() error { return carried(t.Context(), a.client, []byte(second)) })
+	if err := inPlace(t.Context(), a, v1beta1, 90, "theirs"); err != nil {
+		t.Error(err)
+	}
+	got, err := a.client.Get(t.Context(), nameOf(v1beta2), metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(olm, got); diff != "" {
+		t.Errorf("OLM's APIService (-want +got):\n%s", diff)
+	}
+}
+
+// TestTheNextCAWaitsForAPIServices: one that does not have the bundle yet is named by no error, and holds the rotation.
+func TestTheNextCAWaitsForAPIServices(t *testing.T) {
+	a, _, _ := keepServices(t)
+	eventually(t, "created", func() error { return inPlace(t.Context(), a, v1beta1, 90, "first CA") })
+	if err := carried(t.Context(), a.client, []byte("second CA")); !errors.Is(err, certs.ErrNotYet) {
+		t.Errorf("%v, want that it is on its way", err)
+	}
+	eventually(t, "told of the first", func() error { return carried(t.Context(), a.client, []byte("first CA")) })
 }

@@ -22,14 +22,18 @@ type monitor struct {
 	log       *slog.Logger
 	// hub holds the registry of the stream's metrics once there is one.
 	hub atomic.Pointer[prometheus.Registry]
+	// certificates likewise.
+	certificates atomic.Pointer[prometheus.Registry]
 }
 
 func (m *monitor) handler() http.Handler {
 	// The generic server keeps its metrics in a registry of its own, as do we.
 	all := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		gatherers := prometheus.Gatherers{legacyregistry.DefaultGatherer}
-		if own := m.hub.Load(); own != nil {
-			gatherers = append(gatherers, own)
+		for _, own := range []*prometheus.Registry{m.hub.Load(), m.certificates.Load()} {
+			if own != nil {
+				gatherers = append(gatherers, own)
+			}
 		}
 		return gatherers.Gather()
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/ingot-lb/ingot/certs"
 	"github.com/ingot-lb/ingot/speaker/logging"
 )
 
@@ -39,6 +40,13 @@ type Options struct {
 	ServiceName       string
 	LoadBalancerClass string
 	LogLevel          string
+
+	// WebhooksService is whose certificate is issued here; empty: nobody's.
+	WebhooksService string
+	// TLSCertFile and TLSKeyFile are served by instead of what is issued; TLSCAFile says by what clients know them.
+	TLSCertFile, TLSKeyFile, TLSCAFile string
+	// Certificates says how long those that are issued live.
+	Certificates certs.Policy
 }
 
 // DefaultAdminSocket is where "adopt" finds the process.
@@ -56,6 +64,8 @@ func NewOptions() *Options {
 		AdminSocket:     DefaultAdminSocket,
 		ServiceName:     "apiserver",
 		LogLevel:        "info",
+		WebhooksService: "webhooks",
+		Certificates:    certs.DefaultPolicy,
 	}
 	if ns := os.Getenv("METALLB_NAMESPACE"); ns != "" {
 		o.Namespace = ns
@@ -83,6 +93,13 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.ID, "id", o.ID, "name of this replica")
 	fs.StringVar(&o.ServiceName, "service-name", o.ServiceName, "Service that APIServices point at and certificates name")
 	fs.StringVar(&o.LoadBalancerClass, "lb-class", o.LoadBalancerClass, "announce only Services of this loadBalancerClass")
+	fs.StringVar(&o.WebhooksService, "webhooks-service-name", o.WebhooksService, "Service of webhooks, for which a certificate is issued and a CA injected; empty: for nobody")
+	fs.StringVar(&o.TLSCertFile, "tls-cert-file", o.TLSCertFile, "certificate to serve by, with its chain; re-read when it changes. Then none is issued, and no CA is injected")
+	fs.StringVar(&o.TLSKeyFile, "tls-private-key-file", o.TLSKeyFile, "key of --tls-cert-file")
+	fs.StringVar(&o.TLSCAFile, "tls-ca-file", o.TLSCAFile, "CA that --tls-cert-file must be signed by; empty: any")
+	fs.DurationVar(&o.Certificates.Leaf, "certificate-lifetime", o.Certificates.Leaf, "life of certificates that are issued; renewed after two thirds of it")
+	fs.DurationVar(&o.Certificates.CA, "ca-lifetime", o.Certificates.CA, "life of the CA that issues them; rotated after two thirds of it")
+	fs.DurationVar(&o.Certificates.Overlap, "ca-overlap", o.Certificates.Overlap, "how long a new CA is known before it signs, and an old one trusted after it has signed last")
 	fs.StringVar(&o.LogLevel, "log-level", o.LogLevel, "all, debug, info, warn, error or none")
 }
 
@@ -101,6 +118,11 @@ func (o *Options) Validate() error {
 	need(o.DataDir != "", "--data-dir is required")
 	need(filepath.IsAbs(o.AdminSocket), "--admin-socket %q is not an absolute path", o.AdminSocket)
 	need(o.SecurePort > 0 && o.SecurePort < 1<<16, "--secure-port %d is not a port", o.SecurePort)
+	need((o.TLSCertFile == "") == (o.TLSKeyFile == ""), "--tls-cert-file and --tls-private-key-file need each other")
+	need(o.TLSCAFile == "" || o.TLSCertFile != "", "--tls-ca-file is for --tls-cert-file")
+	if err := o.Certificates.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("--ca-lifetime, --certificate-lifetime and --ca-overlap: %w", err))
+	}
 	need((o.EtcdCertFile == "") == (o.EtcdKeyFile == ""), "--etcd-certfile and --etcd-keyfile need each other")
 	need(len(o.EtcdServers) > 0 || o.EtcdCAFile == "" && o.EtcdCertFile == "", "--etcd-cafile and --etcd-certfile are for --etcd-servers")
 	for _, server := range o.EtcdServers {

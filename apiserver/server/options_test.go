@@ -34,6 +34,11 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		{"--admin-socket=adm.sock", `--admin-socket "adm.sock" is not an absolute path`},
 		{"--etcd-cafile=ca.crt", "are for --etcd-servers"},
 		{"--etcd-servers=https://e:2379 --etcd-certfile=c", "--etcd-certfile and --etcd-keyfile need each other"},
+		{"--tls-cert-file=c", "--tls-cert-file and --tls-private-key-file need each other"},
+		{"--tls-ca-file=c", "--tls-ca-file is for --tls-cert-file"},
+		{"--ca-lifetime=1m --certificate-lifetime=1m --ca-overlap=20s", "no room for two overlaps of 20s"},
+		{"--certificate-lifetime=9000h", "outlive their CA"},
+		{"--ca-overlap=0s", "shorter than a second"},
 		{"--etcd-servers=e:2379", `"e:2379" is not a URL of etcd`},
 		{"--log-level=loud", `--log-level: log level "loud" is not one of`},
 	}

@@ -32,7 +32,7 @@ func (p *process) keepAPIServices(ctx context.Context) error {
 	}
 	p.log.Info("ready", "event", "ready", "id", p.options.ID)
 	changed := make(chan struct{}, 1)
-	p.keeper.OnChange(func() {
+	p.serving.OnChange(func() {
 		select {
 		case changed <- struct{}{}:
 		default:
@@ -43,7 +43,7 @@ func (p *process) keepAPIServices(ctx context.Context) error {
 		namespace:     p.options.Namespace,
 		service:       p.options.ServiceName,
 		versions:      install.Scheme.PrioritizedVersionsForGroup(metallb.GroupName),
-		bundle:        p.keeper.Bundle,
+		bundle:        p.bundle,
 		bundleChanged: changed,
 		beforeCreate:  p.awaitEndpoints,
 		log:           p.log,

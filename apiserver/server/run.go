@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -54,10 +53,13 @@ type process struct {
 	admin     *admin
 	group     *errgroup.Group
 
-	host   *rest.Config
-	kube   kubernetes.Interface
-	store  *store.Store
-	keeper *certs.Keeper
+	host  *rest.Config
+	kube  kubernetes.Interface
+	store *store.Store
+	// serving is the certificate of the API and of the stream, and bundle what clients know it by: nil where others see to
+	// that.
+	serving *certs.Serving
+	bundle  func() []byte
 	// judge keeps the rules, for the store and for the API; facts is where it asks about the host cluster.
 	judge *rules.Judge
 	facts *hostFacts
@@ -162,21 +164,10 @@ func (p *process) watchStore(ctx context.Context) error {
 
 // afterStore waits for certificates, which everything that listens needs, and starts the stream and the API.
 func (p *process) afterStore(ctx context.Context) error {
-	var err error
-	p.keeper, err = certs.Open(ctx, certs.Options{
-		Client:    p.kube,
-		Namespace: p.options.Namespace,
-		Dir:       filepath.Join(p.options.DataDir, "certs"),
-		Names:     certs.ServiceNames(p.options.ServiceName, p.options.Namespace),
-		IPs:       ownAddresses(),
-		Log:       p.log,
-		Failed:    func(err error) { p.readiness.fail(partCertificates, err) },
-	})
-	if err != nil {
+	if err := p.openCertificates(ctx); err != nil {
 		return err
 	}
 	p.readiness.fail(partCertificates, nil)
-	p.group.Go(func() error { return p.keeper.Run(ctx) })
 	if err := p.startDispatch(ctx); err != nil {
 		return err
 	}
@@ -184,7 +175,7 @@ func (p *process) afterStore(ctx context.Context) error {
 }
 
 func (p *process) startDispatch(ctx context.Context) error {
-	digestKey, err := p.keeper.Derive("item digests")
+	digestKey, err := p.store.DigestKey(ctx)
 	if err != nil {
 		return err
 	}
@@ -200,7 +191,7 @@ func (p *process) startDispatch(ctx context.Context) error {
 		Store:             dispatchstorage.New(p.store),
 		DigestKey:         digestKey,
 		Listener:          listen.Fair(l, dispatchConnections),
-		TLS:               &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: p.keeper.GetCertificate},
+		TLS:               &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: p.serving.GetCertificate},
 		DataDir:           p.options.DataDir,
 		Planned:           p.planned.set,
 		Log:               p.log,
@@ -246,7 +237,7 @@ func (p *process) serveAPI(ctx context.Context) error {
 		Store:     p.store,
 		Namespace: p.options.Namespace,
 		Listener:  listen.Fair(l, apiConnections),
-		Cert:      servingCert{p.keeper},
+		Cert:      servingCert{p.serving},
 
 		ShutdownDelay: p.shutdownDelay(),
 		Checks:        []healthz.HealthChecker{p.healthCheck(partStore)},

@@ -9,18 +9,18 @@ import (
 )
 
 // servingCert gives the certificate of certs to the generic server, which asks again when it is told of a change.
-type servingCert struct{ keeper *certs.Keeper }
+type servingCert struct{ serving *certs.Serving }
 
 var _ dynamiccertificates.CertKeyContentProvider = servingCert{}
 
 // Name implements dynamiccertificates.CertKeyContentProvider.
-func (servingCert) Name() string { return "ingot-ca" }
+func (servingCert) Name() string { return "ingot" }
 
 // CurrentCertKeyContent implements dynamiccertificates.CertKeyContentProvider.
-func (s servingCert) CurrentCertKeyContent() (cert, key []byte) { return s.keeper.CertKey() }
+func (s servingCert) CurrentCertKeyContent() (cert, key []byte) { return s.serving.CertKey() }
 
 // AddListener implements dynamiccertificates.CertKeyContentProvider.
-func (s servingCert) AddListener(l dynamiccertificates.Listener) { s.keeper.OnChange(l.Enqueue) }
+func (s servingCert) AddListener(l dynamiccertificates.Listener) { s.serving.OnChange(l.Enqueue) }
 
 // ownAddresses are those under which this machine or Pod may be called directly.
 func ownAddresses() []net.IP {

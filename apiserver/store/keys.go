@@ -15,6 +15,7 @@ const (
 	lineageKey   = "/ingot/lineage"
 	leaderKey    = "/ingot/leader"
 	adoptionKey  = "/ingot/adoption"
+	digestKey    = "/ingot/digest-key"
 	layer2Prefix = "/ingot/layer2/"
 
 	// allocationPrefix begins the keys of IPAllocations, which stand apart from the configuration. One watch sees them

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -12,16 +13,31 @@ import (
 // another one, by which speakers know it.
 func (s *Store) Lineage() string { return s.lineage }
 
-// readOrWriteLineage is safe against replicas that open a new store at the same time: the first write stays.
 func (s *Store) readOrWriteLineage(ctx context.Context) (string, error) {
-	fresh := uuid.NewString()
+	return s.readOrWrite(ctx, lineageKey, uuid.NewString())
+}
+
+// DigestKey returns 32 random bytes that are the store's own: the same on every replica and after every restart.
+func (s *Store) DigestKey(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	fresh := make([]byte, 32)
+	if _, err := rand.Read(fresh); err != nil {
+		return nil, fmt.Errorf("make a key for digests: %w", err)
+	}
+	key, err := s.readOrWrite(ctx, digestKey, string(fresh))
+	return []byte(key), err
+}
+
+// readOrWrite is safe against replicas that open a new store at the same time: the first write stays.
+func (s *Store) readOrWrite(ctx context.Context, key, fresh string) (string, error) {
 	resp, err := s.client.Txn(ctx).
-		If(clientv3.Compare(clientv3.CreateRevision(lineageKey), "=", 0)).
-		Then(clientv3.OpPut(lineageKey, fresh)).
-		Else(clientv3.OpGet(lineageKey)).
+		If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
+		Then(clientv3.OpPut(key, fresh)).
+		Else(clientv3.OpGet(key)).
 		Commit()
 	if err != nil {
-		return "", fmt.Errorf("read the lineage: %w", err)
+		return "", fmt.Errorf("read %s: %w", key, err)
 	}
 	if resp.Succeeded {
 		return fresh, nil

@@ -125,3 +125,23 @@ func TestEmptiedStoreIsNoticed(t *testing.T) {
 		t.Errorf("Health of an emptied store = %v, want %v", err, ErrReplaced)
 	}
 }
+
+// TestDigestKeyIsTheStoresOwn: the same for replicas and after restarts, and another one's in another store.
+func TestDigestKeyIsTheStoresOwn(t *testing.T) {
+	key := func(s *Store) string {
+		t.Helper()
+		k, err := s.DigestKey(t.Context())
+		if err != nil || len(k) != 32 {
+			t.Fatalf("%d bytes, %v", len(k), err)
+		}
+		return string(k)
+	}
+	s := open(t, t.TempDir())
+	first := key(s)
+	if again := key(s); again != first {
+		t.Error("the store has two keys")
+	}
+	if other := key(open(t, t.TempDir())); other == first {
+		t.Error("two stores have one key")
+	}
+}

@@ -6,12 +6,15 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+
+	"github.com/ingot-lb/ingot/certs/inspect"
 )
 
 // transportCredentials verify the centre by the CA file as it is now.
@@ -24,11 +27,28 @@ func (a *Agent) transportCredentials() (credentials.TransportCredentials, error)
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("the centre's CA: no certificate in %s", a.opts.CAFile)
 	}
-	return credentials.NewTLS(&tls.Config{
+	return explaining{credentials.NewTLS(&tls.Config{
 		RootCAs:    pool,
 		ServerName: a.opts.ServerName,
 		MinVersion: tls.VersionTLS12,
-	}), nil
+	}), pem}, nil
+}
+
+// explaining says of a certificate that is refused what it is, and by what it should have been known.
+type explaining struct {
+	credentials.TransportCredentials
+	roots []byte
+}
+
+// ClientHandshake implements credentials.TransportCredentials.
+func (c explaining) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := c.TransportCredentials.ClientHandshake(ctx, authority, raw)
+	return conn, info, inspect.Explain(err, c.roots)
+}
+
+// Clone implements credentials.TransportCredentials.
+func (c explaining) Clone() credentials.TransportCredentials {
+	return explaining{c.TransportCredentials.Clone(), c.roots}
 }
 
 // tokenFile is the path of a bearer token that somebody else renews.

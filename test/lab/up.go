@@ -45,6 +45,7 @@ func upCommand(dir *string) *cobra.Command {
 	c.Flags().IntVar(&o.APIServers, "apiservers", 1, "how many replicas of our apiserver")
 	c.Flags().StringVar(&o.Router, "router", "frr", "what the router runs: frr, or none (it only forwards)")
 	c.Flags().StringSliceVar(&o.Without, "without", nil, "leave out any of apiserver, controller, speaker, webhooks")
+	c.Flags().StringArrayVar(&o.Args, "arg", nil, "PROGRAM=ARGUMENT, such as apiserver=--log-level=debug: one more argument of one of them; may be repeated")
 	return c
 }
 

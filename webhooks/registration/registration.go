@@ -1,10 +1,9 @@
-// Package registration keeps the ValidatingWebhookConfiguration that is shipped in force: it has the kube-apiserver trust
-// the certificate by which we serve, and ask about Services of our class. Everything else in it is for those who install
-// it to say.
+// Package registration keeps the ValidatingWebhookConfiguration that is shipped in line with --lb-class: it has the
+// kube-apiserver ask about Services of our class. Whom to trust is for whoever issues our certificate to put in, and
+// everything else in it is for those who install it to say.
 package registration
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,10 +36,7 @@ type Options struct {
 	Service, Namespace string
 	// Class of the Services to be asked about; empty: those without one.
 	Class string
-	// Bundle is of the CA that signs our certificate, and Changed receives when it may be another one.
-	Bundle  func() []byte
-	Changed <-chan struct{}
-	Log     *slog.Logger
+	Log   *slog.Logger
 }
 
 // Keep keeps it right until ctx ends, and leaves it behind: other replicas serve, or this one comes back.
@@ -86,8 +82,6 @@ func (o Options) cycle(ctx context.Context) error {
 			if found, ok := ev.Object.(*admissionv1.ValidatingWebhookConfiguration); ok && ev.Type != watch.Deleted && len(o.wrong(found)) > 0 {
 				return nil
 			}
-		case <-o.Changed:
-			return nil
 		case <-ctx.Done():
 			return nil
 		}
@@ -133,7 +127,7 @@ func (o Options) reconcile(ctx context.Context) error {
 		return fmt.Errorf("patch ValidatingWebhookConfiguration %s: %w", Name, err)
 	}
 	for _, c := range wrong {
-		o.Log.Info("the kube-apiserver trusts our certificate and knows our class", "event", "registrationUpdated", "webhook", c.Name)
+		o.Log.Info("the kube-apiserver knows our class", "event", "registrationUpdated", "webhook", c.Name)
 	}
 	return nil
 }
@@ -141,18 +135,13 @@ func (o Options) reconcile(ctx context.Context) error {
 // correction is what a webhook of the configuration should say, in a strategic merge patch: webhooks and their match
 // conditions are found by name.
 type correction struct {
-	Name         string                       `json:"name"`
-	ClientConfig *bundled                     `json:"clientConfig,omitempty"`
-	Conditions   []admissionv1.MatchCondition `json:"matchConditions,omitempty"`
-}
-
-type bundled struct {
-	CABundle []byte `json:"caBundle"`
+	Name       string                       `json:"name"`
+	Conditions []admissionv1.MatchCondition `json:"matchConditions"`
 }
 
 // wrong is what the webhooks that call us should say and do not.
 func (o Options) wrong(configuration *admissionv1.ValidatingWebhookConfiguration) (all []correction) {
-	bundle, class := o.Bundle(), o.classCondition()
+	class := o.classCondition()
 	for i := range configuration.Webhooks {
 		w := &configuration.Webhooks[i]
 		to := w.ClientConfig.Service
@@ -160,15 +149,12 @@ func (o Options) wrong(configuration *admissionv1.ValidatingWebhookConfiguration
 			continue
 		}
 		c := correction{Name: w.Name}
-		if !bytes.Equal(w.ClientConfig.CABundle, bundle) {
-			c.ClientConfig = &bundled{bundle}
-		}
 		for _, condition := range w.MatchConditions {
 			if condition.Name == ofOurClass && condition.Expression != class {
 				c.Conditions = append(c.Conditions, admissionv1.MatchCondition{Name: ofOurClass, Expression: class})
 			}
 		}
-		if c.ClientConfig != nil || c.Conditions != nil {
+		if c.Conditions != nil {
 			all = append(all, c)
 		}
 	}

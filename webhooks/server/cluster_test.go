@@ -60,6 +60,11 @@ func withAPI(m *testing.M) int {
 	if err := install(ctx); err != nil {
 		return fail(err)
 	}
+	stop, err := keepCertificates(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	defer stop()
 	return m.Run()
 }
 
@@ -87,7 +92,26 @@ spec:
   - {name: v1beta2, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
 `
 
-// install puts in what is shipped, with a stand-in for the aggregated API, and the CA that the apiserver would make.
+// keepCertificates does what the apiserver does beside its API, with the ServiceAccount that is shipped, until stop.
+func keepCertificates(ctx context.Context) (stop func(), err error) {
+	client, err := kubernetes.NewForConfig(api.Config("apiserver"))
+	if err != nil {
+		return nil, err
+	}
+	keeper, err := certs.Open(ctx, certs.Options{Client: client, Namespace: system, Names: []string{"apiserver"}, Webhooks: "webhooks"})
+	if err != nil {
+		return nil, err
+	}
+	running, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = keeper.Run(running) // it returns the context's error
+	}()
+	return func() { cancel(); <-ended }, nil
+}
+
+// install puts in what is shipped, with a stand-in for the aggregated API.
 func install(ctx context.Context) error {
 	client, err := dynamic.NewForConfig(api.Admin())
 	if err != nil {
@@ -98,7 +122,7 @@ func install(ctx context.Context) error {
 		return err
 	}
 	manifests := [][]byte{definitions, []byte(peersDefinition)}
-	for _, name := range []string{"namespace.yaml", "webhooks-rbac.yaml", "webhooks.yaml"} {
+	for _, name := range []string{"namespace.yaml", "apiserver-rbac.yaml", "webhooks-rbac.yaml", "webhooks.yaml"} {
 		content, err := fs.ReadFile(deploy.Base(), name)
 		if err != nil {
 			return err
@@ -130,9 +154,6 @@ func install(ctx context.Context) error {
 	}
 	admin, err := kubernetes.NewForConfig(api.Admin())
 	if err != nil {
-		return err
-	}
-	if _, err := certs.Open(ctx, certs.Options{Client: admin, Namespace: system, Names: []string{"apiserver"}}); err != nil {
 		return err
 	}
 	// There is no network of Pods here: the name leads to this machine.

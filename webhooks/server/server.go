@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -29,8 +30,10 @@ type Options struct {
 	Kubeconfig, Namespace, Class     string
 	Address, Service, MetricsAddress string
 	Enforce                          bool
-	UnknownPools                     service.UnknownPools
-	Version                          string
+	// CertFile and KeyFile are served by instead of what the apiserver issues; CAFile says by what clients know them.
+	CertFile, KeyFile, CAFile string
+	UnknownPools              service.UnknownPools
+	Version                   string
 	// Linger is how long to go on answering at the end, until nobody is sent here any longer.
 	Linger time.Duration
 	Log    *slog.Logger
@@ -71,6 +74,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer l.Close()
 	var serving atomic.Bool
+	var loaded atomic.Pointer[certs.Serving]
 	ready := func() error {
 		if ctx.Err() != nil {
 			return errors.New("the program is ending")
@@ -84,7 +88,7 @@ func Run(ctx context.Context, o Options) error {
 		return nil
 	}
 	if o.MetricsAddress != "" {
-		probe, err := probes.Listen(ctx, o.MetricsAddress, handler, ready)
+		probe, err := probes.Listen(ctx, o.MetricsAddress, measured{handler, &loaded}, ready)
 		if err != nil {
 			return err
 		}
@@ -104,31 +108,56 @@ func Run(ctx context.Context, o Options) error {
 	g.Go(func() error { peers.Run(work); return nil })
 	g.Go(func() error {
 		defer end()
-		keeper, err := certs.Open(work, certs.Options{Client: client, Namespace: o.Namespace, Follow: true,
-			Names: certs.ServiceNames(o.Service, o.Namespace), Log: o.Log})
+		certificate, keep, err := o.certificate(work, client)
 		if err != nil {
 			return err
 		}
-		changed := make(chan struct{}, 1)
-		keeper.OnChange(func() {
-			select {
-			case changed <- struct{}{}:
-			default: // due already
-			}
-		})
-		g.Go(func() error { return keeper.Run(work) })
+		loaded.Store(certificate)
+		g.Go(func() error { return keep(work) })
 		g.Go(func() error {
 			registration.Keep(work, registration.Options{Client: client, Service: o.Service, Namespace: o.Namespace,
-				Class: o.Class, Bundle: keeper.Bundle, Changed: changed, Log: o.Log})
+				Class: o.Class, Log: o.Log})
 			return nil
 		})
 		serving.Store(true)
-		return serve(ctx, work, l, o.Linger, handler, keeper.GetCertificate)
+		return serve(ctx, work, l, o.Linger, handler, certificate.GetCertificate)
 	})
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
+}
+
+// certificate returns the one to serve by once there is a good one, and what keeps it so. That of files is wanted to be
+// good at once: whoever set the flags is told so.
+func (o Options) certificate(ctx context.Context, client kubernetes.Interface) (*certs.Serving, func(context.Context) error, error) {
+	if o.CertFile == "" {
+		issued, err := certs.OpenIssued(ctx, certs.IssuedOptions{Client: client, Namespace: o.Namespace, Service: o.Service, Log: o.Log})
+		if err != nil {
+			return nil, nil, err
+		}
+		return &issued.Serving, issued.Run, nil
+	}
+	files, err := certs.OpenFiles(certs.FilesOptions{Cert: o.CertFile, Key: o.KeyFile, CA: o.CAFile,
+		Name: certs.ServiceNames(o.Service, o.Namespace)[0], Log: o.Log})
+	if err != nil {
+		return nil, nil, fmt.Errorf("--tls-cert-file: %w", err)
+	}
+	return &files.Serving, files.Run, nil
+}
+
+// measured has the metrics of the program: those of the answers and, once there is one, of the certificate.
+type measured struct {
+	prometheus.Collector
+	certificate *atomic.Pointer[certs.Serving]
+}
+
+// Collect implements prometheus.Collector.
+func (m measured) Collect(ch chan<- prometheus.Metric) {
+	m.Collector.Collect(ch)
+	if c := m.certificate.Load(); c != nil {
+		c.Collect(ch)
+	}
 }
 
 func configOf(o Options) (*rest.Config, error) {

@@ -53,6 +53,7 @@ func (l *Lab) add(p *Part) {
 	p.processes = make([]*process.Process, len(p.command))
 	for i := range p.command {
 		p.command[i].Env = l.env
+		p.command[i].Args = append(p.command[i].Args, l.further(p.name.Kind)...)
 	}
 	l.parts = append(l.parts, p)
 }

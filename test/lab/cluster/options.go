@@ -19,6 +19,7 @@ type Options struct {
 	APIServers int      `json:"apiservers"`
 	Router     string   `json:"router"` // frr or none
 	Without    []string `json:"without,omitempty"`
+	Args       []string `json:"args,omitempty"` // PROGRAM=ARGUMENT: further arguments of our programs
 }
 
 // ours are the programs that a lab can do without.
@@ -37,6 +38,11 @@ func (o Options) Validate() error {
 			return fmt.Errorf("--without %q: any of %s", w, strings.Join(ours, ", "))
 		}
 	}
+	for _, arg := range o.Args {
+		if program, _, ok := strings.Cut(arg, "="); !ok || !slices.Contains(ours, program) {
+			return fmt.Errorf("--arg %q: PROGRAM=ARGUMENT with any of %s", arg, strings.Join(ours, ", "))
+		}
+	}
 	for _, d := range hidden {
 		if o.Dir == d || strings.HasPrefix(o.Dir, d+"/") {
 			return fmt.Errorf("--dir %s: the lab has a %s of its own, choose a directory elsewhere", o.Dir, d)
@@ -46,6 +52,16 @@ func (o Options) Validate() error {
 }
 
 func (o Options) with(program string) bool { return !slices.Contains(o.Without, program) }
+
+// further are the arguments of a program beside those that every lab gives it.
+func (o Options) further(program string) (args []string) {
+	for _, arg := range o.Args {
+		if p, argument, _ := strings.Cut(arg, "="); p == program {
+			args = append(args, argument)
+		}
+	}
+	return args
+}
 
 // file is a path below the lab's directory.
 func (o Options) file(elements ...string) string {

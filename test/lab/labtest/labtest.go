@@ -28,6 +28,7 @@ type Options struct {
 	APIServers int
 	Router     string    // frr or none
 	Without    []string  // any of apiserver, controller, speaker, webhooks
+	Args       []string  // PROGRAM=ARGUMENT
 	Progress   io.Writer // where the steps are shown; nil: nowhere
 }
 
@@ -47,6 +48,9 @@ func Start(ctx context.Context, program, dir string, o Options) (*Lab, error) {
 	}
 	if len(o.Without) > 0 {
 		args = append(args, "--without="+strings.Join(o.Without, ","))
+	}
+	for _, arg := range o.Args {
+		args = append(args, "--arg="+arg)
 	}
 	if _, err := l.run(ctx, o.Progress, nil, args...); err != nil {
 		return nil, err

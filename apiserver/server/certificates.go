@@ -1,0 +1,81 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiregistration "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset/typed/apiregistration/v1"
+
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/apis/metallb/install"
+	"github.com/ingot-lb/ingot/certs"
+)
+
+// openCertificates returns when there is a certificate to serve by, which then is kept good. That of files is wanted to be
+// good at once: whoever set the flags is told so.
+func (p *process) openCertificates(ctx context.Context) error {
+	names := certs.ServiceNames(p.options.ServiceName, p.options.Namespace)
+	if p.options.TLSCertFile != "" {
+		files, err := certs.OpenFiles(certs.FilesOptions{Cert: p.options.TLSCertFile, Key: p.options.TLSKeyFile, CA: p.options.TLSCAFile,
+			Name: names[0], Log: p.log})
+		if err != nil {
+			return fmt.Errorf("--tls-cert-file: %w", err)
+		}
+		p.serving = &files.Serving
+		p.group.Go(func() error { return files.Run(ctx) })
+		return p.measureCertificates(files)
+	}
+	client, err := apiregistration.NewForConfig(p.host)
+	if err != nil {
+		return fmt.Errorf("client of the aggregation layer: %w", err)
+	}
+	keeper, err := certs.Open(ctx, certs.Options{
+		Client:    p.kube,
+		Namespace: p.options.Namespace,
+		Dir:       filepath.Join(p.options.DataDir, "certs"),
+		Policy:    p.options.Certificates,
+		Names:     names,
+		IPs:       ownAddresses(),
+		Webhooks:  p.options.WebhooksService,
+		Carried:   func(ctx context.Context, bundle []byte) error { return carried(ctx, client.APIServices(), bundle) },
+		Log:       p.log,
+		Failed:    func(err error) { p.readiness.fail(partCertificates, err) },
+	})
+	if err != nil {
+		return err
+	}
+	p.serving, p.bundle = &keeper.Serving, keeper.Bundle
+	p.group.Go(func() error { return keeper.Run(ctx) })
+	return p.measureCertificates(keeper)
+}
+
+func (p *process) measureCertificates(c prometheus.Collector) error {
+	registry := prometheus.NewRegistry()
+	if err := registry.Register(c); err != nil {
+		return fmt.Errorf("metrics of certificates: %w", err)
+	}
+	p.monitor.certificates.Store(registry)
+	return nil
+}
+
+// carried says whether the kube-apiserver has been told of the bundle, in every APIService that is ours to write.
+func carried(ctx context.Context, client apiregistration.APIServiceInterface, bundle []byte) error {
+	for _, gv := range install.Scheme.PrioritizedVersionsForGroup(metallb.GroupName) {
+		found, err := client.Get(ctx, nameOf(gv), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("get APIService %s: %w", nameOf(gv), err)
+		}
+		if found.Spec.Service != nil && certs.Elsewhere(found) == "" && !bytes.Equal(found.Spec.CABundle, bundle) {
+			return certs.ErrNotYet
+		}
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package certs
+
+import (
+	"crypto/tls"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ingot-lb/ingot/certs/inspect"
+)
+
+// Serving is the certificate that a server shows: the last good one, which whoever keeps it replaces without anybody's
+// doing. Its methods may be used concurrently.
+type Serving struct {
+	name string
+
+	mu              sync.Mutex
+	certPEM, keyPEM []byte
+	pair            *tls.Certificate
+	refused         int
+	onChange        []func()
+}
+
+// CertKey returns the certificate with its chain, and its key, in PEM.
+func (s *Serving) CertKey() (cert, key []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.certPEM, s.keyPEM
+}
+
+// errNone cannot happen to who has opened a Keeper, Files or Issued.
+var errNone = errors.New("there is no serving certificate yet")
+
+// GetCertificate is for tls.Config: new connections see a new certificate at once, and those that are open stay.
+func (s *Serving) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pair == nil {
+		return nil, errNone
+	}
+	return s.pair, nil
+}
+
+// OnChange has f called, quickly please, after the certificate or the bundle changed.
+func (s *Serving) OnChange(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onChange = append(s.onChange, f)
+}
+
+func (s *Serving) current() *tls.Certificate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pair
+}
+
+// show replaces the certificate; nil leaves it. Whoever wants to know of changes is told.
+func (s *Serving) show(l *leaf) {
+	s.mu.Lock()
+	if l != nil {
+		s.certPEM, s.keyPEM, s.pair = l.certPEM, l.keyPEM, l.pair
+	}
+	notify := slices.Clone(s.onChange)
+	s.mu.Unlock()
+	for _, f := range notify {
+		f()
+	}
+}
+
+// refuse counts a certificate that is not shown because of what is wrong with it.
+func (s *Serving) refuse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused++
+}
+
+// attributes are what logs say of a certificate.
+func attributes(l *leaf) []any {
+	return []any{"certificate", inspect.Describe(l.pair.Leaf), "notAfter", l.pair.Leaf.NotAfter.UTC().Format(time.RFC3339)}
+}
+
+var (
+	notAfterDesc = prometheus.NewDesc("ingot_certificate_not_after_seconds",
+		"When a certificate expires, in seconds since 1970.", []string{"certificate"}, nil)
+	refusedDesc = prometheus.NewDesc("ingot_certificate_refused_total",
+		"Certificates that were not taken because of what is wrong with them; the last good one is served.", []string{"certificate"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (s *Serving) Describe(ch chan<- *prometheus.Desc) {
+	ch <- notAfterDesc
+	ch <- refusedDesc
+}
+
+// Collect implements prometheus.Collector.
+func (s *Serving) Collect(ch chan<- prometheus.Metric) {
+	s.mu.Lock()
+	pair, refused := s.pair, s.refused
+	s.mu.Unlock()
+	if pair != nil {
+		ch <- expiry(s.name, pair.Leaf.NotAfter)
+	}
+	ch <- prometheus.MustNewConstMetric(refusedDesc, prometheus.CounterValue, float64(refused), s.name)
+}
+
+func expiry(name string, at time.Time) prometheus.Metric {
+	return prometheus.MustNewConstMetric(notAfterDesc, prometheus.GaugeValue, float64(at.Unix()), name)
+}
