@@ -97,3 +97,25 @@ func TestASessionThatCannotBeOpenedIsNoSession(t *testing.T) {
 		}
 	})
 }
+
+func TestWhileAPeerIsLostHostsThatAskedAreAskedLikeOthers(t *testing.T) {
+	run(t, func(n *network) {
+		n.Apply(item(func(s *ingotv1.Layer2Segment) { s.Witnesses = nil }), eth0())
+		s := n.sessions[netip.MustParseAddr("192.0.2.12")]
+		s.becomes(bfd.Up, bfd.Up, false)
+		n.Asker("eth0", netip.MustParseAddr("192.0.2.50"), macs["192.0.2.50"])
+		n.pass(20 * time.Second)
+		s.becomes(bfd.Down, bfd.Down, true)
+		n.pass(time.Minute)
+		n.questions("192.0.2.50")
+		for range 100 {
+			n.pass(100 * time.Millisecond)
+			if n.Witness("eth0") != Heard {
+				t.Fatalf("the witness is %s", n.Witness("eth0"))
+			}
+		}
+		if asked := len(n.questions("192.0.2.50")); asked < 40 {
+			t.Errorf("asked %d times in 10 s", asked)
+		}
+	})
+}
