@@ -19,8 +19,10 @@ const (
 	// bursts.
 	fewest, most = 15, 30
 	odds         = 1e-7
-	// memory is over how many questions the loss of the network is averaged.
-	memory = 32
+	// memory is over about how many questions the loss of the network is averaged. The average is off by margin at times; less
+	// than negligible is no loss.
+	memory             = 128
+	margin, negligible = 0.1, 0.1
 	// everyFourth question of a burst is for all, in case the host has another hardware address now.
 	everyFourth = 4
 	// healing is how often, at least, a silent host of a segment with an owner is asked.
@@ -125,10 +127,11 @@ func (h *host) limit(p pace) int {
 	if h.source == ingotv1.WitnessReport_SOURCE_ASKER && !h.ever {
 		return quietMisses // it was never needed
 	}
-	if h.loss <= 0 {
+	if h.loss < negligible {
 		return fewest
 	}
-	return min(max(int(math.Ceil(math.Log(odds)/math.Log(h.loss))), fewest), most)
+	loss := min(h.loss+margin, 0.9)
+	return min(max(int(math.Ceil(math.Log(odds)/math.Log(loss))), fewest), most)
 }
 
 // answers takes in that the host answered.
