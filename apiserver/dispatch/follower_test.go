@@ -39,11 +39,15 @@ func TestFollowersHearOfEveryChangeOfANode(t *testing.T) {
 		result := &ingotv1.ItemResult{Id: "bgp-session/tor", Status: ingotv1.ItemResult_STATUS_REJECTED, Reason: "no such device"}
 		if leads {
 			p.welcomeLeading()
-			u := p.update(routing)
-			ack := applied(u)
-			result.Digest = u.GetUpserts()[0].GetDigest()
-			ack.Results = []*ingotv1.ItemResult{result}
-			p.ack(ack)
+			for range allLanes { // in either order
+				u := p.next().GetUpdate()
+				ack := applied(u)
+				if u.GetLane() == routing {
+					result.Digest = u.GetUpserts()[0].GetDigest()
+					ack.Results = []*ingotv1.ItemResult{result}
+				}
+				p.ack(ack)
+			}
 		} else {
 			p.welcome()
 			result.Digest = "new" // what the leader sent is not known here
