@@ -10,7 +10,7 @@ import (
 // A series goes on with what it lacks, and no node is the victim of one fault in every run.
 func TestASeriesGoesOnWhereItWasInterrupted(t *testing.T) {
 	faults := matrix.Faults(matrix.Loss)
-	o := options{runs: 2, only: regexp.MustCompile("")}
+	o := options{runs: 2, only: regexp.MustCompile(""), loss: matrix.Loss}
 	done := []matrix.Record{{Run: 1, Fault: faults[0].Name}, {Run: 2, Fault: faults[1].Name}, {Run: 9, Fault: faults[2].Name}}
 	victims := map[string]map[string]bool{}
 	todo := jobs(o, done)
