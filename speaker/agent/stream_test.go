@@ -83,6 +83,11 @@ func TestCentreWithoutOurCertificateIsNotTrusted(t *testing.T) {
 	c := startCentre(t, theirs, "")
 	r := newRig(t, ours, c.address).start()
 	eventually(t, "the reason", func() bool { return r.log.count("x509") > 0 })
+	for _, want := range []string{"the server shows a certificate for " + serverName, "issued by", "which should be signed by the CA"} {
+		if r.log.count(want) == 0 {
+			t.Errorf("the log does not say %q", want)
+		}
+	}
 
 	// The CA is read for each connection.
 	pem, err := os.ReadFile(theirs.caFile)

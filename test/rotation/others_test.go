@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,13 +16,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	certutil "k8s.io/client-go/util/cert"
 	"sigs.k8s.io/yaml"
@@ -48,12 +49,14 @@ func (i *issuer) issue() (mounted func()) {
 	// The certificate, and then its CA.
 	begin := []byte("-----BEGIN CERTIFICATE-----")
 	i.bundle = append(i.bundle, cert[bytes.LastIndex(cert, begin):]...)
-	return func() {
-		i.t.Helper()
-		for name, content := range map[string][]byte{"tls.crt": cert, "tls.key": key} {
-			if err := os.WriteFile(filepath.Join(i.dir, name), content, 0o600); err != nil {
-				i.t.Fatal(err)
-			}
+	return func() { i.mount(cert, key) }
+}
+
+func (i *issuer) mount(cert, key []byte) {
+	i.t.Helper()
+	for name, content := range map[string][]byte{"tls.crt": cert, "tls.key": key} {
+		if err := os.WriteFile(filepath.Join(i.dir, name), content, 0o600); err != nil {
+			i.t.Fatal(err)
 		}
 	}
 }
@@ -95,17 +98,13 @@ var applied = map[string]schema.GroupVersionResource{
 	"ValidatingWebhookConfiguration": {Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"},
 }
 
-// inject does what the cainjector does, and mounts the bundle on nodes. What is not there yet is an error.
+// inject installs what asks for a bundle, and does what the cainjector then does.
 func (i *issuer) inject(ctx context.Context, kubeconfig string) error {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return err
 	}
 	objects, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err
 	}
@@ -135,111 +134,160 @@ func (i *issuer) inject(ctx context.Context, kubeconfig string) error {
 			return err
 		}
 	}
-	bundle := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "ingot-ca", Namespace: system}, Data: map[string]string{"ca.crt": string(i.bundle)}}
-	_, err = client.CoreV1().ConfigMaps(system).Create(ctx, bundle, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) {
-		_, err = client.CoreV1().ConfigMaps(system).Update(ctx, bundle, metav1.UpdateOptions{})
-	}
-	return err
+	return nil
 }
 
 // TestCertificatesOfOthers: with files nothing is issued and nothing injected, new files are served, and bad ones are not.
 func TestCertificatesOfOthers(t *testing.T) {
 	i := &issuer{t: t, dir: t.TempDir(), component: component(t)}
 	i.issue()()
-	var args []string
-	for _, program := range []string{"apiserver", "webhooks"} {
-		args = append(args, program+"=--tls-cert-file="+filepath.Join(i.dir, "tls.crt"), program+"=--tls-private-key-file="+filepath.Join(i.dir, "tls.key"))
-	}
-	dir := t.TempDir()
-	up := make(chan error, 1)
-	go func() { up <- i.untilInjected(t.Context(), filepath.Join(dir, "kubeconfig")) }()
-	r := newRig(t, dir, labtest.Options{Nodes: 1, Router: "none", Args: args})
-	if err := <-up; err != nil {
-		t.Fatal(err)
-	}
-	// What the lab installed meanwhile is the base.
+	r := newRig(t, t.TempDir(), labtest.Options{Nodes: 1, Router: "none", Without: []string{"apiserver", "controller", "webhooks", "speaker"}})
+	r.leadHere("apiserver", "https", 10443)
+	r.leadHere("webhooks", "https", 9443)
+	files := []string{"--tls-cert-file=" + filepath.Join(i.dir, "tls.crt"), "--tls-private-key-file=" + filepath.Join(i.dir, "tls.key")}
+	api := r.start("apiserver", append(files, "--id=a", "--bind-address="+control, "--metrics-address=", "--data-dir="+t.TempDir())...)
+	hooks := r.start("webhooks", append(files, "--metrics-address=")...)
 	if err := i.inject(t.Context(), r.lab.KubeConfig()); err != nil {
 		t.Fatal(err)
 	}
-	r.streams(1)
-	use := func() {
-		t.Helper()
-		if _, err := r.objects.List(t.Context(), metav1.ListOptions{}); err != nil {
-			t.Errorf("the aggregated API: %v", err)
+	r.eventually("the aggregated API", r.list)
+	r.eventually("an answer of webhooks", func() error {
+		before := r.answers()
+		if err := r.ask(); err != nil {
+			return err
 		}
-		svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{GenerateName: "asked-"},
-			Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Port: 80}}}}
-		if _, err := r.client.CoreV1().Services("default").Create(t.Context(), svc, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
-			t.Errorf("webhooks: %v", err)
+		if r.answers() == before {
+			return errors.New("nobody was asked")
+		}
+		return nil
+	})
+	unanswered := r.kubeAPIServer("apiserver_admission_webhook_fail_open_count")
+	use := func(when string) {
+		t.Helper()
+		if err := errors.Join(r.list(), r.ask()); err != nil {
+			t.Errorf("%s: %v", when, err)
+		}
+		if n := r.kubeAPIServer("apiserver_admission_webhook_fail_open_count"); n != unanswered {
+			t.Errorf("%s: %v calls of webhooks failed", when, n-unanswered)
 		}
 	}
-	use()
+	use("by the first certificate")
 
 	mounted := i.issue() // both are trusted, then the second is shown
 	if err := i.inject(t.Context(), r.lab.KubeConfig()); err != nil {
 		t.Fatal(err)
 	}
 	mounted()
-	r.awaitLog("apiserver/1", "certificateLoaded", 2)
-	r.awaitLog("webhooks", "certificateLoaded", 2)
-	use()
+	api.awaitLog("certificateLoaded", 2)
+	hooks.awaitLog("certificateLoaded", 2)
+	use("by the second")
 
-	// One for somebody else.
 	cert, key, err := certutil.GenerateSelfSignedCertKey("web.example.com", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string][]byte{"tls.crt": cert, "tls.key": key} {
-		if err := os.WriteFile(filepath.Join(i.dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r.awaitLog("apiserver/1", `it is not made out for \"apiserver.metallb-system.svc\"`, 1)
-	r.awaitLog("webhooks", `it is not made out for \"webhooks.metallb-system.svc\"`, 1)
-	use()
+	i.mount(cert, key)
+	api.awaitLog(`it is not made out for \"apiserver.metallb-system.svc\"`, 1)
+	hooks.awaitLog(`it is not made out for \"webhooks.metallb-system.svc\"`, 1)
+	use("with files for somebody else")
 
 	for _, name := range []string{"ingot-ca", "webhooks-tls"} {
 		if _, err := r.client.CoreV1().Secrets(system).Get(t.Context(), name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 			t.Errorf("Secret %s: %v, want that there is none", name, err)
 		}
 	}
-	if n := r.kubeAPIServer("apiserver_admission_webhook_fail_open_count"); n != 0 {
-		t.Errorf("%v calls of webhooks failed", n)
+	refused := r.start("apiserver", append(files, "--id=b", "--metrics-address=", "--data-dir="+t.TempDir(), "--admin-socket=/run/ingot-apiserver/b.sock")...)
+	refused.awaitLog("certificate for web.example.com", 1)
+	refused.awaitLog("it is not made out for", 1)
+}
+
+// control is where the control plane of the lab is.
+const control = "172.30.0.2"
+
+// leadHere has a Service lead to a program that the lab does not know of.
+func (r *rig) leadHere(service, port string, number int32) {
+	r.Helper()
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Name: service + "-here", Namespace: system, Labels: map[string]string{discoveryv1.LabelServiceName: service}},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{control}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}},
+		Ports:       []discoveryv1.EndpointPort{{Name: &port, Port: &number}},
 	}
-	if out, err := r.lab.Run(t.Context(), "stop", "apiserver/1"); err != nil {
-		t.Fatal(out, err)
-	}
-	if out, err := r.lab.Run(t.Context(), "start", "apiserver/1"); err == nil || !strings.Contains(err.Error(), "certificate for web.example.com") {
-		t.Errorf("started with a certificate for somebody else: %s, %v", out, err)
+	if _, err := r.client.DiscoveryV1().EndpointSlices(system).Create(r.Context(), slice, metav1.CreateOptions{}); err != nil {
+		r.Fatal(err)
 	}
 }
 
-// untilInjected injects as soon as there is what to inject into.
-func (i *issuer) untilInjected(ctx context.Context, kubeconfig string) error {
-	ctx, cancel := context.WithTimeout(ctx, long)
-	defer cancel()
-	for {
-		err := i.inject(ctx, kubeconfig)
-		if err == nil || ctx.Err() != nil {
+// program is one that runs in the lab until the end of the test.
+type program struct {
+	*rig
+	log string
+}
+
+// start starts one of our programs as an administrator.
+func (r *rig) start(name string, args ...string) program {
+	r.Helper()
+	bin, err := filepath.Abs("../../bin")
+	if err != nil {
+		r.Fatal(err)
+	}
+	p := program{r, filepath.Join(r.TempDir(), name+".log")}
+	line := strings.Join(append([]string{"exec", filepath.Join(bin, name), "--kubeconfig=" + filepath.Join(r.lab.Dir(), "kubeconfig.inside")}, args...), " ")
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = r.lab.Exec(ctx, "control", "sh", "-c", line+" >"+p.log+" 2>&1") // its log tells
+	}()
+	r.Cleanup(func() { cancel(); <-ended })
+	return p
+}
+
+// awaitLog waits until the program has said something so often.
+func (p program) awaitLog(what string, n int) {
+	p.Helper()
+	p.eventually("the log has "+what, func() error {
+		log, err := os.ReadFile(p.log)
+		if err != nil {
 			return err
 		}
-		pause(ctx)
-	}
+		if got := strings.Count(string(log), what); got < n {
+			return fmt.Errorf("%d times, want %d", got, n)
+		}
+		return nil
+	})
 }
 
-// awaitLog waits until a part has logged something so often.
-func (r *rig) awaitLog(part, what string, n int) {
+func (r *rig) eventually(what string, check func() error) {
 	r.Helper()
 	for deadline := time.Now().Add(long); ; pause(r.Context()) {
-		log, err := r.lab.Run(r.Context(), "logs", part, "-n", "1000000")
-		if err == nil && strings.Count(log, what) >= n {
+		err := check()
+		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			r.Fatalf("%s logged %s %d times, want %d (%v)", part, what, strings.Count(log, what), n, err)
+			r.Fatalf("%s: %v", what, err)
 		}
 	}
+}
+
+func (r *rig) list() error {
+	_, err := r.objects.List(r.Context(), metav1.ListOptions{})
+	return err
+}
+
+// ask writes a Service that webhooks are asked about.
+func (r *rig) ask() error {
+	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{GenerateName: "asked-"},
+		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Port: 80}}}}
+	_, err := r.client.CoreV1().Services("default").Create(r.Context(), svc, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	return err
+}
+
+// answers is how often webhooks have answered.
+func (r *rig) answers() float64 {
+	r.Helper()
+	return r.kubeAPIServer("apiserver_admission_webhook_request_total")
 }
 
 // TestTheComponentIsWhole: what is mounted is made, for the names by which programs are called, and nobody mounts a key that
