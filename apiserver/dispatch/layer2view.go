@@ -138,13 +138,21 @@ func (h *Hub) see(v *layer2View) {
 		v.number += before.number
 	}
 	h.view.Store(v) // the engine alone does
+	// With many nodes it takes a while to compare the views, while the speakers' streams need the lock.
 	n := h.nodes
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	for node := range n.byName {
+	names := slices.Collect(maps.Keys(n.byName))
+	n.mu.Unlock()
+	var differ []string
+	for _, node := range names {
 		if !sameLayer2(before, v, node) {
-			n.touch(node)
+			differ = append(differ, node)
 		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, node := range differ {
+		n.touch(node)
 	}
 }
 

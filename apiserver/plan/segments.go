@@ -90,8 +90,9 @@ func (w *wires) note(t *layer2Table, g *group, a netip.Addr, owner int, standbys
 		net.pairs[[2]int{owner, s}] = true
 		for _, fellow := range standbys[:k] {
 			// Should both take over, they have to know each other.
-			pair := [2]int{fellow, s}
-			net.pairs[pair] = net.pairs[pair]
+			if pair := [2]int{fellow, s}; !net.pairs[pair] {
+				net.pairs[pair] = false
+			}
 		}
 	}
 }

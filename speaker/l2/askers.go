@@ -2,6 +2,7 @@ package l2
 
 import (
 	"cmp"
+	"container/list"
 	"net/netip"
 	"slices"
 	"sync"
@@ -20,7 +21,10 @@ const maxAskers = 1024
 // askers are the hosts that were heard asking for our addresses. The zero value is empty.
 type askers struct {
 	mu   sync.Mutex
-	seen map[askerKey]asker
+	seen map[askerKey]*list.Element // of order, whose values are *asker
+	// order has who was heard last at its front, so that nobody is looked for when one has to be forgotten: whoever floods
+	// the link with requests from addresses that he made up has it done for each of them.
+	order list.List
 }
 
 type askerKey struct {
@@ -29,6 +33,7 @@ type askerKey struct {
 }
 
 type asker struct {
+	askerKey
 	mac  ownership.MAC
 	last time.Time
 }
@@ -40,20 +45,21 @@ func (a *askers) note(link string, m frame.Message) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	key, now := askerKey{link, m.Sender}, time.Now()
+	if e := a.seen[key]; e != nil {
+		known := e.Value.(*asker)
+		known.mac, known.last = m.SenderMAC, now
+		a.order.MoveToFront(e)
+		return
+	}
 	if a.seen == nil {
-		a.seen = make(map[askerKey]asker)
+		a.seen = make(map[askerKey]*list.Element)
 	}
-	key := askerKey{link, m.Sender}
-	if _, known := a.seen[key]; !known && len(a.seen) >= maxAskers {
-		var oldest askerKey
-		for k, v := range a.seen {
-			if o, ok := a.seen[oldest]; !ok || v.last.Before(o.last) {
-				oldest = k
-			}
-		}
-		delete(a.seen, oldest)
+	if len(a.seen) >= maxAskers {
+		oldest := a.order.Remove(a.order.Back()).(*asker)
+		delete(a.seen, oldest.askerKey)
 	}
-	a.seen[key] = asker{m.SenderMAC, time.Now()}
+	a.seen[key] = a.order.PushFront(&asker{key, m.SenderMAC, now})
 }
 
 // Neighbors returns the hosts heard asking for this node's addresses, by interface and address.
@@ -61,9 +67,10 @@ func (s *Speaker) Neighbors() []*ingotv1.Neighbor {
 	s.askers.mu.Lock()
 	defer s.askers.mu.Unlock()
 	neighbors := make([]*ingotv1.Neighbor, 0, len(s.askers.seen))
-	for key, a := range s.askers.seen {
+	for e := s.askers.order.Front(); e != nil; e = e.Next() {
+		a := e.Value.(*asker)
 		neighbors = append(neighbors, &ingotv1.Neighbor{
-			Interface: key.link, Address: key.address.String(), Mac: a.mac.String(), LastSeen: timestamppb.New(a.last),
+			Interface: a.link, Address: a.address.String(), Mac: a.mac.String(), LastSeen: timestamppb.New(a.last),
 		})
 	}
 	slices.SortFunc(neighbors, func(a, b *ingotv1.Neighbor) int {

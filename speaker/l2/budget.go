@@ -41,7 +41,15 @@ type fifo struct {
 
 func (f *fifo) len() int { return len(f.items) - f.head }
 
-func (f *fifo) push(t transmission) { f.items = append(f.items, t) }
+// push moves what waits to the front before the list would grow: one that is never quite empty does not grow for ever.
+func (f *fifo) push(t transmission) {
+	if len(f.items) == cap(f.items) && f.head > len(f.items)/2 {
+		n := copy(f.items, f.items[f.head:])
+		clear(f.items[n:])
+		f.items, f.head = f.items[:n], 0
+	}
+	f.items = append(f.items, t)
+}
 
 func (f *fifo) pop() {
 	f.items[f.head] = transmission{}

@@ -99,6 +99,22 @@ func TestWhatWasSentCanBeSentAgain(t *testing.T) {
 	})
 }
 
+func TestAQueueThatIsNeverEmptyDoesNotGrow(t *testing.T) {
+	var f fifo
+	all := addresses(2)
+	f.push(transmission{all[0], "eth0", repeated})
+	for i := range 100_000 {
+		f.push(transmission{all[(i+1)%2], "eth0", repeated})
+		if got := f.items[f.head].owned; got != all[i%2] {
+			t.Fatalf("number %d comes out as %v, want %v", i, got.address, all[i%2].address)
+		}
+		f.pop()
+	}
+	if f.len() != 1 || cap(f.items) > 16 {
+		t.Errorf("%d wait, with room for %d; want 1, and room for a few", f.len(), cap(f.items))
+	}
+}
+
 func TestAFloodOfUrgentFramesIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget()

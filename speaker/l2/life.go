@@ -26,6 +26,7 @@ func (l *life) awake(now, received time.Duration) bool {
 	last := time.Duration(l.last.Load())
 	if last != 0 && now-last > ownership.FrozenAfter || now-received > ownership.FrozenAfter {
 		l.stood.Store(true)
+		l.last.Store(int64(now)) // so that it is found out once
 	}
 	return !l.stood.Load()
 }
@@ -54,8 +55,8 @@ func (s *Speaker) thawed() {
 	defer s.applying.Unlock()
 	s.mu.Lock()
 	s.log.Warn("this process, or the machine, stood still; addresses are probed for before they are answered again", "event", "layer2Frozen")
+	s.life.stood.Store(false) // first: should it stand still right now, that is news
 	out := s.stepAll(nil, ownership.Frozen{})
-	s.life.stood.Store(false)
 	s.mu.Unlock()
 	s.transmit(out)
 }

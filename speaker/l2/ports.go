@@ -73,6 +73,7 @@ func (s *Speaker) relist() (renewed []string, err error) {
 		}
 		p.Close()
 		delete(s.ports, name)
+		delete(s.judged, name)
 	}
 	if s.ended {
 		return nil, nil

@@ -88,7 +88,7 @@ func (s *Speaker) judge(now time.Duration) (out []transmission, next time.Durati
 		changed = changed || s.judged[name] != j
 		s.judged[name] = j
 		deaf = deaf || j.centre != ownership.Fresh || !j.segment
-		lost = j.centre == ownership.Lost
+		lost = lost || j.centre == ownership.Lost
 	}
 	s.missed.Store(deaf)
 	s.watchHealth(lost)

@@ -1,6 +1,9 @@
 package l2
 
-import "github.com/ingot-lb/ingot/speaker/l2/frame"
+import (
+	"github.com/ingot-lb/ingot/speaker/l2/frame"
+	"github.com/ingot-lb/ingot/speaker/l2/port"
+)
 
 // kind is what a transmission is for.
 type kind int
@@ -57,15 +60,22 @@ func (s *Speaker) send(t transmission) {
 	if !t.owned.claim.Answers(t.link) {
 		return
 	}
-	frames, err := frame.Announcements(p.Link().MAC, t.owned.address)
-	for _, f := range frames {
-		if err == nil {
-			if err = p.Send(f); err == nil {
-				t.owned.gratuitous.Inc()
-			}
-		}
-	}
-	if err != nil {
+	if err := t.announce(p); err != nil {
 		s.log.Warn("cannot announce", "op", "gratuitousAnnounce", "ip", t.owned.address.String(), "error", err)
 	}
+}
+
+// announce sends a round of announcements on a port.
+func (t transmission) announce(p *port.Port) error {
+	frames, err := frame.Announcements(p.Link().MAC, t.owned.address)
+	if err != nil {
+		return err
+	}
+	for _, f := range frames {
+		if err := p.Send(f); err != nil {
+			return err
+		}
+		t.owned.gratuitous.Inc()
+	}
+	return nil
 }

@@ -158,7 +158,9 @@ func (w *Watcher) due() (questions []question, changed map[string]struct{}, wait
 		}
 		w.schedule.put(h)
 	}
-	changed, w.dirty = w.dirty, map[string]struct{}{}
+	if len(w.dirty) > 0 {
+		changed, w.dirty = w.dirty, map[string]struct{}{}
+	}
 	wait = idle
 	if len(w.schedule) > 0 {
 		wait = min(idle, max(0, w.schedule[0].due-now))
