@@ -26,7 +26,7 @@ func benchmark(b *testing.B, nodes int, segments bool, arrange func(f *fixture, 
 		arrange(f, i, fmt.Sprintf("10.0.%d.%d", i/200+128*(i%2), i%200))
 	}
 	if segments {
-		f.Segments = watching(f)
+		f.Segments = watching(f, true)
 	}
 	f.settle(b)
 	b.ReportAllocs()
@@ -54,13 +54,50 @@ func BenchmarkPlanWatched(b *testing.B) {
 	}
 }
 
-// watching judges nodes with an interface in the network of the addresses, where all is well.
-func watching(f *fixture) *segment.Verdicts {
+// BenchmarkPlanPreferred has an advertisement that prefers a node, and BenchmarkPlanUnreached a network that no node reaches
+// any more: nobody is fit, and everybody stays where it is.
+func BenchmarkPlanPreferred(b *testing.B) {
+	manyNodes(b, func(f *fixture) {
+		f.Config.L2Advertisements[0].Spec.PreferredNodeSelectors = []metallb.PreferredNodeSelector{{Weight: 10, Preference: selector("kubernetes.io/hostname", "node-7")}}
+		f.Segments = watching(f, true)
+	}, func(*fixture) {})
+}
+
+func BenchmarkPlanUnreached(b *testing.B) {
+	manyNodes(b, func(f *fixture) { f.Segments = watching(f, true) }, func(f *fixture) { f.Segments = watching(f, false) })
+}
+
+// manyNodes plans 1,000 Services of layer 2 on so many nodes, after a change of a plan that was made with arrange.
+func manyNodes(b *testing.B, arrange, change func(f *fixture)) {
+	for _, nodes := range []int{50, 1000} {
+		b.Run(fmt.Sprint(nodes), func(b *testing.B) {
+			f := newFixture()
+			for i := range nodes {
+				f.node(fmt.Sprintf("node-%d", i))
+			}
+			f.pool("l2", "10.0.128.0/17")
+			f.l2("l2", func(s *metallb.L2AdvertisementSpec) { s.IPAddressPools = []string{"l2"} })
+			for i := range 1000 {
+				f.service(fmt.Sprint("svc-", i), fmt.Sprintf("10.0.%d.%d", 128+i/200, i%200))
+			}
+			arrange(f)
+			f.settle(b)
+			change(f)
+			b.ReportAllocs()
+			for b.Loop() {
+				Plan(f.Input)
+			}
+		})
+	}
+}
+
+// watching judges nodes with an interface in the network of the addresses, where all is well, or all of those are down.
+func watching(f *fixture, up bool) *segment.Verdicts {
 	var all []segment.Node
 	for i, n := range f.Nodes {
 		all = append(all, segment.Node{Name: n.Name, Connected: true, Links: []*ingotv1.LinkReport{
 			{Name: "eth0", Mac: fmt.Sprintf("02:00:00:00:%02x:%02x", i/256, i%256), Up: true, Enabled: true, Carrier: true, Addresses: []string{fmt.Sprintf("172.16.%d.%d/16", i/256, i%256)}},
-			{Name: "eth1", Mac: fmt.Sprintf("02:00:00:01:%02x:%02x", i/256, i%256), Up: true, Enabled: true, Carrier: true, Addresses: []string{fmt.Sprintf("10.0.%d.%d/16", 240+i/256, i%256)}},
+			{Name: "eth1", Mac: fmt.Sprintf("02:00:00:01:%02x:%02x", i/256, i%256), Up: up, Enabled: true, Carrier: up, Addresses: []string{fmt.Sprintf("10.0.%d.%d/16", 240+i/256, i%256)}},
 		}})
 	}
 	var m segment.Memory

@@ -1,10 +1,11 @@
 package plan
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/ingot-lb/ingot/apiserver/segment"
 )
 
 // choose decides who owns the addresses of a group, among the eligible nodes, which are connected or own already; -1
@@ -57,7 +58,7 @@ func (t *layer2Table) fitOf(g *group, set bitset) bitset {
 	}
 	fit := newBitset(len(t.nodes.list))
 	for i := range set.members() {
-		if ok, _ := t.fit(g, i); ok {
+		if t.allow(g, i, func(v segment.Verdict) bool { return v.Fit }) {
 			fit.add(i)
 		}
 	}
@@ -136,19 +137,8 @@ func (t *layer2Table) makeshift(g *group, eligible, candidates bitset, owners []
 		return next
 	}
 	owner := stays
-	var best worth
-	if owner >= 0 {
-		best = t.worth(g, owner)
-	}
-	order := slices.Collect(candidates.members())
-	standing := t.standing(g)
-	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(score(g.weights, b), score(g.weights, a)), cmpBool(standing.has(b), standing.has(a)), t.compareHashes(a, b, g.first))
-	})
-	for _, i := range order {
-		if w := t.worth(g, i); owner < 0 || w.better(best) {
-			owner, best = i, w
-		}
+	if better := t.best(g, candidates, stays); !better.empty() {
+		owner = t.elect(g, better, owners)
 	}
 	if owner < 0 {
 		return -1
@@ -170,9 +160,24 @@ func (t *layer2Table) undrained(g *group, node int) {
 	}
 }
 
-func (t *layer2Table) compareHashes(a, b int, first netip.Addr) int {
-	x, y := electionHash(t.nodes.name(a), first), electionHash(t.nodes.name(b), first)
-	return slices.Compare(x[:], y[:])
+// best are those of the candidates that would do best, and better than who has the addresses; -1 if nobody has.
+func (t *layer2Table) best(g *group, candidates bitset, owner int) bitset {
+	best := newBitset(len(t.nodes.list))
+	most, known := worth{}, owner >= 0
+	if known {
+		most = t.worth(g, owner)
+	}
+	for i := range candidates.members() {
+		switch w := t.worth(g, i); {
+		case !known || w.better(most):
+			clear(best)
+			best.add(i)
+			most, known = w, true
+		case w == most && !best.empty():
+			best.add(i)
+		}
+	}
+	return best
 }
 
 func texts(addrs []netip.Addr) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/ingot-lb/ingot/apiserver/segment"
 )
@@ -66,6 +67,34 @@ func (t *layer2Table) passes(g *group, node int, test func(segment.Verdict) bool
 		}
 	}
 	return true, ""
+}
+
+// allow is passes for those who do not ask why: of many nodes.
+func (t *layer2Table) allow(g *group, node int, test func(segment.Verdict) bool) bool {
+	for _, a := range g.addrs {
+		if g.announces(a) && !test(t.glance(g, a, node)) {
+			return false
+		}
+	}
+	return true
+}
+
+// glance is judge without the words. Where no node of a cluster is fit, each is looked at for each address; but all
+// addresses of a network are reached alike.
+func (t *layer2Table) glance(g *group, a netip.Addr, node int) segment.Verdict {
+	if g.named || len(t.election.vacant[a]) > 0 || t.segments == nil {
+		return t.judge(g, a, node)
+	}
+	network := t.segments.Network(a)
+	known := t.glances[network]
+	if known == nil {
+		known = make([]segment.Verdict, len(t.nodes.list))
+		for i := range known {
+			known[i] = t.judge(g, a, i)
+		}
+		t.glances[network] = known
+	}
+	return known[node]
 }
 
 // deniedBy is a node that could have an address and knows that its owner is gone; -1 where there is none.
@@ -173,7 +202,7 @@ func (t *layer2Table) worth(g *group, node int) (w worth) {
 		if !g.announces(a) {
 			continue
 		}
-		v := t.judge(g, a, node)
+		v := t.glance(g, a, node)
 		switch {
 		case v.Fit:
 			w.fitness += 2
@@ -190,25 +219,27 @@ func (t *layer2Table) worth(g *group, node int) (w worth) {
 // maxTroubles bounds, in bytes, what is said of nodes that are not fit: it goes into events.
 const maxTroubles = 500
 
-// troubles says why none of some nodes is fit; of the first few.
+// troubles says why none of some nodes is fit; of the first few, by name.
 func (t *layer2Table) troubles(g *group, set bitset) string {
 	var words []string
+	size, more := 0, 0
 	for i := range set.members() {
-		if ok, message := t.fit(g, i); !ok {
+		if more > 0 {
+			more++
+			continue
+		}
+		switch ok, message := t.fit(g, i); {
+		case ok || slices.Contains(words, message):
+		case size > 0 && size+len(message) > maxTroubles:
+			more++
+		default:
 			words = append(words, message)
+			size += len(message)
 		}
 	}
-	slices.Sort(words)
-	words = slices.Compact(words)
-	said := ""
-	for i, w := range words {
-		if i > 0 && len(said)+len(w) > maxTroubles {
-			return said + fmt.Sprintf("; and %d more", len(words)-i)
-		}
-		if i > 0 {
-			said += "; "
-		}
-		said += w
+	said := strings.Join(words, "; ")
+	if more > 0 {
+		said += fmt.Sprintf("; and %d more", more)
 	}
 	return said
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"hash/fnv"
 	"iter"
+	"math"
 	"slices"
 )
 
@@ -45,38 +46,42 @@ func (t *layer2Table) successors(g *group, eligible bitset, owner int, after fun
 		}
 	}
 	slices.SortFunc(present, func(a, b int) int { return cmp.Compare(after(a), after(b)) })
-	if g.weights != nil {
-		all := slices.Collect(eligible.members())
-		slices.SortFunc(all, func(a, b int) int {
-			return cmp.Or(cmp.Compare(g.weights[b], g.weights[a]), cmpBool(slices.Contains(present, b), slices.Contains(present, a)),
-				cmp.Compare(after(a), after(b)))
-		})
-		return slices.Values(all)
-	}
+	size := len(t.nodes.list)
 	return func(yield func(int) bool) {
-		for _, i := range present {
-			if !yield(i) {
-				return
+		for tier := range g.tiers(eligible) {
+			for _, i := range present {
+				if score(g.weights, i) == tier && !yield(i) {
+					return
+				}
 			}
-		}
-		size := len(t.nodes.list)
-		for n := range size {
-			if i := (owner + 1 + n) % size; eligible.has(i) && !yield(i) {
-				return
+			for n := range size {
+				if i := (owner + 1 + n) % size; eligible.has(i) && score(g.weights, i) == tier && !yield(i) {
+					return
+				}
 			}
 		}
 	}
 }
 
-// cmpBool puts false before true.
-func cmpBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
+// tiers yields the scores that preferences give to some nodes, the highest first. Mostly nobody looks beyond the second.
+func (g *group) tiers(set bitset) iter.Seq[int] {
+	if g.weights == nil {
+		return func(yield func(int) bool) { yield(0) }
 	}
-	return -1
+	return func(yield func(int) bool) {
+		for limit := math.MaxInt; ; {
+			highest := math.MinInt
+			for i := range set.members() {
+				if s := g.weights[i]; s < limit {
+					highest = max(highest, s)
+				}
+			}
+			if highest == math.MinInt || !yield(highest) {
+				return
+			}
+			limit = highest
+		}
+	}
 }
 
 // odd parts groups into two halves.
