@@ -237,6 +237,7 @@ func (t *layer2Table) troubles(g *group, set bitset) string {
 			size += len(message)
 		}
 	}
+	slices.Sort(words)
 	said := strings.Join(words, "; ")
 	if more > 0 {
 		said += fmt.Sprintf("; and %d more", more)

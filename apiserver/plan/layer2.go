@@ -19,7 +19,7 @@ type layer2Table struct {
 	groups map[netip.Addr]*group
 	// glances are the verdicts on all nodes for the addresses of a network that may be announced on any interface.
 	glances map[netip.Prefix][]segment.Verdict
-	wires  wires
+	wires   wires
 	// items are by position of the node.
 	items []map[string]*ingotv1.Item
 	seal  digester
