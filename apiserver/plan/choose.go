@@ -4,8 +4,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-
-	"github.com/ingot-lb/ingot/apiserver/segment"
 )
 
 // choose decides who owns the addresses of a group, among the eligible nodes, which are connected or own already; -1
@@ -42,10 +40,8 @@ func (t *layer2Table) preferred(g *group, candidates bitset, node int) bool {
 		return false
 	}
 	for i := range candidates.members() {
-		if g.weights[i] > g.weights[node] && t.election.inService.has(i) {
-			if ok, _ := t.fit(g, i); ok {
-				return true
-			}
+		if g.weights[i] > g.weights[node] && t.election.inService.has(i) && t.fits(g, i) {
+			return true
 		}
 	}
 	return false
@@ -58,7 +54,7 @@ func (t *layer2Table) fitOf(g *group, set bitset) bitset {
 	}
 	fit := newBitset(len(t.nodes.list))
 	for i := range set.members() {
-		if t.allow(g, i, func(v segment.Verdict) bool { return v.Fit }) {
+		if t.fits(g, i) {
 			fit.add(i)
 		}
 	}

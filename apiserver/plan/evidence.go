@@ -69,10 +69,13 @@ func (t *layer2Table) passes(g *group, node int, test func(segment.Verdict) bool
 	return true, ""
 }
 
-// allow is passes for those who do not ask why: of many nodes.
-func (t *layer2Table) allow(g *group, node int, test func(segment.Verdict) bool) bool {
+// fits is fit for who does not ask why: of many nodes.
+func (t *layer2Table) fits(g *group, node int) bool {
+	if t.segments == nil {
+		return true
+	}
 	for _, a := range g.addrs {
-		if g.announces(a) && !test(t.glance(g, a, node)) {
+		if g.announces(a) && !t.glance(g, a, node).Fit {
 			return false
 		}
 	}
@@ -80,21 +83,34 @@ func (t *layer2Table) allow(g *group, node int, test func(segment.Verdict) bool)
 }
 
 // glance is judge without the words. Where no node of a cluster is fit, each is looked at for each address; but all
-// addresses of a network are reached alike.
+// addresses of a network are reached alike. It is for Plan alone.
 func (t *layer2Table) glance(g *group, a netip.Addr, node int) segment.Verdict {
-	if g.named || len(t.election.vacant[a]) > 0 || t.segments == nil {
+	if g.named || len(t.election.vacant[a]) > 0 {
 		return t.judge(g, a, node)
 	}
-	network := t.segments.Network(a)
-	known := t.glances[network]
+	known := g.glances[a]
 	if known == nil {
-		known = make([]segment.Verdict, len(t.nodes.list))
-		for i := range known {
-			known[i] = t.judge(g, a, i)
+		known = t.survey(g, a)
+		if g.glances == nil {
+			g.glances = map[netip.Addr][]segment.Verdict{}
 		}
-		t.glances[network] = known
+		g.glances[a] = known
 	}
 	return known[node]
+}
+
+// survey judges all nodes, once for each network.
+func (t *layer2Table) survey(g *group, a netip.Addr) []segment.Verdict {
+	network := t.segments.Network(a)
+	verdicts := t.surveys[network]
+	if verdicts == nil {
+		verdicts = make([]segment.Verdict, len(t.nodes.list))
+		for i := range verdicts {
+			verdicts[i] = t.judge(g, a, i)
+		}
+		t.surveys[network] = verdicts
+	}
+	return verdicts
 }
 
 // deniedBy is a node that could have an address and knows that its owner is gone; -1 where there is none.
@@ -198,6 +214,9 @@ func (w worth) better(o worth) bool {
 }
 
 func (t *layer2Table) worth(g *group, node int) (w worth) {
+	if t.segments == nil {
+		return worth{}
+	}
 	for _, a := range g.addrs {
 		if !g.announces(a) {
 			continue

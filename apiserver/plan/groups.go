@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
+	"github.com/ingot-lb/ingot/apiserver/segment"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -21,6 +22,8 @@ type group struct {
 	// named says that an advertisement of a Service names interfaces; plain that nothing but the role tells the items of two
 	// nodes apart: none does, and all Services can be announced by the same nodes, as the same advertisements say.
 	named, plain bool
+	// glances are the verdicts on all nodes for each address that was looked at.
+	glances map[netip.Addr][]segment.Verdict
 }
 
 // candidacy is a Service that layer 2 can announce now.

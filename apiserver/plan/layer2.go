@@ -17,8 +17,8 @@ type layer2Table struct {
 	announced map[netip.Addr]Layer2Decision
 	// groups are those of announced addresses.
 	groups map[netip.Addr]*group
-	// glances are the verdicts on all nodes for the addresses of a network that may be announced on any interface.
-	glances map[netip.Prefix][]segment.Verdict
+	// surveys are the verdicts on all nodes for the addresses of a network that may be announced on any interface.
+	surveys map[netip.Prefix][]segment.Verdict
 	wires   wires
 	// items are by position of the node.
 	items []map[string]*ingotv1.Item
@@ -30,7 +30,7 @@ func newLayer2Table(in Input, nodes *nodeList, seal digester, note func(Withheld
 	t := &layer2Table{
 		nodes: nodes, election: newElection(in, nodes), segments: in.Segments,
 		decisions: make(map[netip.Addr]Decision, len(in.Decisions)), announced: make(map[netip.Addr]Layer2Decision, len(in.Decisions)),
-		groups: make(map[netip.Addr]*group, len(in.Decisions)), items: make([]map[string]*ingotv1.Item, len(nodes.list)), glances: map[netip.Prefix][]segment.Verdict{}, seal: seal, note: note,
+		groups: make(map[netip.Addr]*group, len(in.Decisions)), items: make([]map[string]*ingotv1.Item, len(nodes.list)), surveys: map[netip.Prefix][]segment.Verdict{}, seal: seal, note: note,
 	}
 	for i := range t.items {
 		t.items[i] = map[string]*ingotv1.Item{}

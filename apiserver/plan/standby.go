@@ -20,7 +20,7 @@ func (t *layer2Table) standbys(g *group, eligible bitset, owner int) []int {
 	after := func(i int) int { return (i - owner - 1 + 2*size) % size }
 	var chosen []int
 	for i := range t.successors(g, eligible, owner, after) {
-		if ok, _ := t.fit(g, i); ok && i != owner && t.election.inService.has(i) && !slices.Contains(chosen, i) {
+		if t.fits(g, i) && i != owner && t.election.inService.has(i) && !slices.Contains(chosen, i) {
 			if chosen = append(chosen, i); len(chosen) == maxStandbys {
 				break
 			}
