@@ -27,10 +27,13 @@ func (c *Claim) obey(now time.Duration, o Order) {
 		c.vacancy = vacancy{}
 	case was.Role == Owner || c.taken != 0:
 		c.taken = 0
-		if c.phase == Blocked && newer {
+		switch {
+		case c.phase == Blocked && newer:
 			// Whoever decided knows more than it did: do not wait.
 			c.backoff = 0
 			c.probe(now)
+		case c.phase == Answering && c.refresh() < refreshOf(was):
+			c.hasten(now)
 		}
 	case c.vacancy.at != 0 && now-c.vacancy.at <= ProbeValidity:
 		c.vacancy = vacancy{}
@@ -38,6 +41,24 @@ func (c *Claim) obey(now time.Duration, o Order) {
 	default:
 		c.vacancy = vacancy{}
 		c.phase = Waiting // settle goes on from there
+	}
+}
+
+// refreshOf returns about how often an address is announced under an order.
+func refreshOf(o Order) time.Duration {
+	if o.Refresh <= 0 {
+		return DefaultRefresh
+	}
+	return o.Refresh
+}
+
+func (c *Claim) refresh() time.Duration { return refreshOf(c.order) }
+
+// hasten has a shorter refresh interval hold for the next announcement already: the last was made under the old one, of up to
+// an hour.
+func (c *Claim) hasten(now time.Duration) {
+	if at := now + c.jitter(c.refresh()); c.next > max(at, c.announceUntil) {
+		c.next = at
 	}
 }
 

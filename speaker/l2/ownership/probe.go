@@ -70,11 +70,7 @@ func (c *Claim) expire(now time.Duration) {
 		c.news = false
 		c.announceOnce()
 		if c.next = now + burstInterval; c.next > c.announceUntil {
-			refresh := c.order.Refresh
-			if refresh <= 0 {
-				refresh = DefaultRefresh
-			}
-			c.next = now + c.jitter(refresh)
+			c.next = now + c.jitter(c.refresh())
 		}
 	}
 }
