@@ -62,8 +62,8 @@ func (v *Verdicts) Gone(owner, by string, a netip.Addr) (gone bool, why string) 
 	if c.now.Sub(standby.heard(c.now)) > Fresh {
 		return false, by + " has not been heard for a moment"
 	}
-	report := layer2Of(standby, a)
-	if report.GetVacantSinceMs() == 0 {
+	report := c.read[c.last.index[by]].vacant[a]
+	if report == nil {
 		return false, fmt.Sprintf("%s has not found that nobody answers for %s", by, a)
 	}
 	var down *ear
@@ -115,17 +115,6 @@ func (v *Verdicts) ownWord(owner, by, over string) (hears bool, word string) {
 		return true, fmt.Sprintf("%s is connected and does not know yet whom it hears on %s", owner, over)
 	}
 	return false, ""
-}
-
-// layer2Of is what a node last said of an address; nil if nothing.
-func layer2Of(n *Node, a netip.Addr) *ingotv1.Layer2Report {
-	text := a.String()
-	for _, r := range n.Layer2 {
-		if r.GetAddress() == text {
-			return r
-		}
-	}
-	return nil
 }
 
 // Foreign is a host that is none of ours and uses an address, and the node that heard it; nil where none was.

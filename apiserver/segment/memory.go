@@ -2,8 +2,11 @@ package segment
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
+
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
 // Memory is what a judge has to remember: since when things are as they are, and what has flapped. It is for one
@@ -41,8 +44,10 @@ type reading struct {
 	ears []*ear
 	// calm says that nothing in it needs a judge.
 	calm bool
-	// vacant says that it finds an address vacant; strange, that a stranger uses one.
-	vacant, strange bool
+	// vacant is what it says of the addresses that it finds vacant; when an owner is lost they may be thousands at once.
+	vacant map[netip.Addr]*ingotv1.Layer2Report
+	// strange says that a stranger uses an address.
+	strange bool
 }
 
 // presence is what is remembered of a node's streams.
@@ -64,7 +69,12 @@ func readNode(n Node, before *reading) *reading {
 		r.calm = r.calm && (l.up || len(l.networks) == 0 && !r.listens(l.name))
 	}
 	for _, a := range n.Layer2 {
-		r.vacant = r.vacant || a.GetVacantSinceMs() != 0
+		if a.GetVacantSinceMs() != 0 {
+			if r.vacant == nil {
+				r.vacant = map[netip.Addr]*ingotv1.Layer2Report{}
+			}
+			r.vacant[parse(a.GetAddress())] = a
+		}
 		r.strange = r.strange || a.GetRival() != nil
 	}
 	return r
@@ -278,7 +288,7 @@ func (a *acquaintance) attend(v *Verdicts, n *Node, now time.Time) (next time.Ti
 // heard last, so that it is looked at again.
 func (a *acquaintance) vacancy(n *Node, now time.Time) (next time.Time) {
 	switch {
-	case !a.read.vacant || !n.Connected:
+	case len(a.read.vacant) == 0 || !n.Connected:
 		a.vacant = time.Time{}
 		return time.Time{}
 	case a.vacant.IsZero():
