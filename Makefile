@@ -16,7 +16,7 @@ KUBE_PROGRAMS := kube-apiserver kube-controller-manager kube-proxy
 build: kubernetes programs
 
 programs:
-	go build -o bin/ -ldflags "$(LDFLAGS)" $(addprefix ./,$(PROGRAMS)) ./test/lab ./test/lab/etcd
+	go build -o bin/ -ldflags "$(LDFLAGS)" $(addprefix ./,$(PROGRAMS)) ./deploy/must-gather ./test/lab ./test/lab/etcd
 
 ## kubernetes: the real Kubernetes programs that the lab runs
 kubernetes:

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,11 +72,25 @@ func since(v any, at string, add func(at, format string, args ...any)) {
 		}
 		for key, text := range v {
 			if t, ok := text.(string); ok && (strings.EqualFold(key, "since") || strings.HasSuffix(key, "Since")) {
-				add(t, "%s.%s: %s", at, key, strings.TrimSpace(field(v, "reason")+" "+field(v, "message")))
+				add(t, "%s.%s %s", at, key, told(v))
 			}
 			since(text, at+"."+key, add)
 		}
 	}
+}
+
+// told is what stands beside a time and says what holds since then.
+func told(v map[string]any) string {
+	var words []string
+	for _, key := range []string{"state", "phase", "bgpStatus", "bfdStatus", "bfdState", "result", "up", "answer", "node", "owner", "previousNode", "peer", "interface", "address", "reason", "message", "lastError"} {
+		switch value := v[key].(type) {
+		case string, bool, json.Number:
+			if text := fmt.Sprint(value); text != "" {
+				words = append(words, key+"="+text)
+			}
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // timeline is the history, in order. What versions of a kind have in common is said once.

@@ -29,8 +29,12 @@ func parts(value string) []string {
 	}
 	var out []string
 	trimmed := strings.TrimSpace(value)
-	for _, v := range []string{value, trimmed} {
-		if len(v) >= leastLearned && !strings.Contains(v, Marker) && !harmless[strings.ToLower(v)] && !slices.Contains(out, v) {
+	candidates := []string{trimmed}
+	if value != trimmed { // the space around it is not hidden where it stands, but may be a part of what is encoded
+		candidates = append(candidates, base64.StdEncoding.EncodeToString([]byte(value)))
+	}
+	for _, v := range candidates {
+		if len(v) >= leastLearned && !strings.Contains(v, Marker) && !harmless[strings.ToLower(v)] {
 			out = append(out, v)
 		}
 	}
