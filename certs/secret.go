@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ingot-lb/ingot/certs/inspect"
 )
 
 // requestTimeout bounds one request to the host cluster. It is short, since a start may hang on it.
@@ -109,7 +111,7 @@ func (k *Keeper) advance(ctx context.Context, from stored, s step) (stored, erro
 			level = k.log.Warn
 		}
 		level("CA rotated by a step", "event", "caRotation", "step", s.String(), "signs", next.current.cert.Subject.String(),
-			"notAfter", next.current.cert.NotAfter.UTC().Format(time.RFC3339), "trusted", len(bytes.Split(next.bundle(), []byte("BEGIN CERT")))-1)
+			"notAfter", next.current.cert.NotAfter.UTC().Format(time.RFC3339), "trusted", len(inspect.Certificates(next.bundle())))
 	}
 	return found, err
 }

@@ -12,13 +12,16 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+
+	"github.com/ingot-lb/ingot/certs"
 )
 
 // object is what the tests look at of any manifest: a superset of the fields of bindings and roles.
 type object struct {
 	Kind     string `json:"kind"`
 	Metadata struct {
-		Name string `json:"name"`
+		Name        string            `json:"name"`
+		Annotations map[string]string `json:"annotations"`
 	} `json:"metadata"`
 	RoleRef  rbacv1.RoleRef      `json:"roleRef"`
 	Subjects []rbacv1.Subject    `json:"subjects"`
@@ -90,6 +93,29 @@ func TestNoRuleIsBroader(t *testing.T) {
 			if o.Kind == "ClusterRole" && slices.Contains(r.Resources, "secrets") {
 				t.Errorf("ClusterRole %s reaches secrets of every namespace: %v", o.Metadata.Name, r)
 			}
+		}
+	}
+}
+
+// TestOnlyTheApiserverReadsTheCA: whoever has its key can pretend to be any of our servers.
+func TestOnlyTheApiserverReadsTheCA(t *testing.T) {
+	for _, o := range objects(t) {
+		for _, r := range o.Rules {
+			if o.Kind != "Role" || o.Metadata.Name == "apiserver" || !slices.Contains(r.Resources, "secrets") {
+				continue
+			}
+			if len(r.ResourceNames) == 0 || slices.Contains(r.ResourceNames, certs.ObjectName) {
+				t.Errorf("%s %s reaches the Secret of the CA: %v", o.Kind, o.Metadata.Name, r)
+			}
+		}
+	}
+}
+
+// TestTheWebhookConfigurationAsks for the bundle by the name and the annotation that the apiserver looks for.
+func TestTheWebhookConfigurationAsks(t *testing.T) {
+	for _, o := range objects(t) {
+		if o.Kind == "ValidatingWebhookConfiguration" && (o.Metadata.Name != certs.WebhookConfiguration || o.Metadata.Annotations[certs.InjectAnnotation] != "true") {
+			t.Errorf("%s does not ask for a bundle: %v", o.Metadata.Name, o.Metadata.Annotations)
 		}
 	}
 }

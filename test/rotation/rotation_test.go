@@ -141,6 +141,20 @@ func TestTenRotations(t *testing.T) {
 	if n := r.kubeAPIServer(`apiserver_admission_webhook_request_total`); n < float64(admissions) {
 		t.Errorf("webhooks were called %v times for %d Services", n, admissions)
 	}
+	for url, certificates := range map[string][]string{"http://172.30.0.2:7472/metrics": {"apiserver", "ca"}, "http://127.0.0.1:7481/metrics": {"webhooks"}} {
+		metrics, err := r.lab.Exec(t.Context(), "control", "curl", "-sS", "--max-time", "60", url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range certificates {
+			if ends := sum(metrics, `ingot_certificate_not_after_seconds{certificate="`+c+`"}`); ends < float64(time.Now().Add(-time.Minute).Unix()) {
+				t.Errorf("%s says that the certificate of %s ends at %v", url, c, ends)
+			}
+			if n := sum(metrics, `ingot_certificate_refused_total{certificate="`+c+`"}`); n != 0 {
+				t.Errorf("%s says that %v certificates of %s were refused", url, n, c)
+			}
+		}
+	}
 	for _, part := range []string{"apiserver/1", "apiserver/2", "webhooks"} {
 		if log, err := r.lab.Run(t.Context(), "logs", part, "-n", "1000000"); err != nil || strings.Contains(log, "certificateRefused") {
 			t.Errorf("%s refused a certificate (%v)", part, err)
