@@ -83,13 +83,12 @@ func (l *Lab) apiserver(i int) error {
 		"--kubeconfig=" + l.file("pki", id+".kubeconfig"), "--id=" + id, "--bind-address=" + address,
 		fmt.Sprintf("--dispatch-address=%s:%d", address, dispatchPort),
 		fmt.Sprintf("--metrics-address=%s:%d", address, metricsPort),
+		"--data-dir=" + l.file(id), // what is kept there must not reach another lab
 	}
 	needs := []string{part.Etcd, part.KubeAPIServer}
 	if l.APIServers > 1 {
 		args = append(args, fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", ingotEtcdPort))
 		needs = append(needs, part.IngotEtcd)
-	} else {
-		args = append(args, "--data-dir="+l.file(id))
 	}
 	if i > 1 {
 		args = append(args, fmt.Sprintf("--admin-socket=%s/admin-%d.sock", adminDir, i))
