@@ -1,7 +1,6 @@
 package feed
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -13,9 +12,7 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb"
 	"github.com/ingot-lb/ingot/apiserver/columns"
 	"github.com/ingot-lb/ingot/apiserver/live"
-	"github.com/ingot-lb/ingot/apiserver/segment"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
-	"github.com/ingot-lb/ingot/speaker/show/frr"
 )
 
 // speakerStates is the kind SpeakerState.
@@ -45,15 +42,6 @@ var speakerStates = live.Kind{
 const (
 	connectedState = "Connected"
 	startingState  = "Starting"
-)
-
-// Conditions of a SpeakerState, and their reasons where no fault or refusal gives one.
-const (
-	conditionConnected = "Connected"
-	conditionHealthy   = "Healthy"
-
-	reasonNotConnected = "NotConnected"
-	reasonNoFaults     = "NoFaults"
 )
 
 // speakerStatesOf makes the one state of a node.
@@ -102,53 +90,6 @@ func speakerState(v view, before *metallb.SpeakerState) *metallb.SpeakerState {
 	return s
 }
 
-// speakerConditions sums a state up.
-func speakerConditions(s *metallb.SpeakerStateStatus) []metav1.Condition {
-	connected := metav1.Condition{Type: conditionConnected, Status: metav1.ConditionTrue, Reason: s.State, LastTransitionTime: *s.Since}
-	healthy := metav1.Condition{Type: conditionHealthy, Status: metav1.ConditionTrue, Reason: reasonNoFaults, LastTransitionTime: *s.Since}
-	switch {
-	case s.State == unknownStatus:
-		connected.Status, connected.Reason = metav1.ConditionFalse, reasonNotConnected
-		connected.Message = "the speaker is not connected to this replica of the apiserver; the rest is as it was heard last"
-		healthy.Status, healthy.Reason, healthy.Message = metav1.ConditionUnknown, reasonNotConnected, connected.Message
-	case len(s.Faults)+len(s.Refusals) > 0:
-		healthy.Status, healthy.Reason, healthy.Message = metav1.ConditionFalse, troubles(s)[0], firstMessage(s)
-		if len(s.Faults) > 0 && s.Faults[0].Since != nil {
-			healthy.LastTransitionTime = *s.Faults[0].Since
-		}
-	case s.State == startingState:
-		healthy.Status, healthy.Reason = metav1.ConditionUnknown, startingState
-	}
-	return []metav1.Condition{connected, healthy}
-}
-
-// troubles are the words for what is wrong, each once.
-func troubles(s *metallb.SpeakerStateStatus) []string {
-	var words []string
-	add := func(word string) {
-		if !slices.Contains(words, word) {
-			words = append(words, word)
-		}
-	}
-	for _, r := range s.Refusals {
-		add(r.Reason)
-	}
-	for _, f := range s.Faults {
-		add(f.Reason)
-	}
-	return words
-}
-
-func firstMessage(s *metallb.SpeakerStateStatus) string {
-	switch {
-	case len(s.Refusals) > 0:
-		return s.Refusals[0].Message
-	case len(s.Faults) > 0:
-		return s.Faults[0].Message
-	}
-	return ""
-}
-
 // obeyed is whose orders the speaker follows: what it said last, on its stream or with its last answer.
 func obeyed(v view) *metallb.SpeakerOrders {
 	x := v.state
@@ -165,75 +106,6 @@ func obeyed(v view) *metallb.SpeakerOrders {
 	return o
 }
 
-// foreignOwner is the fault of an address that a host which is none of ours uses.
-const foreignOwner = "ForeignOwner"
-
-// mostForeign bounds the addresses that are told of one by one.
-const mostForeign = 16
-
-// foreignFaults are the addresses of a node that foreign hosts use, as it heard.
-func foreignFaults(reports []*ingotv1.Layer2Report) (faults []metallb.SpeakerFault) {
-	for _, r := range reports {
-		rival := r.GetRival()
-		if rival == nil || rival.GetNode() != "" || len(faults) == mostForeign {
-			continue
-		}
-		message := fmt.Sprintf("another host with the hardware address %s uses %s", cut(rival.GetMac()), cut(r.GetAddress()))
-		if r.GetRole() == ingotv1.Layer2Address_ROLE_OWNER && !r.GetAnswering() {
-			message += ", so that the node does not answer for it"
-		}
-		faults = append(faults, metallb.SpeakerFault{Reason: foreignOwner, Message: message, Interface: cut(rival.GetInterface()), Since: timeOf(rival.GetSinceMs())})
-	}
-	return faults
-}
-
-// faultsOf are faults as they are served.
-func faultsOf(found []segment.Fault) []metallb.SpeakerFault {
-	var faults []metallb.SpeakerFault
-	for _, f := range found[:min(len(found), mostListed)] {
-		s := metallb.SpeakerFault{Reason: string(f.Reason), Message: f.Message, Interface: f.Interface, Nodes: textsOf(f.Nodes)}
-		if !f.Since.IsZero() {
-			t := metav1.NewTime(f.Since.Truncate(time.Second))
-			s.Since = &t
-		}
-		faults = append(faults, s)
-	}
-	return faults
-}
-
-// refusalReasons are the words of ingotv1.Refusal.
-var refusalReasons = map[ingotv1.Refusal]string{
-	ingotv1.Refusal_REFUSAL_FOREIGN_LINEAGE: "ForeignLineage",
-	ingotv1.Refusal_REFUSAL_OLD_EPOCH:       "OldEpoch",
-	ingotv1.Refusal_REFUSAL_HELD_BACK:       "HeldBack",
-	ingotv1.Refusal_REFUSAL_PROTOCOL:        "Protocol",
-}
-
-// refusals are why the speaker does not follow: in its own words, or as the leader was answered.
-func refusals(v view) (list []metallb.SpeakerRefusal) {
-	add := func(kind ingotv1.Refusal, message string, since time.Time) {
-		reason, ok := refusalReasons[kind]
-		if !ok || slices.ContainsFunc(list, func(r metallb.SpeakerRefusal) bool { return r.Reason == reason }) {
-			return
-		}
-		r := metallb.SpeakerRefusal{Reason: reason, Message: cut(message)}
-		if !since.IsZero() {
-			t := metav1.NewTime(since.Truncate(time.Second))
-			r.Since = &t
-		}
-		list = append(list, r)
-	}
-	for _, lane := range []ingotv1.Lane{ingotv1.Lane_LANE_LAYER2, ingotv1.Lane_LANE_ROUTING} {
-		if r, ok := v.state.Refusals[lane]; ok {
-			add(r.Kind, r.Message, r.Since)
-		}
-	}
-	if s := v.state.Standing; s != nil {
-		add(s.GetRefusal(), s.GetMessage(), time.Time{})
-	}
-	return list
-}
-
 func layer2Counts(reports []*ingotv1.Layer2Report) (counts metallb.SpeakerLayer2) {
 	for _, r := range reports {
 		switch {
@@ -246,62 +118,4 @@ func layer2Counts(reports []*ingotv1.Layer2Report) (counts metallb.SpeakerLayer2
 		}
 	}
 	return counts
-}
-
-// mostListed bounds each list of texts that a speaker sends of one link.
-const mostListed = 64
-
-func linkOf(l *ingotv1.LinkReport) metallb.SpeakerLink {
-	return metallb.SpeakerLink{
-		Name: cut(l.GetName()), MAC: cut(l.GetMac()), Up: l.GetUp(), Enabled: l.GetEnabled(), Carrier: l.GetCarrier(), Master: cut(l.GetMaster()),
-		Addresses: textsOf(l.GetAddresses()), OnLink: textsOf(l.GetOnLink()), NextHops: textsOf(l.GetNextHops()),
-		Unfit: cut(l.GetUnfit()), Since: timeOf(l.GetSinceMs()),
-	}
-}
-
-// textsOf copies a list that a speaker sent; nil where it is empty.
-func textsOf(said []string) []string {
-	var list []string
-	for _, text := range said[:min(len(said), mostListed)] {
-		list = append(list, cut(text))
-	}
-	return list
-}
-
-func segmentOf(r *ingotv1.SegmentReport) metallb.SpeakerSegment {
-	s := metallb.SpeakerSegment{Interface: cut(r.GetInterface())}
-	for _, p := range r.GetPeers() {
-		s.Peers = append(s.Peers, metallb.SegmentPeer{
-			Node: cut(p.GetNode()), Address: cut(p.GetAddress()), MAC: cut(p.GetMac()), Answer: answerWord(p.GetAnswer()), Since: timeOf(p.GetSinceMs()),
-			Heard: p.GetHeard(), BFDStatus: frr.BFDWord(p.GetBfdState()), BFDSince: timeOf(p.GetBfdSinceMs()),
-		})
-	}
-	for _, w := range r.GetWitnesses() {
-		s.Witnesses = append(s.Witnesses, metallb.SegmentWitness{
-			Address: cut(w.GetAddress()), MAC: cut(w.GetMac()), Answer: answerWord(w.GetAnswer()), Since: timeOf(w.GetSinceMs()), Source: sourceWord(w.GetSource()),
-		})
-	}
-	return s
-}
-
-func answerWord(a ingotv1.Answer) string {
-	switch a {
-	case ingotv1.Answer_ANSWER_ANSWERS:
-		return "Answers"
-	case ingotv1.Answer_ANSWER_SILENT:
-		return "Silent"
-	}
-	return unknownStatus
-}
-
-func sourceWord(s ingotv1.WitnessReport_Source) string {
-	switch s {
-	case ingotv1.WitnessReport_SOURCE_ORDERED:
-		return "Ordered"
-	case ingotv1.WitnessReport_SOURCE_NEXT_HOP:
-		return "NextHop"
-	case ingotv1.WitnessReport_SOURCE_ASKER:
-		return "Asker"
-	}
-	return ""
 }
