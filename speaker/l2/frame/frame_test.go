@@ -354,14 +354,16 @@ func TestFramesAreMade(t *testing.T) {
 	}
 }
 
-func TestNobodyIsAnsweredAtAGroup(t *testing.T) {
+func TestOnlyOneHostIsAnswered(t *testing.T) {
 	a, err := NewAnswers(ours)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, mac := range []ownership.MAC{Broadcast, {0x33, 0x33, 0, 0, 0, 1}, {1, 0, 0x5e, 0, 0, 1}} {
-		if b := a.Append(nil, Message{Request, Broadcast, host4, mac, vip4}); len(b) != 0 {
-			t.Errorf("an answer to %s: %x", mac, b)
+	for _, mac := range []ownership.MAC{Broadcast, {0x33, 0x33, 0, 0, 0, 1}, {1, 0, 0x5e, 0, 0, 1}, {}} {
+		for _, m := range []Message{{Request, Broadcast, host4, mac, vip4}, {Request, Broadcast, host6, mac, vip6}} {
+			if b := a.Append(nil, m); len(b) != 0 {
+				t.Errorf("an answer to %s: %x", mac, b)
+			}
 		}
 	}
 }
