@@ -33,6 +33,8 @@ type layer2View struct {
 	nodes []string
 	// reached are addresses that are announced, one for each network and list of interfaces.
 	reached []reached
+	// lacking are the faults of nodes that do not reach an address that they may own.
+	lacking map[string][]segment.Fault
 }
 
 // reached is an address, and the interfaces that it may be announced on; none for all.
@@ -137,6 +139,7 @@ func (h *Hub) see(v *layer2View) {
 	if before != nil {
 		v.number += before.number
 	}
+	v.lacking = v.lack(before, time.Now())
 	h.view.Store(v) // the engine alone does
 	// With many nodes it takes a while to compare the views, while the speakers' streams need the lock.
 	n := h.nodes
@@ -169,20 +172,33 @@ func (v *layer2View) items(node string) map[string]*ingotv1.Item {
 	return v.out.Nodes[node].Items[layer2Lane]
 }
 
+// faults are what is wrong with the links of a node, and what it lacks.
 func (v *layer2View) faults(node string) []segment.Fault {
-	if v == nil || v.verdicts == nil {
+	if v == nil {
 		return nil
 	}
-	faults := v.verdicts.Faults(node)
-	for _, r := range v.reached {
-		if !v.out.MayOwn(r.address, node) {
-			continue
-		}
-		if verdict := v.verdicts.Of(node, r.address, r.interfaces); verdict.Reason == segment.NoLink {
-			faults = append(slices.Clip(faults), segment.Fault{Interface: verdict.Link, Reason: verdict.Reason, Message: verdict.Message, Since: verdict.Since})
+	return append(slices.Clip(v.verdicts.Faults(node)), v.lacking[node]...)
+}
+
+// lack finds the nodes that do not reach what they may own. What was so before has been since then.
+func (v *layer2View) lack(before *layer2View, now time.Time) map[string][]segment.Fault {
+	lacking := map[string][]segment.Fault{}
+	for _, node := range v.nodes {
+		for _, r := range v.reached {
+			verdict := v.verdicts.Of(node, r.address, r.interfaces)
+			if verdict.Reason != segment.NoLink || !v.out.MayOwn(r.address, node) {
+				continue
+			}
+			f := segment.Fault{Interface: verdict.Link, Reason: verdict.Reason, Message: verdict.Message, Since: now}
+			if before != nil {
+				if i := slices.IndexFunc(before.lacking[node], func(b segment.Fault) bool { return b.Message == f.Message }); i >= 0 {
+					f.Since = before.lacking[node][i].Since
+				}
+			}
+			lacking[node] = append(lacking[node], f)
 		}
 	}
-	return faults
+	return lacking
 }
 
 func sameFault(a, b segment.Fault) bool {

@@ -155,12 +155,49 @@ func TestSeed003(t *testing.T) {
 	if diff := cmp.Diff(want, verdicts); diff != "" {
 		t.Errorf("verdicts (-want +got):\n%s", diff)
 	}
+	if got, want := v.Of("node2", address, []string{"br-bus"}), (Verdict{Reason: NoLink, Link: "br-bus",
+		Message: "br-bus of node2 has no address in the network of 192.168.222.240; node1 and node3 reach it over br-bus (192.168.222.0/24)"}); got != want {
+		t.Errorf("where the bridge is named: %+v, want %+v", got, want)
+	}
 	wantFaults := map[string]string{"node1": "SharedMAC (node2 node3) ", "node2": "SharedMAC (node1 node3) ", "node3": "SharedMAC (node1 node2) WitnessSilent (node1) "}
 	if diff := cmp.Diff(wantFaults, faults); diff != "" {
 		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 	if got := v.SharesMAC("node2", "br-bus"); !cmp.Equal(got, []string{"node1", "node3"}) {
 		t.Errorf("node2 shares its MAC with %v", got)
+	}
+}
+
+// TestNamedInterfaces: a link that L2Advertisements name needs no address, for addresses are announced there all the same;
+// but where other nodes' are in the network of the address, one with addresses of other networks is in a wrong one.
+func TestNamedInterfaces(t *testing.T) {
+	tests := []struct {
+		name       string
+		addrs      []string // of node1, node2 and node3
+		interfaces []string
+		want       string
+	}{
+		{"all in the network", []string{"192.0.2.1/24", "192.0.2.2/24", "192.0.2.3/24"}, []string{"eth1"}, "- - -"},
+		{"one without address", []string{"169.254.0.9/16", "192.0.2.2/24", "192.0.2.3/24"}, []string{"eth1"}, "- - -"},
+		{"one with addresses of the other family", []string{"2001:db8::1/64", "192.0.2.2/24", "192.0.2.3/24"}, []string{"eth1"}, "- - -"},
+		{"one in a wrong network", []string{"198.51.100.1/24", "192.0.2.2/24", "192.0.2.3/24"}, []string{"eth1"}, "NoLink - -"},
+		{"one in a wider network", []string{"192.0.2.1/16", "192.0.2.2/24", "192.0.2.3/24"}, []string{"eth1"}, "- - -"},
+		{"none in the network", []string{"198.51.100.1/24", "198.51.100.2/24", "203.0.113.3/24"}, []string{"eth1"}, "- - -"},
+		{"a name that no node has", []string{"192.0.2.1/24", "192.0.2.2/24", "192.0.2.3/24"}, []string{"eth7"}, "NoLink NoLink NoLink"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(3, 0)
+			for i, a := range test.addrs {
+				w.nodes[i].addr = a
+			}
+			v := w.pass(time.Second)
+			for i, want := range strings.Fields(test.want) {
+				if got := v.Of(w.nodes[i].name, vip, test.interfaces); got.Fit != (want == "-") || !got.Fit && string(got.Reason) != want {
+					t.Errorf("%s: %+v, want %s", w.nodes[i].name, got, want)
+				}
+			}
+		})
 	}
 }
 

@@ -46,7 +46,7 @@ type Reason string
 // The reasons.
 const (
 	// NoLink: no link of the node is in the network of the address, though links of other nodes are; or none has a name
-	// that the L2Advertisements name.
+	// that the L2Advertisements name, or those that do have addresses in other networks only.
 	NoLink Reason = "NoLink"
 	// LinkDown: the link is disabled, or has no carrier.
 	LinkDown Reason = "LinkDown"

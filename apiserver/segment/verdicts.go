@@ -107,6 +107,9 @@ func (v *Verdicts) unreached(m *member, a netip.Addr, interfaces []string, w way
 		return verdict
 	}
 	switch {
+	case w.astray != nil:
+		verdict.Link = w.astray.name
+		verdict.Message = fmt.Sprintf("%s of %s has no address in the network of %s; %s", w.astray.name, m.name, a, others)
 	case len(interfaces) > 0:
 		verdict.Message = fmt.Sprintf("%s has no interface %s, which the L2Advertisements name", m.name, anyOf(interfaces))
 	case others == "":
@@ -183,6 +186,8 @@ func (v *Verdicts) Link(node string, a netip.Addr, interfaces []string) (link st
 		return v.choose(w).name, true
 	case w.broken != nil:
 		return w.broken.name, true
+	case w.astray != nil:
+		return w.astray.name, true
 	}
 	return "", false
 }

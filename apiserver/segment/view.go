@@ -26,6 +26,8 @@ type way struct {
 	over netip.Prefix
 	// broken is the link that would reach it, if any.
 	broken *link
+	// astray is a link that has the right name, and addresses in other networks only.
+	astray *link
 	// anywhere says that no node is in the address's network, so that all links are as good.
 	anywhere bool
 }
@@ -63,11 +65,32 @@ func (t *topology) newView(networks []netip.Prefix, interfaces []string, ways []
 // of is how one member reaches the addresses.
 func (v *view) of(t *topology, m *member) way {
 	w := v.ways[t.index[m.name]]
+	if !w.over.IsValid() && v.others != "" && len(w.links) > 0 {
+		w = v.strict(w)
+	}
 	if w.reason == NoLink && len(v.interfaces) == 0 {
 		// One that is down may have lost its addresses with that, but has the name of those that reach them.
 		if l := m.link(v.most); l != nil && !l.up {
 			w.reason, w.broken = LinkDown, l
 		}
+	}
+	return w
+}
+
+// strict is the way of a node whose links have the names that L2Advertisements name, and are not in the network in which
+// those of other nodes are. A link without an address does; one that has addresses is in a wrong network, whatever its name.
+func (v *view) strict(w way) way {
+	ipv6 := v.networks[0].Addr().Is6()
+	links := make([]*link, 0, len(w.links))
+	for _, l := range w.links {
+		if slices.ContainsFunc(l.addrs, func(p netip.Prefix) bool { return p.Addr().Is6() == ipv6 }) {
+			w.astray = cmp.Or(w.astray, l)
+		} else {
+			links = append(links, l)
+		}
+	}
+	if w.links = links; len(links) == 0 {
+		w.reason = NoLink
 	}
 	return w
 }
