@@ -46,7 +46,7 @@ func (b *beats) echoed(echo uint64) bool {
 		return false
 	}
 	if b.taking {
-		return false
+		return false // what came before this one waits behind the one that is to be taken
 	}
 	b.last, b.waiting, b.taking = echo, b.sent[echo%beatsKept], true
 	return true

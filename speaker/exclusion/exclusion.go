@@ -79,12 +79,15 @@ func (l *List) Follow(ctx context.Context, log *slog.Logger, changed func([]*reg
 		case <-tick.C:
 		}
 		news, err := l.look()
-		switch {
-		case err != nil && err.Error() != l.complaint:
-			l.complaint = err.Error()
+		complaint := ""
+		if err != nil {
+			complaint = err.Error()
+		}
+		if err != nil && complaint != l.complaint {
 			log.Error("the list of excluded interfaces stays as it was", "op", "readExcludedInterfaces", "error", err)
-		case news:
-			l.complaint = ""
+		}
+		l.complaint = complaint
+		if news {
 			log.Info("other interfaces are excluded from layer 2", "event", "excludedInterfaces", "expressions", fmt.Sprint(l.expressions))
 			changed(l.expressions)
 		}

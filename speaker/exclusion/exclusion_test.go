@@ -87,11 +87,15 @@ func TestAChangeIsTakenWithoutARestart(t *testing.T) {
 		step("a file", "[a]", 0)
 		write(t, path, "announcedInterfacesToExclude: [\"(\"]\n")
 		step("a wrong one", "", 1)
+		write(t, path, "announcedInterfacesToExclude: [a]\n")
+		step("the one before", "", 1)
+		write(t, path, "announcedInterfacesToExclude: [\"(\"]\n")
+		step("the wrong one again", "", 2)
 		write(t, path, "announcedInterfacesToExclude: [b]\n")
-		step("a right one", "[b]", 1)
+		step("a right one", "[b]", 2)
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		step("none any more", "[^lo$]", 1)
+		step("none any more", "[^lo$]", 2)
 	})
 }
