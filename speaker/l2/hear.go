@@ -24,7 +24,7 @@ func (s *Speaker) hear(p *port.Port, m frame.Message, received time.Duration) {
 // reply answers a request for an address that this node answers for, a prober's as well: it must learn that the address is
 // taken. It returns whether that is what the message was.
 func (s *Speaker) reply(p *port.Port, m frame.Message, received time.Duration) bool {
-	if m.Op != frame.Request || m.Gratuitous() {
+	if m.Op != frame.Request || m.Gratuitous() || !m.FromHost() {
 		return false
 	}
 	s.mu.RLock()
@@ -39,7 +39,9 @@ func (s *Speaker) reply(p *port.Port, m frame.Message, received time.Duration) b
 	o.requests.Inc()
 	words := wordsOf(m.Target)
 	if err := p.Answer(m); err != nil {
-		s.log.Warn("cannot answer", "op", words.reply, "interface", p.Link().Name, "ip", m.Target.String(), "senderIP", m.Sender.String(), "error", err)
+		s.unanswered.Do(func() {
+			s.log.Warn("cannot answer", "op", words.reply, "interface", p.Link().Name, "ip", m.Target.String(), "senderIP", m.Sender.String(), "error", err)
+		})
 		return true
 	}
 	o.responses.Inc()

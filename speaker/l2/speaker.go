@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/bfd/shared"
@@ -53,13 +54,15 @@ type Speaker struct {
 	// segments listens to who is on the links.
 	segments *segment.Watcher
 	budget   *budget
-	health   *endpoints.Poller
-	changed  chan struct{}
-	urgent   chan struct{}
-	stir     chan struct{} // what is heard changed
-	thaw     chan struct{} // the process stood still
-	wake     chan struct{} // the schedule's head changed
-	relink   chan struct{} // links changed, or a port broke
+	// unanswered is how often it is logged that an answer cannot be sent: others decide how many are to be.
+	unanswered rate.Sometimes
+	health     *endpoints.Poller
+	changed    chan struct{}
+	urgent     chan struct{}
+	stir       chan struct{} // what is heard changed
+	thaw       chan struct{} // the process stood still
+	wake       chan struct{} // the schedule's head changed
+	relink     chan struct{} // links changed, or a port broke
 
 	// centre is when the last round trip to the centre that is complete began, since boot.
 	centre atomic.Int64
@@ -102,23 +105,24 @@ type owned struct {
 // New returns a speaker that owns nothing.
 func New(o Options) *Speaker {
 	s := &Speaker{
-		log:     o.Log,
-		node:    o.Node,
-		exclude: o.Exclude,
-		metrics: newMetrics(o.Registerer),
-		budget:  newBudget(),
-		changed: make(chan struct{}, 1),
-		urgent:  make(chan struct{}, 1),
-		stir:    make(chan struct{}, 1),
-		thaw:    make(chan struct{}, 1),
-		wake:    make(chan struct{}, 1),
-		relink:  make(chan struct{}, 1),
-		joined:  make(map[membership]*port.Port),
-		judged:  make(map[string]judgement),
-		ports:   make(map[string]*port.Port),
-		owned:   make(map[netip.Addr]*owned),
-		refused: make(map[string]string),
-		told:    make(map[string]*ingotv1.ItemResult),
+		log:        o.Log,
+		node:       o.Node,
+		exclude:    o.Exclude,
+		metrics:    newMetrics(o.Registerer),
+		budget:     newBudget(),
+		unanswered: rate.Sometimes{Interval: time.Second},
+		changed:    make(chan struct{}, 1),
+		urgent:     make(chan struct{}, 1),
+		stir:       make(chan struct{}, 1),
+		thaw:       make(chan struct{}, 1),
+		wake:       make(chan struct{}, 1),
+		relink:     make(chan struct{}, 1),
+		joined:     make(map[membership]*port.Port),
+		judged:     make(map[string]judgement),
+		ports:      make(map[string]*port.Port),
+		owned:      make(map[netip.Addr]*owned),
+		refused:    make(map[string]string),
+		told:       make(map[string]*ingotv1.ItemResult),
 	}
 	s.segments = segment.New(segment.Options{
 		Log: o.Log, Engine: o.Engine, Ask: s.ask, Changed: func(string) { signal(s.changed); signal(s.urgent); signal(s.stir) }, Registerer: o.Registerer,

@@ -34,9 +34,9 @@ func NewAnswers(ours ownership.MAC) (*Answers, error) {
 }
 
 // Append appends the answer to a request, which says that its target is at ours. It appends nothing if the sender cannot be
-// answered: because its hardware address is one of many hosts, or of none, to which switches would flood the answer.
+// answered: see Message.FromHost.
 func (a *Answers) Append(b []byte, request Message) []byte {
-	if isGroup(request.SenderMAC) || request.SenderMAC == nobody {
+	if !request.FromHost() {
 		return b
 	}
 	if request.Target.Is4() {

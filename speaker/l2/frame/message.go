@@ -56,6 +56,10 @@ func (m Message) Gratuitous() bool {
 // that it may belong to. A packet socket also hears others' frames while somebody looks at the link with tcpdump.
 func (m Message) IsFor(mac ownership.MAC) bool { return m.Destination == mac || isGroup(m.Destination) }
 
+// FromHost says whether the sender's hardware address is one that a host can be answered at: not that of a group, nor zero,
+// which switches flood to everybody.
+func (m Message) FromHost() bool { return !isGroup(m.SenderMAC) && m.SenderMAC != nobody }
+
 var (
 	// Broadcast is the Ethernet address of all.
 	Broadcast = ownership.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
