@@ -50,7 +50,7 @@ type List struct {
 func Open(path string, otherwise []string) (*List, error) {
 	l := &List{path: path}
 	var err error
-	if l.otherwise, err = Compile(otherwise); err != nil {
+	if l.otherwise, err = compile(otherwise); err != nil {
 		return nil, err
 	}
 	content, err := l.load()
@@ -152,15 +152,15 @@ func (l *List) parse(content []byte) ([]*regexp.Regexp, error) {
 			return nil, fmt.Errorf("%s: %s: %w", l.path, key, err)
 		}
 	}
-	expressions, err := Compile(names)
+	expressions, err := compile(names)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", l.path, key, err)
 	}
 	return expressions, nil
 }
 
-// Compile returns the expressions, or an error that names the one which is wrong.
-func Compile(expressions []string) ([]*regexp.Regexp, error) {
+// compile returns the expressions, or an error that names the one which is wrong.
+func compile(expressions []string) ([]*regexp.Regexp, error) {
 	compiled := make([]*regexp.Regexp, 0, len(expressions))
 	for _, e := range expressions {
 		re, err := regexp.Compile(e)
