@@ -40,6 +40,10 @@ type BGP interface {
 	PathUp(peer string)
 	// HangUp ends the connections of sessions with graceful restart, so that neighbours keep their routes.
 	HangUp()
+	// Explain gives the reasons for which items leave with the next Apply, by id.
+	Explain(reasons map[string]string)
+	// Refresh brings counters up to date, for somebody who looks.
+	Refresh()
 	// Leaving says whether the session with a peer is not configured any more, and goes on for a while.
 	Leaving(peer string) bool
 }
@@ -121,6 +125,12 @@ func (w *Watcher) Apply(ctx context.Context, items []*ingotv1.Item, restored boo
 	w.converge()
 	return results
 }
+
+// Explain tells BGP why items leave with the next Apply.
+func (w *Watcher) Explain(reasons map[string]string) { w.bgp.Explain(reasons) }
+
+// Refresh has BGP bring its counters up to date.
+func (w *Watcher) Refresh() { w.bgp.Refresh() }
 
 // Changed fires, coalesced, when something that is reported changed.
 func (w *Watcher) Changed() <-chan struct{} { return w.changed }

@@ -120,6 +120,8 @@ func (b *fakeBGP) Apply(_ context.Context, items []*ingotv1.Item, _ bool) []*ing
 func (b *fakeBGP) Changed() <-chan struct{}         { return b.changed }
 func (b *fakeBGP) Report(*ingotv1.Report)           {}
 func (b *fakeBGP) States() []*ingotv1.SessionReport { return nil }
+func (b *fakeBGP) Refresh()                         { b.note("BGP: refresh") }
+func (b *fakeBGP) Explain(r map[string]string)      { b.note("BGP: %v", r) }
 func (b *fakeBGP) HangUp()                          { b.note("BGP: hang up") }
 func (b *fakeBGP) PathUp(peer string)               { b.note("BGP: path to %s up", peer) }
 
@@ -182,6 +184,15 @@ func want(t *testing.T, what string, got []string, lines ...string) {
 	if diff := cmp.Diff(lines, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
+}
+
+// TestWhatConcernsBGPAloneReachesIt: the agent looks for these methods on what it is given.
+func TestWhatConcernsBGPAloneReachesIt(t *testing.T) {
+	r := newRig()
+	var announcer any = r.Watcher
+	announcer.(interface{ Explain(map[string]string) }).Explain(map[string]string{"bgp-session/tor1": "why"})
+	announcer.(interface{ Refresh() }).Refresh()
+	want(t, "told", r.take(), "BGP: map[bgp-session/tor1:why]", "BGP: refresh")
 }
 
 func TestSessionsAreWatchedAsTheirItemsSay(t *testing.T) {
