@@ -23,6 +23,7 @@ import (
 	"github.com/ingot-lb/ingot/speaker/introspect"
 	"github.com/ingot-lb/ingot/speaker/l2"
 	"github.com/ingot-lb/ingot/speaker/liveness"
+	"github.com/ingot-lb/ingot/speaker/local"
 	"github.com/ingot-lb/ingot/speaker/logging"
 	"github.com/ingot-lb/ingot/speaker/saved"
 )
@@ -94,9 +95,9 @@ func run(ctx context.Context, f flags) error {
 		TokenFile:  f.tokenFile,
 		Announcers: map[ingotv1.Lane]agent.Announcer{
 			ingotv1.Lane_LANE_LAYER2: layer2,
-			ingotv1.Lane_LANE_ROUTING: liveness.New(liveness.Options{
+			ingotv1.Lane_LANE_ROUTING: local.New(liveness.New(liveness.Options{
 				BGP: sessions, Engine: paths, Log: log, Registerer: registry,
-			}),
+			}), log),
 		},
 		Registerer: registry,
 		Log:        log,
