@@ -72,7 +72,6 @@ type Claim struct {
 	announceUntil time.Duration
 	news          bool          // the next announcement is the first
 	defended      time.Duration // last announcement in defence
-	defence       time.Duration // the next one; zero for none
 	contest       contest
 	vacancy       vacancy
 	rival         Rival
@@ -232,6 +231,11 @@ func (c *Claim) meet(now time.Duration) {
 		}
 		if was.Up && !is.Up {
 			c.out.Verify = true
+			if c.phase == Blocked && c.rival.Rank == rank {
+				// Who answered is gone: do not wait.
+				c.backoff = 0
+				c.probe(now)
+			}
 		}
 		was.Peer, was.met = is, was.met || is.Up
 	}
@@ -287,7 +291,7 @@ func (c *Claim) left(rank int) bool { return rank < len(c.senses.Peers) && c.sen
 // due is when time alone changes something.
 func (c *Claim) due() time.Duration {
 	next := c.next
-	for _, at := range []time.Duration{c.contest.next, c.defence, c.vacancy.next, c.vacancy.look, c.rivalEnds()} {
+	for _, at := range []time.Duration{c.contest.next, c.vacancy.next, c.vacancy.look, c.rivalEnds()} {
 		if at != 0 && (next == 0 || at < next) {
 			next = at
 		}

@@ -23,8 +23,8 @@ const (
 	overlapBound = reunion + 2*Insistence + ContestInterval + QuickProbes*QuickProbeInterval + tickSlack
 	// silenceBound: from when a part has a witness, a node of the address, and no change, until one answers. The owner is
 	// found dead and the centre lost, the second standby waits for the first, and whoever found the address answered by a
-	// node that has fallen silent since probes again at its longest.
-	silenceBound = StrangerGrace + RankDelay + maxBackoff + StandbyRetry + ProbeValidity + CentreLost + tickSlack
+	// node probes again when that is gone.
+	silenceBound = StrangerGrace + RankDelay + BFDInterval*BFDMultiplier + StandbyRetry + ProbeValidity + CentreLost + tickSlack
 	// failover: the same for the first standby, where the owner dies at once and nothing else happens.
 	failover = max(BFDInterval*BFDMultiplier+(QuickProbes)*QuickProbeInterval, CentreLost) + verifyPoll + tickSlack
 )
