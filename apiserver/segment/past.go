@@ -63,9 +63,7 @@ func (p *past) judge(c *court, l *link, e *ear) (faults []Fault, next time.Time)
 		if p.shared.IsZero() {
 			p.shared = c.now
 		}
-		if at := c.twins[l.mac].Add(settles); c.now.Before(at) {
-			next = at
-		} else if f, found := c.sharedMAC(l, p.shared); found {
+		if f, found := c.sharedMAC(l, p.shared); found {
 			faults = append(faults, f)
 		}
 	} else {
@@ -73,23 +71,23 @@ func (p *past) judge(c *court, l *link, e *ear) (faults []Fault, next time.Time)
 	}
 	if e == nil {
 		p.deaf, p.silent = time.Time{}, nil
-		return faults, next
+		return faults, time.Time{}
 	}
 	p.note(c.now, e)
 	if !p.deaf.IsZero() {
 		if e.waiting {
 			if before := p.deafness(); before != nil { // still nobody answers, whoever is asked now
-				return append(faults, *before), next
+				return append(faults, *before), time.Time{}
 			}
 			if c.now.Before(p.deaf.Add(patience)) {
-				return faults, soonest(next, p.deaf.Add(patience))
+				return faults, p.deaf.Add(patience)
 			}
 		}
 		f, found, later := c.deafness(e, p.deaf)
 		if found {
-			return append(faults, p.again(f)), soonest(next, later)
+			return append(faults, p.again(f)), later
 		}
-		next = soonest(next, later)
+		next = later
 	}
 	if e.deafTo {
 		f, found, later := c.witnessSilence(e, p.silent)
