@@ -57,7 +57,7 @@ func run(m *testing.M) (status int, err error) {
 	if bin, err = filepath.Abs("../../bin"); err != nil {
 		return 1, err
 	}
-	for _, program := range []string{"lab", "kube", "kubectl", "apiserver", "controller", "speaker", "webhooks", "grpcurl"} {
+	for _, program := range []string{"lab", "kube", "kubectl", "apiserver", "controller", "speaker", "webhooks", "must-gather", "grpcurl"} {
 		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
 			return 1, fmt.Errorf("%w: run make build grpcurl", err)
 		}
