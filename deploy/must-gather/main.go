@@ -49,18 +49,9 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	started := time.Now().UTC()
-	if o.output == "" {
-		o.output = "ingot-must-gather-" + started.Format("20060102T150405Z")
-		if info, err := os.Stat(mounted); err == nil && info.IsDir() {
-			o.output = mounted
-		}
-	}
-	o.output = filepath.Clean(o.output)
-	if o.archive == "" && o.output != mounted {
-		o.archive = o.output + ".tar.gz"
-	}
+	shared := o.place(mounted, started)
 	secret := redact.New()
-	tree, err := archive.New(o.output, secret)
+	tree, err := archive.New(o.output, shared, secret)
 	if err != nil {
 		return err
 	}
@@ -80,13 +71,33 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "%d of %d things could not be collected; %s has what, when and why\n", failed, all, filepath.Join(o.output, "index.txt"))
-	if o.archive != "" && o.archive != "none" {
+	if o.archive != "none" {
 		if err := archive.Tar(o.output, o.archive); err != nil {
 			return err
 		}
 		fmt.Println(o.archive)
 	}
 	return nil
+}
+
+// place decides where to write, and says whether that is the volume which is mounted for it. That one is carried away as it is,
+// so that a compressed file would only double it.
+func (o *options) place(mounted string, now time.Time) (shared bool) {
+	if o.output == "" {
+		o.output = "ingot-must-gather-" + now.Format("20060102T150405Z")
+		if info, err := os.Stat(mounted); err == nil && info.IsDir() {
+			o.output = mounted
+		}
+	}
+	o.output = filepath.Clean(o.output)
+	shared = o.output == mounted
+	if o.archive == "" {
+		o.archive = o.output + ".tar.gz"
+		if shared {
+			o.archive = "none"
+		}
+	}
+	return shared
 }
 
 func parse(args []string) (options, error) {

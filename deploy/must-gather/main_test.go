@@ -170,3 +170,25 @@ func TestFlagsAreChecked(t *testing.T) {
 		t.Errorf("%+v, %v", o, err)
 	}
 }
+
+func TestWhereItIsWritten(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	volume := t.TempDir()
+	for _, c := range []struct {
+		name, output, archive, mounted string
+		wantOutput, wantArchive        string
+		shared                         bool
+	}{
+		{"a workstation", "", "", filepath.Join(volume, "none"), "ingot-must-gather-20260102T030405Z", "ingot-must-gather-20260102T030405Z.tar.gz", false},
+		{"in oc adm must-gather", "", "", volume, volume, "none", true},
+		{"said", "here/", "", volume, "here", "here.tar.gz", false},
+		{"both said", "here", "there.tgz", volume, "here", "there.tgz", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := options{output: c.output, archive: c.archive}
+			if shared := o.place(c.mounted, now); shared != c.shared || o.output != c.wantOutput || o.archive != c.wantArchive {
+				t.Errorf("%s, %s, shared %t", o.output, o.archive, shared)
+			}
+		})
+	}
+}

@@ -48,8 +48,8 @@ type Tree struct {
 	written map[string]int
 }
 
-// New makes the directory if need be. It must be empty, or hold nothing but what New is told to expect.
-func New(root string, secret *redact.Redactor) (*Tree, error) {
+// New makes the directory if need be. It must be empty, unless it is shared with others, as a mounted volume is.
+func New(root string, shared bool, secret *redact.Redactor) (*Tree, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, err
 	}
@@ -57,16 +57,11 @@ func New(root string, secret *redact.Redactor) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range found {
-		if !expected[f.Name()] {
-			return nil, fmt.Errorf("%s is not empty: it has %s", root, f.Name())
-		}
+	if len(found) > 0 && !shared {
+		return nil, fmt.Errorf("%s is not empty: it has %s", root, found[0].Name())
 	}
 	return &Tree{root: root, secret: secret, written: map[string]int{}}, nil
 }
-
-// expected is what may be in the directory before: `oc adm must-gather` mounts a volume, and writes a log of its own.
-var expected = map[string]bool{"lost+found": true, "gather.logs": true, "must-gather.log": true, "node": true}
 
 // Write adds a file and its entry. The content is redacted as text, or, if it was redacted as an object already, for known secrets.
 func (t *Tree) Write(e Entry, content []byte, isObject bool) error {

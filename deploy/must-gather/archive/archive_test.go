@@ -49,7 +49,7 @@ func unpack(t *testing.T, file string) map[string]string {
 
 func TestWhatIsLearnedLaterIsHiddenInWhatWasWrittenBefore(t *testing.T) {
 	root, secret := filepath.Join(t.TempDir(), "tree"), redact.New()
-	tree, err := New(root, secret)
+	tree, err := New(root, false, secret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,13 +101,16 @@ func TestOnlyAnEmptyDirectoryIsWrittenTo(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "mine"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(root, redact.New()); err == nil || !strings.Contains(err.Error(), "mine") {
+	if _, err := New(root, false, redact.New()); err == nil || !strings.Contains(err.Error(), "mine") {
 		t.Errorf("got %v", err)
+	}
+	if _, err := New(root, true, redact.New()); err != nil {
+		t.Errorf("a shared one: %v", err)
 	}
 }
 
 func TestNothingIsWrittenOutsideOfTheTree(t *testing.T) {
-	tree, err := New(t.TempDir(), redact.New())
+	tree, err := New(t.TempDir(), false, redact.New())
 	if err != nil {
 		t.Fatal(err)
 	}

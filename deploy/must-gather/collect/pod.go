@@ -80,16 +80,29 @@ func (g *Gatherer) pod(ctx context.Context, p pod) {
 			g.text(path.Join(dir, archive.Name(c.name), "logs", w+".log"), g.run(ctx, g.opts.LogBytes, true, g.logs(p, c.name, w)...))
 		}
 	}
-	at := fmt.Sprintf("/api/v1/namespaces/%s/pods/%s:%s/proxy/", g.opts.Namespace, p.name, p.port)
-	for _, page := range []string{"metrics", "healthz", "readyz"} {
-		a := g.run(ctx, tableBytes, false, g.kubectl("get", "--raw", at+page)...)
-		g.text(path.Join(dir, page+".txt"), a)
-		if a.late {
-			break
-		}
-	}
+	g.monitoring(ctx, p, dir)
 	if p.component == "speaker" {
 		g.speaker(ctx, p)
+	}
+}
+
+// monitoring collects what a Pod serves on its port for metrics and health, which may ask for TLS (--metrics-tls).
+func (g *Gatherer) monitoring(ctx context.Context, p pod, dir string) {
+	scheme := ""
+	ask := func(page string) answer {
+		url := fmt.Sprintf("/api/v1/namespaces/%s/pods/%s%s:%s/proxy/%s", g.opts.Namespace, scheme, p.name, p.port, page)
+		return g.run(ctx, tableBytes, false, g.kubectl("get", "--raw", url)...)
+	}
+	for _, page := range []string{"metrics", "healthz", "readyz"} {
+		a := ask(page)
+		if scheme == "" && (strings.Contains(a.entry.Error, "malformed HTTP response") || strings.Contains(a.entry.Error+string(a.out), "HTTP request to an HTTPS server")) {
+			scheme = "https:"
+			a = ask(page)
+		}
+		g.text(path.Join(dir, page+".txt"), a)
+		if a.late {
+			return
+		}
 	}
 }
 

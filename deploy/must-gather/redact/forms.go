@@ -34,7 +34,7 @@ func parts(value string) []string {
 		candidates = append(candidates, base64.StdEncoding.EncodeToString([]byte(value)))
 	}
 	for _, v := range candidates {
-		if len(v) >= leastLearned && !strings.Contains(v, Marker) && !harmless[strings.ToLower(v)] {
+		if len(v) >= leastLearned && !strings.Contains(v, Marker) && !strings.Contains(Marker, v) && !harmless[strings.ToLower(v)] {
 			out = append(out, v)
 		}
 	}
@@ -113,28 +113,4 @@ func escaped(text string, html bool) string {
 		return text // strings are always encoded
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(b.String(), `"`), "\n"), `"`)
-}
-
-// isWord says of a form that it may be a part of other words by chance.
-func isWord(form string) bool {
-	if len(form) < 6 {
-		return true
-	}
-	lower := strings.IndexFunc(form, func(c rune) bool { return c < 'a' || c > 'z' }) < 0
-	digits := strings.IndexFunc(form, func(c rune) bool { return c < '0' || c > '9' }) < 0
-	return len(form) < longestWord && (lower || digits)
-}
-
-// insert keeps the forms in the order in which they are replaced: the longest first, because it may contain others.
-func insert(forms []string, f string) []string {
-	i, found := slices.BinarySearchFunc(forms, f, func(a, b string) int {
-		if len(a) != len(b) {
-			return len(b) - len(a)
-		}
-		return strings.Compare(a, b)
-	})
-	if found {
-		return forms
-	}
-	return slices.Insert(forms, i, f)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -110,6 +111,31 @@ func TestASecretInsideOfBase64IsHidden(t *testing.T) {
 		if !strings.Contains(got, Marker) || len(text)-(len(got)-len(Marker)) < 16 { // of the 19 or 20 that have bits of it
 			t.Errorf("after %q: %s of %s", before, got, text)
 		}
+	}
+}
+
+func TestNothingIsLeftWhereSecretsOverlap(t *testing.T) {
+	r := New()
+	r.Learn("abcdef-ghijkl")
+	r.Learn("ghijkl-mnopqrs")
+	if got := string(r.Text([]byte("x abcdef-ghijkl-mnopqrs abcdef-ghijkl y"))); got != "x <redacted> <redacted> y" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// BenchmarkText is a log of 20 MiB and a hundred keys.
+func BenchmarkText(b *testing.B) {
+	r := New()
+	for i := range 100 {
+		for line := range 27 {
+			r.Learn(fmt.Sprintf("%064x", i*1000+line))
+		}
+	}
+	line := `{"address":"192.168.222.1","caller":"session.go:75","event":"peerAdded","level":"info","localASN":64500,"msg":"peer configured, starting BGP session","peer":"router","token":"none"}` + "\n"
+	text := []byte(strings.Repeat(line, 20<<20/len(line)))
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		r.Text(text)
 	}
 }
 
