@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,6 +62,11 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 	}
 }
 
+// writer is an io.Writer.
+type writer func(b []byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
+
 func TestAChangeIsTakenWithoutARestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "excludel2.yaml")
 	synctest.Test(t, func(t *testing.T) {
@@ -68,15 +74,27 @@ func TestAChangeIsTakenWithoutARestart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var mu sync.Mutex
 		var said bytes.Buffer
 		var heard []string
+		log := slog.New(slog.NewTextHandler(writer(func(b []byte) (int, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return said.Write(b)
+		}), nil))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go l.Follow(ctx, slog.New(slog.NewTextHandler(&said, nil)), func(list []*regexp.Regexp) { heard = append(heard, fmt.Sprint(list)) })
+		go l.Follow(ctx, log, func(list []*regexp.Regexp) {
+			mu.Lock()
+			defer mu.Unlock()
+			heard = append(heard, fmt.Sprint(list))
+		})
 		step := func(what, want string, complaints int) {
 			t.Helper()
 			<-time.After(10 * lookEvery)
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if got := strings.Join(heard, " "); got != want || strings.Count(said.String(), "stays as it was") != complaints {
 				t.Errorf("%s: %s, want %s; said: %s", what, got, want, said.String())
 			}
