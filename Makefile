@@ -10,7 +10,7 @@ KUBE_VERSION := v1.36.3
 KUBE_LDFLAGS := -s -w $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/version,-X $(p).gitVersion=$(KUBE_VERSION) -X $(p).gitMajor=1 -X $(p).gitMinor=36)
 KUBE_PROGRAMS := kube-apiserver kube-controller-manager kube-proxy
 
-.PHONY: build programs kubernetes tools grpcurl lint generate check-generated test fuzz bench-l2 packages run nowork
+.PHONY: build programs kubernetes tools grpcurl crds lint generate check-generated test fuzz bench-l2 packages run nowork
 
 ## build: everything, into bin/
 build: kubernetes programs
@@ -58,8 +58,21 @@ lint: tools
 	bin/tools/staticcheck ./...
 	bin/tools/buf lint
 
+## crds: the definitions of other projects' kinds that deploy/ has objects of, as their Go modules publish them
+CRDS := github.com/prometheus-operator/prometheus-operator@v0.85.0/example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml \
+	github.com/prometheus-operator/prometheus-operator@v0.85.0/example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml \
+	github.com/cert-manager/cert-manager@v1.21.2/deploy/crds/cert-manager.io_certificates.yaml \
+	github.com/cert-manager/cert-manager@v1.21.2/deploy/crds/cert-manager.io_issuers.yaml
+crds:
+	mkdir -p bin/crds
+	cd $(TOOLS) && for file in $(CRDS); do \
+		version=$${file#*@}; version=$${version%%/*}; \
+		GOWORK=off go mod download $${file%%@*}@$$version && \
+		install -m 0644 "$$(go env GOMODCACHE)/$$file" ../../bin/crds/ || exit 1; \
+	done
+
 ## test: unit, integration and end-to-end tests; the latter need root
-test: packages build grpcurl
+test: packages build grpcurl crds
 	go test -timeout 40m ./...
 
 ## fuzz: every fuzz test, each for FUZZTIME; make test runs their seeds alone

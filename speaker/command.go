@@ -57,7 +57,7 @@ func newCommand() *cobra.Command {
 	fs.DurationVar(&f.drainTime, "drain-time", 3*time.Second, "how long routers are asked to prefer other nodes before a BGP session is closed on purpose; 0: not at all")
 	fs.StringVar(&f.logLevel, "log-level", "info", "all, debug, info, warn, error or none")
 	root.PersistentFlags().StringVar(&f.grpcSocket, "grpc-socket", defaultSocket(), "unix socket of the whole SpeakerService")
-	root.AddCommand(newShowCommand(&f.grpcSocket), newDrainCommand(&f.grpcSocket))
+	root.AddCommand(newShowCommand(&f.grpcSocket), newEventsCommand(&f.grpcSocket), newDrainCommand(&f.grpcSocket))
 	return root
 }
 
@@ -69,6 +69,23 @@ func defaultSocket() string {
 		return socket
 	}
 	return "/run/ingot/speaker.sock"
+}
+
+// newEventsCommand is what the container "frr" of the speaker's Pods runs, beside which vtysh is called.
+func newEventsCommand(socket *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "events",
+		Short: "Print what happens to sessions, routes and addresses on this node, as it happens",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := show.Dial(*socket)
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			return client.Events(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
 }
 
 // newDrainCommand takes the BGP sessions of the speaker on this node out of service.

@@ -132,6 +132,13 @@ func (t *layer2Table) makeshift(g *group, eligible, candidates bitset, owners []
 		t.undrained(g, next)
 		return next
 	}
+	if chosen, fellows := t.spokesman(g, candidates); chosen >= 0 {
+		candidates = candidates.minus(fellows) // they would take its traffic away
+		if stays >= 0 && fellows.has(stays) {
+			stays = chosen
+		}
+		t.fellows[g] = fellows
+	}
 	owner := stays
 	if better := t.best(g, candidates, stays); !better.empty() {
 		owner = t.elect(g, better, owners)
@@ -139,9 +146,13 @@ func (t *layer2Table) makeshift(g *group, eligible, candidates bitset, owners []
 	if owner < 0 {
 		return -1
 	}
+	why := t.troubles(g, candidates)
+	if one := t.asOne(g, owner); one != "" {
+		why = one + "; " + why
+	}
 	for _, c := range g.services {
 		c.withhold(t.note, Layer2, netip.Addr{}, ReasonUnfit, "no node that may own %s is as it should be; %s announces it nevertheless: %s",
-			texts(g.addrs), t.nodes.name(owner), t.troubles(g, candidates))
+			texts(g.addrs), t.nodes.name(owner), why)
 	}
 	return owner
 }

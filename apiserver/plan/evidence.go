@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -207,10 +208,10 @@ func (t *layer2Table) gone(g *group, a netip.Addr, h hold, owner string) bool {
 }
 
 // worth is how well a node would do as an owner when nobody is fit for everything.
-type worth struct{ fitness, heard int }
+type worth struct{ fitness, reach, heard int }
 
 func (w worth) better(o worth) bool {
-	return w.fitness > o.fitness || w.fitness == o.fitness && w.heard > o.heard
+	return cmp.Or(cmp.Compare(w.fitness, o.fitness), cmp.Compare(w.reach, o.reach), cmp.Compare(w.heard, o.heard)) > 0
 }
 
 func (t *layer2Table) worth(g *group, node int) (w worth) {
@@ -227,6 +228,11 @@ func (t *layer2Table) worth(g *group, node int) (w worth) {
 			w.fitness += 2
 		case v.Keeps:
 			w.fitness++
+		}
+		switch v.Reason {
+		case segment.NoLink, segment.LinkDown, segment.LinkUnfit: // nothing works there
+		default:
+			w.reach++
 		}
 		if v.Witness == segment.Heard {
 			w.heard++
@@ -257,9 +263,20 @@ func (t *layer2Table) troubles(g *group, set bitset) string {
 		}
 	}
 	slices.Sort(words)
-	said := strings.Join(words, "; ")
+	said := once(words)
 	if more > 0 {
 		said += fmt.Sprintf("; and %d more", more)
 	}
 	return said
+}
+
+// once joins sentences, and says each clause of theirs once.
+func once(sentences []string) string {
+	var said []string
+	for _, clause := range strings.Split(strings.Join(sentences, "; "), "; ") {
+		if !slices.Contains(said, clause) {
+			said = append(said, clause)
+		}
+	}
+	return strings.Join(said, "; ")
 }

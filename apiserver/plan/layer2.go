@@ -19,6 +19,12 @@ type layer2Table struct {
 	groups map[netip.Addr]*group
 	// surveys are the verdicts on all nodes for the addresses of a network that may be announced on any interface.
 	surveys map[netip.Prefix][]segment.Verdict
+	// all are the groups of all Services; twins are the nodes with one hardware address that have to own addresses, once
+	// there is reason to look, and fellows those of them that are to leave a group to another.
+	all     []*group
+	twins   map[string]*twinned
+	kins    map[netip.Prefix][]string // of networks; see kin
+	fellows map[*group]bitset
 	wires   wires
 	// items are by position of the node.
 	items []map[string]*ingotv1.Item
@@ -30,7 +36,7 @@ func newLayer2Table(in Input, nodes *nodeList, seal digester, note func(Withheld
 	t := &layer2Table{
 		nodes: nodes, election: newElection(in, nodes), segments: in.Segments,
 		decisions: make(map[netip.Addr]Decision, len(in.Decisions)), announced: make(map[netip.Addr]Layer2Decision, len(in.Decisions)),
-		groups: make(map[netip.Addr]*group, len(in.Decisions)), items: make([]map[string]*ingotv1.Item, len(nodes.list)), surveys: map[netip.Prefix][]segment.Verdict{}, seal: seal, note: note,
+		groups: make(map[netip.Addr]*group, len(in.Decisions)), items: make([]map[string]*ingotv1.Item, len(nodes.list)), surveys: map[netip.Prefix][]segment.Verdict{}, kins: map[netip.Prefix][]string{}, fellows: map[*group]bitset{}, seal: seal, note: note,
 	}
 	for i := range t.items {
 		t.items[i] = map[string]*ingotv1.Item{}
@@ -52,7 +58,11 @@ func (t *layer2Table) plan(services []*service) {
 			announceable[s] = c
 		}
 	}
-	for _, g := range newGroups(members, announceable) {
+	t.all = newGroups(members, announceable)
+	for _, g := range t.all {
+		g.weigh(len(t.nodes.list))
+	}
+	for _, g := range t.all {
 		t.decide(g)
 	}
 	t.watch()
@@ -113,7 +123,6 @@ func (t *layer2Table) decide(g *group) {
 		t.keep(g.addrs)
 		return
 	}
-	g.weigh(len(t.nodes.list))
 	owners := t.ownersBefore(g)
 	eligible := g.eligible(t.election.connected.or(t.positions(owners, func(i int) bool { return t.keeps(g, i) })))
 	if eligible.empty() { // nobody can take it: whoever has it goes on if it may, lost or not

@@ -160,7 +160,7 @@ func (t *layer2Table) connect(w *wire, spots map[spot]*listening) {
 func (t *layer2Table) segment(at spot, l *listening) *ingotv1.Item {
 	slices.SortFunc(l.wires, func(a, b *wire) int { return a.addr.Compare(b.addr) })
 	twins := t.segments.SharesMAC(t.nodes.name(at.node), at.link)
-	content := &ingotv1.Layer2Segment{Interface: at.link, Quiet: len(twins) > 0}
+	content := &ingotv1.Layer2Segment{Interface: at.link, Quiet: len(twins) > 0 && !t.alone(at, l, twins)}
 	peers := maps.Clone(l.paired)
 	for i := range l.members.around(at.node, ringSide) {
 		if !peers[i] {
@@ -183,6 +183,15 @@ func (t *layer2Table) segment(at spot, l *listening) *ingotv1.Item {
 	content.Witnesses = t.witnesses(at, l)
 	content.AskIntervalMs = uint32(pace(l.active.has(at.node), l.active.count(), l.members.count()).Milliseconds())
 	return &ingotv1.Item{Id: SegmentID(at.link), Content: &ingotv1.Item_Layer2Segment{Layer2Segment: content}}
+}
+
+// alone says that a node owns addresses and none of its twins does. It goes on asking, for what it sends brings the
+// traffic back to it, whenever a twin has taken that away.
+func (t *layer2Table) alone(at spot, l *listening, twins []string) bool {
+	return l.active.has(at.node) && !slices.ContainsFunc(twins, func(name string) bool {
+		i, known := t.nodes.index[name]
+		return known && l.active.has(i)
+	})
 }
 
 // peer is how a node hears another one on a link; nil where they have no network in common. Both sides are told the same:

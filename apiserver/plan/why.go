@@ -22,6 +22,8 @@ func (t *layer2Table) whyMoved(g *group, a netip.Addr, from string, to int) stri
 		return fmt.Sprintf("node %s is no more", from)
 	} else if _, why := t.deniedBy(g, a, i); why != "" {
 		return why
+	} else if why := t.asOne(g, to); why != "" && t.fellows[g].has(i) {
+		return why
 	} else if why := t.hindrance(g, i); why != "" {
 		return why
 	} else if score(g.weights, to) > score(g.weights, i) {

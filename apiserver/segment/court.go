@@ -38,6 +38,8 @@ type court struct {
 	words [][]word
 	// witnesses are what is said of each. They are for the judge alone.
 	witnesses map[string][]word
+	// twins is since when links of several nodes have a hardware address.
+	twins map[string]time.Time
 	// pace is how often a node asks on a link; 0 where that is not known.
 	pace func(node, link string) time.Duration
 }

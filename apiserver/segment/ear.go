@@ -2,6 +2,8 @@ package segment
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
@@ -12,6 +14,8 @@ type ear struct {
 	node, link string
 	peers      []sound
 	witnesses  []sound
+	// nodes are hosts that it asks as witnesses and that are nodes. They count for nothing.
+	nodes []sound
 	// answered says that anybody answers; asked that anybody was asked and known to be silent; waiting that somebody is
 	// asked of whom nothing is known yet.
 	answered, asked, waiting bool
@@ -26,8 +30,10 @@ type ear struct {
 // sound is what is heard of one peer or witness.
 type sound struct {
 	// name is that of a peer's node, or the address of a witness.
-	name   string
-	addr   netip.Addr
+	name string
+	addr netip.Addr
+	// mac is the hardware address of a witness, where it is known.
+	mac    string
 	answer answer
 	// arrives says that its frames are heard, whether it answers or not.
 	arrives bool
@@ -73,17 +79,57 @@ func listen(node string, r *ingotv1.SegmentReport, before *ear) *ear {
 		s.stays(before.peer(s.name))
 		e.brisk = e.brisk || s.watched
 		e.peers = append(e.peers, s)
-		e.add(s)
 	}
 	for _, w := range r.GetWitnesses() {
 		s := sound{name: w.GetAddress(), addr: parse(w.GetAddress()), answer: answerOf(w.GetAnswer()), since: unix(w.GetSinceMs()),
-			routes: w.GetSource() == ingotv1.WitnessReport_SOURCE_NEXT_HOP, arrives: w.GetSource() == ingotv1.WitnessReport_SOURCE_ASKER}
+			mac: strings.ToLower(w.GetMac()), routes: w.GetSource() == ingotv1.WitnessReport_SOURCE_NEXT_HOP, arrives: w.GetSource() == ingotv1.WitnessReport_SOURCE_ASKER}
 		s.stays(before.witness(s.name))
 		e.witnesses = append(e.witnesses, s)
-		e.deafTo = e.deafTo || s.answer == silent
-		e.add(s)
 	}
+	e.count()
 	return e
+}
+
+// sift is the ear with those of its witnesses put aside that are nodes; itself where they are already.
+func (e *ear) sift(t *topology) *ear {
+	right := func(list []sound, node bool) bool {
+		return !slices.ContainsFunc(list, func(s sound) bool { return t.isNode(s.addr, s.mac) != node })
+	}
+	if right(e.witnesses, false) && right(e.nodes, true) {
+		return e
+	}
+	sifted := *e
+	sifted.witnesses, sifted.nodes = nil, nil
+	for _, list := range [][]sound{e.witnesses, e.nodes} {
+		for _, s := range list {
+			if t.isNode(s.addr, s.mac) {
+				sifted.nodes = append(sifted.nodes, s)
+			} else {
+				sifted.witnesses = append(sifted.witnesses, s)
+			}
+		}
+	}
+	sifted.count()
+	return &sifted
+}
+
+// isNode says whether a host that is asked as a witness is a node: by its address, or where that means something on the
+// link alone, by its hardware address.
+func (t *topology) isNode(a netip.Addr, mac string) bool {
+	return t.addresses[a] > 0 || a.IsLinkLocalUnicast() && len(t.macs[mac]) > 0
+}
+
+// count works out what all of them do together.
+func (e *ear) count() {
+	e.answered, e.asked, e.waiting, e.deafTo, e.quiet = false, false, false, false, time.Time{}
+	for _, list := range [][]sound{e.peers, e.witnesses} {
+		for _, s := range list {
+			e.add(s)
+		}
+	}
+	for _, w := range e.witnesses {
+		e.deafTo = e.deafTo || w.answer == silent
+	}
 }
 
 func (e *ear) add(s sound) {

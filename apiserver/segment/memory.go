@@ -22,6 +22,8 @@ type Memory struct {
 	// words and witnesses are what is said of each node, by position, and of each witness.
 	words     [][]word
 	witnesses map[string][]word
+	// twins is since when a hardware address is that of links of several nodes on one segment.
+	twins map[string]time.Time
 	// left are nodes that are no more, as long as it matters.
 	left   map[string]*acquaintance
 	roster roster
@@ -61,13 +63,9 @@ type presence struct {
 func readNode(n Node, before *reading) *reading {
 	r := &reading{revision: n.Revision, member: reads(n), calm: true}
 	for _, s := range n.Segments {
-		e := listen(n.Name, s, before.ear(s.GetInterface()))
-		r.ears = append(r.ears, e)
-		r.calm = r.calm && (e.answered || !e.asked) && !e.deafTo
+		r.ears = append(r.ears, listen(n.Name, s, before.ear(s.GetInterface())))
 	}
-	for _, l := range r.links {
-		r.calm = r.calm && (l.up || len(l.networks) == 0 && !r.listens(l.name))
-	}
+	r.calm = r.isCalm()
 	for _, a := range n.Layer2 {
 		if a.GetVacantSinceMs() != 0 {
 			if r.vacant == nil {
@@ -78,6 +76,39 @@ func readNode(n Node, before *reading) *reading {
 		r.strange = r.strange || a.GetRival() != nil
 	}
 	return r
+}
+
+// sift is the reading without witnesses that are nodes, by any address of theirs: who routes lead over may be one, and
+// others are told only when its links are. It is the reading itself where it has been sifted already.
+func (r *reading) sift(t *topology) *reading {
+	sifted := r
+	for k, e := range r.ears {
+		if s := e.sift(t); s != e {
+			if sifted == r {
+				sifted = new(*r)
+				sifted.ears = slices.Clone(r.ears)
+			}
+			sifted.ears[k] = s
+		}
+	}
+	if sifted != r {
+		sifted.calm = sifted.isCalm()
+	}
+	return sifted
+}
+
+func (r *reading) isCalm() bool {
+	for _, e := range r.ears {
+		if !e.answered && e.asked || e.deafTo {
+			return false
+		}
+	}
+	for _, l := range r.links {
+		if !l.up && (len(l.networks) > 0 || r.listens(l.name)) {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *reading) listens(link string) bool {
@@ -105,6 +136,7 @@ func (m *Memory) Judge(now time.Time, nodes []Node) (v *Verdicts, next time.Time
 		c.pace = func(string, string) time.Duration { return 0 }
 	}
 	changed := m.take(c, nodes)
+	c.twins = m.twinsOf(c)
 	v = &Verdicts{topology: c.last, court: c, faults: map[place][]Fault{}}
 	strange := false
 	for i, a := range m.nodes {
@@ -134,12 +166,13 @@ func (m *Memory) Judge(now time.Time, nodes []Node) (v *Verdicts, next time.Time
 
 // take reads what is new, and makes the court of it. It returns what is.
 func (m *Memory) take(c *court, nodes []Node) (changed []*reading) {
-	if !m.knows(nodes) {
+	others := !m.knows(nodes)
+	if others {
 		m.meet(nodes)
 	}
 	c.nodes = make([]*Node, len(nodes))
 	c.read = make([]*reading, len(nodes))
-	moved := map[int]*member{}
+	moved, fresh := map[int]*member{}, map[int]bool{}
 	copied := false
 	for k := range nodes {
 		n := &nodes[k]
@@ -157,6 +190,7 @@ func (m *Memory) take(c *court, nodes []Node) (changed []*reading) {
 			}
 			m.listen(a.read, r)
 			a.read = r
+			fresh[i] = true
 			changed = append(changed, r)
 		}
 		c.nodes[i], c.read[i] = n, a.read
@@ -164,8 +198,44 @@ func (m *Memory) take(c *court, nodes []Node) (changed []*reading) {
 	if len(moved) > 0 {
 		m.last = m.last.with(moved)
 	}
+	for i, a := range m.nodes {
+		if len(moved) == 0 && !others && !fresh[i] {
+			continue
+		}
+		r := a.read.sift(m.last)
+		if r == a.read {
+			continue
+		}
+		if !copied {
+			m.words, copied = slices.Clone(m.words), true
+		}
+		m.listen(a.read, r)
+		if k := slices.Index(changed, a.read); k >= 0 {
+			changed[k] = r
+		}
+		a.read, c.read[i] = r, r
+	}
 	c.last, c.words, c.witnesses = m.last, m.words, m.witnesses
 	return changed
+}
+
+// twinsOf keeps account of since when links share hardware addresses.
+func (m *Memory) twinsOf(c *court) map[string]time.Time {
+	if len(c.last.shared) == 0 {
+		m.twins = nil
+		return nil
+	}
+	now := make(map[string]time.Time)
+	for _, others := range c.last.shared {
+		mac := others[0].mac
+		since, known := m.twins[mac]
+		if !known {
+			since = c.now
+		}
+		now[mac] = since
+	}
+	m.twins = now
+	return now
 }
 
 // knows says whether the nodes are those of before, by name.

@@ -63,7 +63,9 @@ func (p *past) judge(c *court, l *link, e *ear) (faults []Fault, next time.Time)
 		if p.shared.IsZero() {
 			p.shared = c.now
 		}
-		if f, found := c.sharedMAC(l, p.shared); found {
+		if at := c.twins[l.mac].Add(settles); c.now.Before(at) {
+			next = at
+		} else if f, found := c.sharedMAC(l, p.shared); found {
 			faults = append(faults, f)
 		}
 	} else {
@@ -71,23 +73,23 @@ func (p *past) judge(c *court, l *link, e *ear) (faults []Fault, next time.Time)
 	}
 	if e == nil {
 		p.deaf, p.silent = time.Time{}, nil
-		return faults, time.Time{}
+		return faults, next
 	}
 	p.note(c.now, e)
 	if !p.deaf.IsZero() {
 		if e.waiting {
 			if before := p.deafness(); before != nil { // still nobody answers, whoever is asked now
-				return append(faults, *before), time.Time{}
+				return append(faults, *before), next
 			}
 			if c.now.Before(p.deaf.Add(patience)) {
-				return faults, p.deaf.Add(patience)
+				return faults, soonest(next, p.deaf.Add(patience))
 			}
 		}
 		f, found, later := c.deafness(e, p.deaf)
 		if found {
-			return append(faults, p.again(f)), later
+			return append(faults, p.again(f)), soonest(next, later)
 		}
-		next = later
+		next = soonest(next, later)
 	}
 	if e.deafTo {
 		f, found, later := c.witnessSilence(e, p.silent)

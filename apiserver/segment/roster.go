@@ -26,6 +26,7 @@ type roster struct {
 type candidate struct {
 	name string
 	addr netip.Addr
+	mac  string
 	// routes says that it is a router.
 	routes bool
 	// silent is since when it answers nobody; zero while it does.
@@ -46,7 +47,7 @@ func (r *roster) judge(c *court, changed []*reading, next time.Time) (map[netip.
 				w := &e.witnesses[i]
 				if w.answer == silent {
 					suspect[w.name] = true
-				} else if l != nil && w.mayBeAsked() && c.last.addresses[w.addr] == 0 {
+				} else if l != nil && w.mayBeAsked() {
 					news = r.add(networkOf(l, w.addr), w) || news
 				}
 			}
@@ -70,7 +71,7 @@ func (r *roster) judge(c *court, changed []*reading, next time.Time) (map[netip.
 			}
 		}
 		kept := slices.DeleteFunc(list, func(cand candidate) bool {
-			return c.last.addresses[cand.addr] > 0 || !cand.silent.IsZero() && !c.now.Before(cand.silent.Add(missed))
+			return c.last.isNode(cand.addr, cand.mac) || !cand.silent.IsZero() && !c.now.Before(cand.silent.Add(missed))
 		})
 		if len(kept) != len(list) || c.last.networks[network] == 0 {
 			news = true
@@ -103,7 +104,7 @@ func (r *roster) add(network netip.Prefix, w *sound) bool {
 	if r.networks == nil {
 		r.networks = map[netip.Prefix][]candidate{}
 	}
-	list = append(list, candidate{name: w.name, addr: w.addr, routes: w.routes})
+	list = append(list, candidate{name: w.name, addr: w.addr, mac: w.mac, routes: w.routes})
 	slices.SortStableFunc(list, func(a, b candidate) int { return cmp.Compare(order(a), order(b)) })
 	r.networks[network] = list
 	return true

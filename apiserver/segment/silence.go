@@ -158,7 +158,7 @@ func (c *court) witnessSilence(e *ear, since map[string]time.Time) (f Fault, fou
 	when := c.now
 	for i := range e.witnesses {
 		w := &e.witnesses[i]
-		if w.answer != silent || c.last.addresses[w.addr] > 0 { // a node is no witness, though routes may lead over it
+		if w.answer != silent {
 			continue
 		}
 		var answered []string

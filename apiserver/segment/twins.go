@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// settles is how long a hardware address has to be shared for that to count. Addresses are given to clones one after
+// another: a node that is to get the same one in a moment should be given nothing meanwhile.
+const settles = 300 * time.Millisecond
+
 // twins notes which of the links with one hardware address are of different nodes and on one segment.
 func (t *topology) twins(links []*link) {
 	for _, l := range links {

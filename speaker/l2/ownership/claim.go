@@ -72,6 +72,7 @@ type Claim struct {
 	announceUntil time.Duration
 	news          bool          // the next announcement is the first
 	defended      time.Duration // last announcement in defence
+	defence       time.Duration // the next one; zero for none
 	contest       contest
 	vacancy       vacancy
 	rival         Rival
@@ -291,7 +292,7 @@ func (c *Claim) left(rank int) bool { return rank < len(c.senses.Peers) && c.sen
 // due is when time alone changes something.
 func (c *Claim) due() time.Duration {
 	next := c.next
-	for _, at := range []time.Duration{c.contest.next, c.vacancy.next, c.vacancy.look, c.rivalEnds()} {
+	for _, at := range []time.Duration{c.contest.next, c.defence, c.vacancy.next, c.vacancy.look, c.rivalEnds()} {
 		if at != 0 && (next == 0 || at < next) {
 			next = at
 		}

@@ -43,6 +43,12 @@ func (c *Claim) expire(now time.Duration) {
 	if ends := c.rivalEnds(); ends != 0 && now >= ends {
 		c.rival = Rival{}
 	}
+	if c.defence != 0 && now >= c.defence {
+		c.defence = 0
+		if c.phase == Answering {
+			c.defend(now)
+		}
+	}
 	if c.contest.next != 0 && now >= c.contest.next {
 		c.contest.next = 0
 		if c.phase == Answering {

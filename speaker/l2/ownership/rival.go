@@ -70,12 +70,16 @@ func (c *Claim) note(now time.Duration, h Heard) {
 	c.rival = r
 }
 
-// defend announces the address against a foreign host, seldom: RFC 5227 section 2.4 (b).
+// defend announces the address against a foreign host, seldom: RFC 5227 section 2.4 (c). What the host says in between is
+// answered later, or else it would have the last word until the next announcement.
 func (c *Claim) defend(now time.Duration) {
-	if c.defended == 0 || now-c.defended >= DefendInterval {
-		c.defended = now
-		c.announceOnce()
+	at := c.defended + DefendInterval
+	if c.defended != 0 && now < at {
+		c.defence = at
+		return
 	}
+	c.defended, c.defence = now, 0
+	c.announceOnce()
 }
 
 // dispute settles which of two nodes that both answer goes on. The loser stops at once. The winner announces, again and

@@ -47,7 +47,7 @@ const (
 	LocalInterval = time.Second
 
 	// DefendInterval is the least time between two announcements in defence against a foreign host (RFC 5227 section
-	// 2.4 (b)).
+	// 2.4 (c)).
 	DefendInterval = 10 * time.Second
 
 	// FrozenAfter is how late a process is that stood still: what it heard meanwhile is not answered, and it probes first.
