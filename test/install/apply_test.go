@@ -35,6 +35,7 @@ func TestEveryRenderingIsTaken(t *testing.T) {
 		})
 	}
 	t.Run("seeds", c.seeds)
+	t.Run("uninstall", c.uninstall)
 }
 
 func (c cluster) apply(t *testing.T, rendered string) {
