@@ -3,6 +3,7 @@ package dispatch
 import (
 	"cmp"
 	"context"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -21,10 +22,10 @@ type fault struct {
 }
 
 // tell logs the faults that have come and gone since it was called last, or only notes them, where another replica says so.
-func (l *faultLog) tell(log *slog.Logger, v *segment.Verdicts, aloud bool) {
+func (l *faultLog) tell(log *slog.Logger, faults iter.Seq2[string, segment.Fault], aloud bool) {
 	before := *l
 	*l = faultLog{}
-	for node, f := range v.All() {
+	for node, f := range faults {
 		(*l)[fault{node, f.Interface, f.Reason}] = f
 	}
 	if !aloud {

@@ -20,13 +20,11 @@ type statement struct {
 	layer2   []*ingotv1.Layer2Report
 }
 
-// judge judges the segments by what all nodes said last, says so where it is news, and says when to judge again though
-// nothing is reported.
-func (e *engine) judge(leading bool) (v *segment.Verdicts, next time.Time) {
+// judge judges the segments by what all nodes said last, and says when to judge again though nothing is reported.
+func (e *engine) judge() (v *segment.Verdicts, next time.Time) {
 	began := time.Now()
 	v, next = e.memory.Judge(began, e.hub.nodes.testimony())
 	e.hub.metrics.judged.Observe(time.Since(began).Seconds())
-	e.faults.tell(e.hub.log, v, leading)
 	return v, next
 }
 

@@ -194,7 +194,7 @@ func TestFaultsAreLoggedOnce(t *testing.T) {
 		{true, true, ""},
 	} {
 		out.Reset()
-		l.tell(log, down(step.down), step.aloud)
+		l.tell(log, (&layer2View{verdicts: down(step.down), nodes: []string{"node1"}}).allFaults(), step.aloud)
 		if diff := cmp.Diff(step.want, out.events()); diff != "" {
 			t.Errorf("%+v: logged (-want +got):\n%s", step, diff)
 		}

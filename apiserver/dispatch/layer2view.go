@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -180,13 +181,27 @@ func (v *layer2View) faults(node string) []segment.Fault {
 	return append(slices.Clip(v.verdicts.Faults(node)), v.lacking[node]...)
 }
 
-// lack finds the nodes that do not reach what they may own. What was so before has been since then.
+// allFaults are those of all nodes, by node.
+func (v *layer2View) allFaults() iter.Seq2[string, segment.Fault] {
+	return func(yield func(string, segment.Fault) bool) {
+		for _, node := range v.nodes {
+			for _, f := range v.faults(node) {
+				if !yield(node, f) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// lack finds the nodes that do not reach what they may own, for want of a link that does. What was so before has been
+// since then.
 func (v *layer2View) lack(before *layer2View, now time.Time) map[string][]segment.Fault {
 	lacking := map[string][]segment.Fault{}
 	for _, node := range v.nodes {
 		for _, r := range v.reached {
 			verdict := v.verdicts.Of(node, r.address, r.interfaces)
-			if verdict.Reason != segment.NoLink || !v.out.MayOwn(r.address, node) {
+			if verdict.Reason != segment.NoLink && verdict.Reason != segment.LinkUnfit || !v.out.MayOwn(r.address, node) {
 				continue
 			}
 			f := segment.Fault{Interface: verdict.Link, Reason: verdict.Reason, Message: verdict.Message, Since: now}

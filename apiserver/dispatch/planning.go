@@ -40,7 +40,7 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 		}
 		return time.Now().Add(e.retry.Next())
 	}
-	verdicts, again := e.judge(in.lead != nil)
+	verdicts, again := e.judge()
 	defer func() {
 		for _, at := range []time.Time{e.book.until(), again} {
 			if next.IsZero() || !at.IsZero() && at.Before(next) {
@@ -73,7 +73,7 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 	}
 	out := e.plan(in, facts)
 	out.Stamp(time.Now())
-	e.hub.see(&layer2View{out: &out, verdicts: in.segments})
+	e.see(&out, in)
 	e.hub.planned(&Planned{Epoch: in.lead.epoch, Config: stored, Nodes: in.cluster.Nodes, Secrets: in.cluster.Secrets,
 		Withheld: out.Withheld, Layer2: out.Layer2, WhyNot: out.WhyNot, Refused: e.hub.nodes.refusedSessions()})
 	e.hub.conflicts.Tell(e.hub.view.Load().conflicts())
@@ -95,6 +95,13 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 	e.hub.nodes.planned(out.Nodes)
 	e.publish(in, &out, layer2)
 	return next
+}
+
+// see publishes what a plan says of layer 2, and logs the faults that are news, if this replica leads.
+func (e *engine) see(out *plan.Output, in *inputs) {
+	v := &layer2View{out: out, verdicts: in.segments}
+	e.hub.see(v)
+	e.faults.tell(e.hub.log, v.allFaults(), in.lead != nil)
 }
 
 func (e *engine) plan(in *inputs, facts map[string]plan.NodeFacts) plan.Output {
@@ -124,7 +131,7 @@ var errNotLeading = errors.New("this replica does not lead")
 func (e *engine) follow(in *inputs) {
 	facts, _ := e.hub.nodes.facts(in.nodes, time.Now(), nil) // absences are the leader's to judge
 	out := e.plan(in, facts)
-	e.hub.see(&layer2View{out: &out, verdicts: in.segments})
+	e.see(&out, in)
 	e.hub.nodes.planned(out.Nodes)
 	e.explain(&out, routingLane)
 	e.explain(&out, layer2Lane)

@@ -201,6 +201,42 @@ func TestNamedInterfaces(t *testing.T) {
 	}
 }
 
+// TestIPv6NeedsALinkLocalAddress (RFC 4291 section 2.1): neighbour discovery is spoken from it, so that without nobody would
+// answer.
+func TestIPv6NeedsALinkLocalAddress(t *testing.T) {
+	link := func(name, mac string, addrs ...string) *ingotv1.LinkReport {
+		return &ingotv1.LinkReport{Name: name, Mac: mac, Up: true, Enabled: true, Carrier: true, Addresses: addrs}
+	}
+	var m Memory
+	v, _ := m.Judge(time.Unix(1700000000, 0), []Node{
+		{Name: "node1", Connected: true, Links: []*ingotv1.LinkReport{link("eth1", "52:54:00:00:00:01", "192.0.2.1/24", "2001:db8::1/64")}},
+		{Name: "node2", Connected: true, Links: []*ingotv1.LinkReport{link("eth1", "52:54:00:00:00:02", "192.0.2.2/24", "2001:db8::2/64", "fe80::2/64")}},
+	})
+	for _, test := range []struct {
+		address    string
+		interfaces []string
+		fit        bool
+	}{
+		{"192.0.2.100", nil, true},
+		{"2001:db8::100", nil, false},
+		{"2001:db8::100", []string{"eth1"}, false},
+		{"2001:db8:7::1", nil, false},
+		{"2001:db8:7::1", []string{"eth1"}, false},
+	} {
+		a := netip.MustParseAddr(test.address)
+		got := v.Of("node1", a, test.interfaces)
+		if got.Fit != test.fit {
+			t.Errorf("%s on %q: %+v", test.address, test.interfaces, got)
+		}
+		if want := "eth1 of node1 has no link-local IPv6 address, and cannot answer for IPv6 addresses without"; !got.Fit && (got.Reason != LinkUnfit || got.Message != want || got.Link != "eth1") {
+			t.Errorf("%s on %q: %+v, want LinkUnfit: %s", test.address, test.interfaces, got, want)
+		}
+		if got := v.Of("node2", a, test.interfaces); !got.Fit {
+			t.Errorf("%s on %q: node2, which has one: %+v", test.address, test.interfaces, got)
+		}
+	}
+}
+
 // TestAFaultLastsUntilSomebodyAnswers: when an address has moved, nodes are told to listen to others, and anew to the same,
 // of whom nothing is known at first. That is no recovery.
 func TestAFaultLastsUntilSomebodyAnswers(t *testing.T) {

@@ -42,10 +42,16 @@ type link struct {
 	// networks are what it reaches without a router.
 	networks []netip.Prefix
 	routed   bool // there are routers on it
+	// ipv6 says that it has a link-local IPv6 address, as every link that does IPv6 must (RFC 4291 section 2.1): neighbour discovery
+	// is spoken from it.
+	ipv6 bool
 }
 
 // usable says whether addresses can be announced on the link.
 func (l *link) usable() bool { return l.up && l.unfit == "" }
+
+// serves says whether those of a family can be.
+func (l *link) serves(ipv6 bool) bool { return l.usable() && (l.ipv6 || !ipv6) }
 
 // potential says whether they could be if it were up.
 func (l *link) potential() bool { return !l.up || l.unfit == "" }
@@ -68,6 +74,7 @@ func readLink(node string, r *ingotv1.LinkReport) *link {
 	}
 	for _, text := range r.GetAddresses() {
 		p, err := netip.ParsePrefix(text)
+		l.ipv6 = l.ipv6 || err == nil && p.Addr().Is6() && p.Addr().IsLinkLocalUnicast()
 		if err != nil || p.IsSingleIP() || p.Addr().IsLinkLocalUnicast() || p.Addr().IsLoopback() {
 			continue
 		}
@@ -110,6 +117,7 @@ type topology struct {
 // question is what a view answers: all addresses of the network are reached alike.
 type question struct {
 	network    netip.Prefix // the zero Prefix where no link is in a network with the address
+	ipv6       bool
 	interfaces string
 }
 
@@ -150,7 +158,7 @@ func (t *topology) with(changed map[int]*member) *topology {
 	for q, v := range t.views { // they hold but for what changed
 		ways := slices.Clone(v.ways)
 		for i, m := range changed {
-			ways[i] = n.way(m, v.networks, v.interfaces)
+			ways[i] = n.way(m, v.networks, q.ipv6, v.interfaces)
 		}
 		n.views[q] = n.newView(v.networks, v.interfaces, ways)
 	}

@@ -2,8 +2,6 @@ package segment
 
 import (
 	"fmt"
-	"iter"
-	"maps"
 	"net/netip"
 	"slices"
 
@@ -124,6 +122,8 @@ func (v *Verdicts) unreached(m *member, a netip.Addr, interfaces []string, w way
 func broken(l *link) Fault {
 	f := Fault{Interface: l.name, Reason: LinkDown, Since: l.since}
 	switch {
+	case l.usable():
+		f.Reason, f.Message = LinkUnfit, fmt.Sprintf("%s of %s has no link-local IPv6 address, and cannot answer for IPv6 addresses without", l.name, l.node)
 	case l.up:
 		f.Reason, f.Message = LinkUnfit, fmt.Sprintf("%s of %s %s", l.name, l.node, l.unfit)
 	case l.enabled:
@@ -152,26 +152,6 @@ func (v *Verdicts) Faults(node string) []Fault {
 		all = append(all, v.faults[l.place()]...)
 	}
 	return all
-}
-
-// All are the faults of all nodes, by node.
-func (v *Verdicts) All() iter.Seq2[string, Fault] {
-	return func(yield func(string, Fault) bool) {
-		if v == nil || len(v.faults) == 0 {
-			return
-		}
-		nodes := map[string]bool{}
-		for at := range v.faults {
-			nodes[at.node] = true
-		}
-		for _, node := range slices.Sorted(maps.Keys(nodes)) {
-			for _, f := range v.Faults(node) {
-				if !yield(node, f) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // Link is the node's link over which an address is reached that is announced on the named interfaces, or on all. ok is

@@ -34,7 +34,7 @@ type way struct {
 
 // view returns how nodes reach an address.
 func (t *topology) view(a netip.Addr, interfaces []string) *view {
-	q := question{network: t.smallest(a), interfaces: strings.Join(interfaces, "\x00")}
+	q := question{network: t.smallest(a), ipv6: a.Is6(), interfaces: strings.Join(interfaces, "\x00")}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if v := t.views[q]; v != nil {
@@ -43,7 +43,7 @@ func (t *topology) view(a netip.Addr, interfaces []string) *view {
 	networks := t.around(a)
 	ways := make([]way, len(t.members))
 	for i, m := range t.members {
-		ways[i] = t.way(m, networks, interfaces)
+		ways[i] = t.way(m, networks, q.ipv6, interfaces)
 	}
 	v := t.newView(networks, slices.Clone(interfaces), ways)
 	t.views[q] = v
@@ -95,15 +95,15 @@ func (v *view) strict(w way) way {
 	return w
 }
 
-// way works out how one node reaches addresses in all of networks, the smallest first.
-func (t *topology) way(m *member, networks []netip.Prefix, interfaces []string) (w way) {
+// way works out how one node reaches addresses of a family in all of networks, the smallest first.
+func (t *topology) way(m *member, networks []netip.Prefix, ipv6 bool, interfaces []string) (w way) {
 	named := func(l *link) bool { return len(interfaces) == 0 || slices.Contains(interfaces, l.name) }
 	for _, p := range networks {
 		for _, l := range m.links {
 			if !named(l) || !slices.Contains(l.networks, p) || !l.potential() {
 				continue
 			}
-			if l.usable() {
+			if l.serves(ipv6) {
 				w.links, w.over = append(w.links, l), p
 			} else if w.broken == nil {
 				w.broken = l
@@ -118,14 +118,14 @@ func (t *topology) way(m *member, networks []netip.Prefix, interfaces []string) 
 	for _, l := range m.links {
 		switch {
 		case !named(l) || len(networks) > 0 && len(interfaces) == 0:
-		case l.usable():
+		case l.serves(ipv6):
 			w.links = append(w.links, l)
-		case w.broken == nil && len(interfaces) > 0:
+		case w.broken == nil && (len(interfaces) > 0 || ipv6 && l.usable()):
 			w.broken = l
 		}
 	}
 	switch {
-	case len(w.links) > 0 && (w.broken == nil || len(interfaces) > 0):
+	case len(w.links) > 0 && (w.broken == nil || len(interfaces) > 0 || w.anywhere):
 		w.broken = nil
 		slices.SortStableFunc(w.links, func(a, b *link) int { return cmp.Compare(rank(a), rank(b)) })
 	case w.broken == nil:
