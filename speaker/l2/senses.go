@@ -131,10 +131,18 @@ func (s *Speaker) watchHealth(away bool) {
 
 // endpointsOf says whether the node has endpoints of a Service that the address is for.
 func (s *Speaker) endpointsOf(o *owned) ownership.Endpoints {
-	var e ownership.Endpoints
-	for _, port := range o.health {
-		known, here := s.health.Here(port)
-		e.Known, e.Here = e.Known || known, e.Here || here
+	return anyHere(o.health, s.health.Here)
+}
+
+// anyHere says whether there are endpoints behind any of the ports. That there are none is known only once all have said so.
+func anyHere(ports []uint32, ask func(port uint32) (known, here bool)) ownership.Endpoints {
+	e := ownership.Endpoints{Known: len(ports) > 0}
+	for _, port := range ports {
+		known, here := ask(port)
+		if known && here {
+			return ownership.Endpoints{Known: true, Here: true}
+		}
+		e.Known = e.Known && known
 	}
 	return e
 }
