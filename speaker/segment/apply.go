@@ -31,6 +31,7 @@ func (w *Watcher) Apply(segments []*ingotv1.Layer2Segment, all []links.Link) {
 		}
 	}
 	now := w.now()
+	w.nodes = nodesOf(segments, all)
 	for name, item := range wanted {
 		s := w.segments[name]
 		if s == nil {
@@ -55,6 +56,7 @@ func (w *Watcher) update(s *segment, item *ingotv1.Layer2Segment, link links.Lin
 	s.item, s.link, s.usable = item, link, link.Name != "" && link.Unfit == ""
 	w.updatePeers(s)
 	w.updateWitnesses(s)
+	w.sift(s)
 	hosts := s.hosts()
 	for _, h := range before {
 		if !slices.Contains(hosts, h) {
@@ -151,15 +153,15 @@ func (w *Watcher) updateWitnesses(s *segment) {
 		taken[p.host.address] = true
 	}
 	take := func(addresses []netip.Addr, most int, source ingotv1.WitnessReport_Source) (hosts []*host) {
+		count := 0
 		for _, a := range addresses {
-			if !a.IsValid() || taken[a] || s.own(a) || len(hosts) == most {
+			h := known[a]
+			isNode := h != nil && w.isNode(s, unpack(h.mac.Load())) // by another of its addresses; it is kept, to be known again
+			if !a.IsValid() || taken[a] || s.own(a) || w.nodes.addresses[a] || count == most && !isNode {
 				continue
 			}
-			h := known[a]
-			if h != nil {
-				if _, isNode := s.node(unpack(h.mac.Load())); isNode {
-					continue // a gateway or asker that turned out to be another node, by another of its addresses
-				}
+			if !isNode {
+				count++
 			}
 			if h == nil {
 				h = newHost(s, a, source)
@@ -219,7 +221,7 @@ func (w *Watcher) reindex() {
 	for name, s := range w.segments {
 		l := &listing{
 			segment: s, mac: s.link.MAC, hosts: map[netip.Addr]*host{}, nodes: map[ownership.MAC]string{}, frames: map[ownership.MAC]*host{},
-			witnesses: s.witnesses(),
+			witnesses: s.counting(),
 		}
 		for _, p := range s.link.Addresses {
 			l.own = append(l.own, p.Addr())

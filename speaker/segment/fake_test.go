@@ -38,6 +38,8 @@ type network struct {
 	answers func(target string) bool
 	asked   map[string][]question
 	changes int
+	// unsendable has no question leave the node.
+	unsendable bool
 	// slept is what the node's clock has beyond that of its timers.
 	slept    time.Duration
 	sessions map[netip.Addr]*fakeSession
@@ -72,7 +74,10 @@ func (n *network) ask(link string, source, target netip.Addr, mac ownership.MAC)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	name := target.String()
-	n.asked[name] = append(n.asked[name], question{link, source, target, mac})
+	if n.unsendable {
+		return errors.New("interface eth0 cannot be spoken on")
+	}
+	n.asked[name] = append(n.asked[name], question{link: link, source: source, target: target, mac: mac})
 	if !n.answers(name) {
 		return nil
 	}

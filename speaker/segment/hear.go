@@ -57,8 +57,12 @@ func (w *Watcher) answered(h *host, mac ownership.MAC, received time.Duration) {
 	if old := h.mac.Load(); old != pack(mac) && (old == 0 || now-h.remacked >= remacking) {
 		h.remacked = now
 		h.mac.Store(pack(mac))
+		w.sift(s)
 		w.reindex()
 		w.mark(s)
+		if h.position < 0 {
+			return // it is a node, and was only asked because it asked
+		}
 	}
 	if h.state == ingotv1.Answer_ANSWER_ANSWERS || h.waiting && received < h.missing-skew && h.misses > 0 {
 		return
@@ -104,7 +108,8 @@ func (w *Watcher) Asker(link string, from netip.Addr, mac ownership.MAC) {
 func (w *Watcher) admit(s *segment, from netip.Addr, mac ownership.MAC, now time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.segments[s.name] != s || !s.usable || s.item.GetQuiet() || slices.ContainsFunc(s.hosts(), func(h *host) bool { return h.address == from }) {
+	if w.segments[s.name] != s || !s.usable || s.item.GetQuiet() || w.nodes.addresses[from.WithZone("")] || w.isNode(s, mac) ||
+		slices.ContainsFunc(s.hosts(), func(h *host) bool { return h.address == from }) {
 		return
 	}
 	if len(s.askers) >= maxAskers {

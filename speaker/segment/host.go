@@ -57,6 +57,10 @@ type host struct {
 	since time.Time
 	// ever says that it answered at some time.
 	ever bool
+	// node says that a witness turned out to be a node, by its hardware address.
+	node bool
+	// unsent is how many questions in a row could not be sent.
+	unsent int
 	// arriving says that its frames arrive, whether it answers or not.
 	arriving bool
 	// waiting for the answer to the question of asked; misses before that one were not answered, the first of them sent at
@@ -112,7 +116,7 @@ func (h *host) missed(p pace) (changed bool) {
 	if h.misses == 0 {
 		h.missing = h.asked
 	}
-	h.misses++
+	h.misses, h.unsent = h.misses+1, 0
 	if h.misses < h.limit(p) {
 		return false
 	}
@@ -142,8 +146,25 @@ func (h *host) answers() (changed bool) {
 		}
 		h.loss -= h.loss / memory
 	}
-	h.waiting, h.misses, h.ever = false, 0, true
+	h.waiting, h.misses, h.unsent, h.ever = false, 0, 0, true
 	return h.become(ingotv1.Answer_ANSWER_ANSWERS)
+}
+
+// notSent takes in that the question asked last could not be sent, which is nobody's silence: it is asked again, and while
+// none can be sent for as long as it takes to find out who is silent, nothing is known of the host.
+func (h *host) notSent(now time.Duration, p pace) (changed bool) {
+	h.waiting = false
+	h.unsent++
+	if h.state == ingotv1.Answer_ANSWER_UNSPECIFIED && h.unsent > fewest || h.state == ingotv1.Answer_ANSWER_SILENT || p.quiet {
+		h.due = now + jitter(max(p.interval, healing))
+	} else {
+		h.due = now + step
+	}
+	if h.unsent < fewest && (h.unsent < quietMisses || !p.quiet && h.state != ingotv1.Answer_ANSWER_SILENT) {
+		return false
+	}
+	h.misses = 0
+	return h.become(ingotv1.Answer_ANSWER_UNSPECIFIED)
 }
 
 func (h *host) become(s ingotv1.Answer) (changed bool) {
@@ -157,7 +178,7 @@ func (h *host) become(s ingotv1.Answer) (changed bool) {
 
 // forget ends what is known, as when the link went down.
 func (h *host) forget() (changed bool) {
-	h.waiting, h.misses, h.arriving = false, 0, false
+	h.waiting, h.misses, h.unsent, h.arriving = false, 0, 0, false
 	return h.become(ingotv1.Answer_ANSWER_UNSPECIFIED)
 }
 

@@ -90,8 +90,11 @@ func (s *segment) hosts() []*host {
 	return all
 }
 
-// counts says whether a host is a witness as far as is known: hosts that asked for our addresses are once they answered.
-func (h *host) counts() bool { return h.ever || h.source != ingotv1.WitnessReport_SOURCE_ASKER }
+// counts says whether a host is a witness as far as is known: nodes are none, and hosts that asked for our addresses are
+// once they answered.
+func (h *host) counts() bool {
+	return !h.node && (h.ever || h.source != ingotv1.WitnessReport_SOURCE_ASKER)
+}
 
 // hearing says whether the witnesses are heard.
 func (s *segment) hearing(now time.Duration) Hearing {
@@ -129,16 +132,6 @@ func (s *segment) hearing(now time.Duration) Hearing {
 // own says whether an address is this node's.
 func (s *segment) own(a netip.Addr) bool {
 	return slices.ContainsFunc(s.link.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
-}
-
-// node returns who has a hardware address, as the centre says or as was heard.
-func (s *segment) node(mac ownership.MAC) (string, bool) {
-	for node, p := range s.peers {
-		if mac != (ownership.MAC{}) && (p.mac == mac || unpack(p.host.mac.Load()) == mac) {
-			return node, true
-		}
-	}
-	return "", false
 }
 
 // report is what is told of the segment.

@@ -24,7 +24,7 @@ type Options struct {
 	Engine *shared.Engine
 	// Ask sends one question on a link: whose is target? source is the node's address that asks; if it is not valid, the
 	// question comes from no address. It goes to mac alone, to all if mac is zero. It is called without locks of the watcher, from
-	// one goroutine, and must not wait long. An error counts as an answer missed.
+	// one goroutine, and must not wait long. An error says that the question was not sent: nobody is silent by that.
 	Ask func(link string, source, target netip.Addr, mac ownership.MAC) error
 	// Changed is called when what is known of a link changed: a peer's state, an answer, a witness. It is called without locks
 	// of the watcher, from one goroutine.
@@ -53,6 +53,7 @@ type Watcher struct {
 	mu       sync.Mutex
 	ended    bool
 	segments map[string]*segment
+	nodes    nodes
 	schedule schedule
 	dirty    map[string]struct{}
 }
@@ -86,6 +87,7 @@ func (w *Watcher) Run(ctx context.Context) {
 			if err := w.ask(q.link, q.source, q.target, q.mac); err != nil {
 				w.metrics.unasked.Add(1)
 				w.log.Debug("cannot ask a host", "op", "ask", "interface", q.link, "host", q.target.String(), "error", err)
+				w.notSent(q.host)
 			}
 		}
 		for link := range links {
@@ -118,6 +120,7 @@ func (w *Watcher) mark(s *segment) {
 
 // question is one to be asked.
 type question struct {
+	host           *host
 	link           string
 	source, target netip.Addr
 	mac            ownership.MAC
@@ -138,7 +141,7 @@ func (w *Watcher) due() (questions []question, changed map[string]struct{}, wait
 		was := h.state
 		ask, news := h.tick(now, p)
 		if ask {
-			questions = append(questions, question{s.name, s.link.Source(h.address), h.address, h.to(p)})
+			questions = append(questions, question{h, s.name, s.link.Source(h.address), h.address, h.to(p)})
 		}
 		last := time.Duration(h.heard.Load())
 		if peer := s.peerOf(h); peer != nil {
@@ -166,6 +169,21 @@ func (w *Watcher) due() (questions []question, changed map[string]struct{}, wait
 		wait = min(idle, max(0, w.schedule[0].due-now))
 	}
 	return questions, changed, wait
+}
+
+// notSent takes in that a question which was due could not be sent.
+func (w *Watcher) notSent(h *host) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if h.position < 0 {
+		return // not asked any more
+	}
+	now := w.now()
+	if h.notSent(now, h.segment.pace(h, now)) {
+		w.mark(h.segment)
+	}
+	w.schedule.put(h)
+	w.kick()
 }
 
 // told logs what became of a host.
