@@ -14,17 +14,27 @@ const maxStandbys = 2
 // standbys are the nodes that take over from an owner, in order: connected, in service and fit for all of the group's
 // addresses. Of those that a preference puts first, they are the next ones after the owner in the circle of names, so
 // that owners share their standbys, and the pairs of nodes that watch each other stay few. Whoever stands by goes on
-// doing so as long as it may. Half of an owner's addresses have one of its standbys first, half the other.
+// doing so as long as it may. Half of an owner's addresses have one of its standbys first, half the other. Where nobody is
+// fit, one that is only held down stands by: an owner that dies leaves no other.
 func (t *layer2Table) standbys(g *group, eligible bitset, owner int) []int {
 	size := len(t.nodes.list)
 	after := func(i int) int { return (i - owner - 1 + 2*size) % size }
 	var chosen []int
+	spare := -1
 	for i := range t.successors(g, eligible, owner, after) {
-		if t.fits(g, i) && i != owner && t.election.inService.has(i) && !slices.Contains(chosen, i) {
+		if i == owner || !t.election.inService.has(i) || slices.Contains(chosen, i) {
+			continue
+		}
+		if t.fits(g, i) {
 			if chosen = append(chosen, i); len(chosen) == maxStandbys {
 				break
 			}
+		} else if spare < 0 && t.mended(g, i) {
+			spare = i
 		}
+	}
+	if len(chosen) == 0 && spare >= 0 {
+		return []int{spare}
 	}
 	slices.SortFunc(chosen, func(a, b int) int {
 		return cmp.Or(cmp.Compare(score(g.weights, b), score(g.weights, a)), cmp.Compare(after(a), after(b)))
@@ -33,6 +43,16 @@ func (t *layer2Table) standbys(g *group, eligible bitset, owner int) []int {
 		slices.Reverse(chosen)
 	}
 	return chosen
+}
+
+// mended reports whether nothing is wrong with a node but that it was until lately.
+func (t *layer2Table) mended(g *group, node int) bool {
+	for _, a := range g.addrs {
+		if g.announces(a) && !t.glance(g, a, node).Keeps {
+			return false
+		}
+	}
+	return true
 }
 
 // successors yields the eligible nodes in the order in which they are to stand by for an owner; some of them twice.

@@ -333,3 +333,19 @@ func TestFewPairsWatchEachOther(t *testing.T) {
 		t.Errorf("%d pairs of an owner and its first standby, want 40: an owner's addresses go to two nodes", len(first))
 	}
 }
+
+// TestWhoIsHeldDownStandsByWhereNobodyElseCan: an owner that dies while the only other node has just recovered would
+// leave nobody who finds the address vacant.
+func TestWhoIsHeldDownStandsByWhereNobodyElseCan(t *testing.T) {
+	f, l := watched(t)
+	l.unfit["node-c"], l.heldDown["node-c"] = "flapped", true
+	diff(t, "standbys, one held down", map[string][]string{"10.20.30.1": {"node-a"}}, standbys(f.settle(t)))
+
+	l.unfit["node-a"] = "eth1 of node-a is down"
+	diff(t, "standbys, nobody else", map[string][]string{"10.20.30.1": {"node-c"}}, standbys(f.settle(t)))
+
+	l.gone["node-b node-c"] = true
+	f.finds("node-c", "10.20.30.1")
+	got := Plan(f.Input).Decisions[netip.MustParseAddr("10.20.30.1")]
+	diff(t, "the owner is gone", Decision{Owner: "node-c", Term: 2, Reason: "node-c does not hear node-b"}, got)
+}
