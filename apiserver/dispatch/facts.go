@@ -45,6 +45,8 @@ func (n *nodes) facts(existing []string, serving time.Time, told *desired) (fact
 		}
 		switch {
 		case f.Connected:
+		case x.state.Leaving:
+			f.Released, f.Lost = true, true
 		case x.since.Before(n.reunited):
 			f.Lost = absent(n.reunited, neverSeen)
 		default:

@@ -98,6 +98,35 @@ func TestSpeakersLostAllAtOnceHaveTimeToComeBack(t *testing.T) {
 	}
 }
 
+// TestAStreamThatEndsAfterALeaveIsARelease, also where it was the last one; a stream that comes again ends that.
+func TestAStreamThatEndsAfterALeaveIsARelease(t *testing.T) {
+	r := newRig()
+	s := r.connect("node1", holds("10.0.0.1", 4))
+	expect := func(step string, connected, leaving, released bool) {
+		t.Helper()
+		all, _ := r.facts(nil, start, nil)
+		got := all["node1"]
+		if got.Connected != connected || got.Leaving != leaving || got.Released != released || got.Lost != released {
+			t.Errorf("%s: connected %t, leaving %t, released %t, lost %t", step, got.Connected, got.Leaving, got.Released, got.Lost)
+		}
+	}
+	expect("connected", true, false, false)
+	r.observe(s, &ingotv1.Report{Leaving: true}, start)
+	expect("says that it stops", true, true, false)
+	before := r.changes
+	r.detach(s)
+	expect("stopped", false, true, true)
+	if r.changes == before {
+		t.Error("the planner has not heard of it")
+	}
+	r.connect("node2")
+	expect("another one comes", false, true, true)
+	s = r.connect("node1", holds("10.0.0.1", 4))
+	expect("started again", true, false, false)
+	r.detach(s)
+	expect("away without a word", false, false, false)
+}
+
 func TestWaitsFollowHelloAndResults(t *testing.T) {
 	r := newRig()
 	pending := holds("10.0.0.1", 1)

@@ -157,13 +157,13 @@ func (t *layer2Table) vouched(g *group, node int) (by string, ok bool) {
 }
 
 // keeps reports whether a node that owns addresses of a group may keep them, as far as it is heard: its speaker is
-// connected; or no standby knows better, and it has been away for no longer than the grace or a neighbour hears it.
+// connected; or it has not released them, no standby knows better, and it has been away for no longer than the grace or a neighbour hears it.
 func (t *layer2Table) keeps(g *group, node int) bool {
 	f := &t.election.facts[node]
 	if f.Connected {
 		return true
 	}
-	if by, _ := t.denied(g, node); by >= 0 {
+	if by, _ := t.denied(g, node); by >= 0 || f.Released {
 		return false
 	}
 	if !f.Lost {
@@ -199,7 +199,7 @@ func (t *layer2Table) gone(g *group, a netip.Addr, h hold, owner string) bool {
 	if !h.unheard {
 		return false
 	}
-	if i, ok := t.nodes.index[h.node]; ok {
+	if i, ok := t.nodes.index[h.node]; ok && !t.election.facts[i].Released {
 		if _, vouched := t.vouched(g, i); vouched {
 			return false
 		}

@@ -68,6 +68,9 @@ type NodeFacts struct {
 	Vacant map[netip.Addr]bool
 	// Leaving says that the speaker is about to stop in an orderly way, and waits for its addresses to be taken over.
 	Leaving bool
+	// Released says that it said so, and its stream has ended since: it answers for nothing any more, whatever it Holds and
+	// whoever hears its node. It is Lost, too.
+	Released bool
 }
 
 // Decision is the owner of one layer-2 address.

@@ -74,6 +74,14 @@ func TestOwnersAndTheSegment(t *testing.T) {
 			f.away("node-b", true)
 			l.vouched["node-b"] = "node-c"
 		}, item: "node-b", owner: "node-b"},
+		{name: "unless its speaker has stopped in an orderly way", change: func(f *fixture, l *lan) {
+			f.away("node-b", true)
+			leave(f, "node-b")
+			facts := f.Facts["node-b"]
+			facts.Released = true
+			f.Facts["node-b"] = facts
+			l.vouched["node-b"] = "node-c"
+		}, item: "node-c", owner: "node-c", reason: "the speaker of node-b is not connected"},
 		{name: "one that nobody hears does not", change: func(f *fixture, l *lan) { f.away("node-b", true) },
 			item: "node-c", owner: "node-c", reason: "the speaker of node-b is not connected"},
 		{name: "one that may not own it any more and cannot be told is waited for while a neighbour hears it", change: func(f *fixture, l *lan) {
