@@ -65,14 +65,14 @@ func (s *Set) Names() []string {
 }
 
 // Update puts objects into the set, and takes those out whose names are given. It keeps the objects: they must not be
-// changed any more. Namespace, identity and version are the set's to say. What is as it was before is no change.
-func (s *Set) Update(put []Object, remove ...string) {
+// changed any more. Namespace, identity and version are the set's to say. What is as it was before is no change;
+// it returns how many there were.
+func (s *Set) Update(put []Object, remove ...string) (changes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return
+		return 0
 	}
-	more := false
 	for _, o := range put {
 		o.SetNamespace(s.namespace)
 		o.SetUID(s.kind.uid(s.namespace, o.GetName()))
@@ -87,7 +87,7 @@ func (s *Set) Update(put []Object, remove ...string) {
 		}
 		s.objects[o.GetName()] = o
 		s.record(change{event: event, object: o, before: before})
-		more = true
+		changes++
 	}
 	for _, name := range remove {
 		before, existed := s.objects[name]
@@ -96,13 +96,14 @@ func (s *Set) Update(put []Object, remove ...string) {
 		}
 		delete(s.objects, name)
 		s.record(change{event: watch.Deleted, object: before.DeepCopyObject().(Object)})
-		more = true
+		changes++
 	}
-	if more {
+	if changes > 0 {
 		s.trim()
 		close(s.changed)
 		s.changed = make(chan struct{})
 	}
+	return changes
 }
 
 // record gives the change its version. The caller holds mu.

@@ -128,6 +128,56 @@ func TestAnAnnouncementAsMetalLBHasItAndMore(t *testing.T) {
 	}
 }
 
+// TestFlappingReasonsAreNoFlood: a node may be among those that do not own an address for every Service.
+func TestFlappingReasonsAreNoFlood(t *testing.T) {
+	l := newLAN(t, "node1")
+	l.decisions[netip.MustParseAddr("192.0.2.1")] = dispatch.Layer2Decision{Owner: "node1", Term: 2}
+	l.order("node1", &ingotv1.Layer2Address{Address: "192.0.2.1"}, "web")
+	l.report("node1", answering("192.0.2.1", 2))
+	name := l.set.Names()[0]
+	status := func() (version string, address metallb.L2Address) {
+		o, _ := l.set.Object(name)
+		return o.GetResourceVersion(), o.(*metallb.ServiceL2Status).Status.Addresses[0]
+	}
+	now, last, changes := time.Unix(5000, 0), "", -1
+	pass := func(d time.Duration) {
+		for end := now.Add(d); now.Before(end); now = now.Add(look) {
+			l.services.refresh(now)
+			if version, _ := status(); version != last {
+				last, changes = version, changes+1
+			}
+		}
+	}
+	for i := range 60 { // plans that change nothing take nothing from the budget
+		l.plan = uint64(i + 1)
+		pass(time.Second)
+	}
+	if changes != 0 {
+		t.Errorf("%d changes by nothing", changes)
+	}
+	for i := range 60 {
+		l.whyNot, l.plan = map[string]string{"node2": fmt.Sprint("fault ", i)}, l.plan+1
+		pass(time.Second)
+		if _, a := status(); i == 2 && a.Others == nil {
+			t.Error("the first fault is not shown soon")
+		}
+	}
+	if changes < 6 || changes > refreshBurst+6+1 {
+		t.Errorf("%d changes in a minute", changes)
+	}
+	moved := answering("192.0.2.1", 2)
+	moved.Phase = "Silent"
+	l.report("node1", moved)
+	if _, a := status(); a.Phase != "Silent" || a.Others[0].Reason != "fault 59" {
+		t.Errorf("what the node does is not shown at once: %+v", a)
+	}
+	l.whyNot, l.plan = nil, l.plan+1
+	pass(refreshPause + look)
+	if _, a := status(); len(a.Others) != 0 {
+		t.Errorf("the last reasons are not shown in the end: %+v", a.Others)
+	}
+}
+
 // TestOnlyWhatIsAnsweredForIsAnnounced, whatever was ordered.
 func TestOnlyWhatIsAnsweredForIsAnnounced(t *testing.T) {
 	l := newLAN(t, "node1", "node2")

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ingot-lb/ingot/apiserver/dispatch"
@@ -26,6 +27,8 @@ type layer2Services struct {
 	// plan is the one that all were made from last, next when they may be made again.
 	plan uint64
 	next time.Time
+	// pace bounds how often they change by that.
+	pace *rate.Limiter
 }
 
 // plans is what was decided about layer-2 addresses; part of Hub.
@@ -36,8 +39,13 @@ type plans interface {
 }
 
 const (
-	// refreshEvery is how old the reasons may be for which nodes do not own an address, when nothing else changes.
+	// refreshEvery is the least time between two looks at the reasons for which nodes do not own an address, when nothing else
+	// changes. A node may be among those of every Service: refreshBurst changes of them are shown at once, then one every
+	// refreshPause, and of many statuses refreshRate a second, however quickly a node's faults come and go.
 	refreshEvery = 2 * time.Second
+	refreshBurst = 3
+	refreshPause = 10 * time.Second
+	refreshRate  = 100
 	// refreshShare bounds the part of the time that goes into making them: one in so many.
 	refreshShare = 20
 )
@@ -57,7 +65,7 @@ type claim struct {
 }
 
 func newLayer2Services(set *live.Set, plans plans) *layer2Services {
-	return &layer2Services{set: set, plans: plans, nodes: map[string]*nodeClaims{},
+	return &layer2Services{set: set, plans: plans, pace: rate.NewLimiter(rate.Every(refreshPause), refreshBurst), nodes: map[string]*nodeClaims{},
 		claimed: map[string]map[string]bool{}, addressed: map[types.NamespacedName]map[string]bool{}, served: map[types.NamespacedName]map[string]bool{}}
 }
 
@@ -144,8 +152,8 @@ func (s *layer2Services) touch(touched map[types.NamespacedName]bool, node, addr
 	}
 }
 
-// serve makes the statuses of Services anew.
-func (s *layer2Services) serve(touched map[types.NamespacedName]bool) {
+// serve makes the statuses of Services anew, and returns how many have changed.
+func (s *layer2Services) serve(touched map[types.NamespacedName]bool) (changes int) {
 	var put []live.Object
 	var gone []string
 	for service := range touched {
@@ -182,9 +190,10 @@ func (s *layer2Services) serve(touched map[types.NamespacedName]bool) {
 			delete(s.addressed, service)
 		}
 	}
-	if len(put)+len(gone) > 0 {
-		s.set.Update(put, gone...)
+	if len(put)+len(gone) == 0 {
+		return 0
 	}
+	return s.set.Update(put, gone...)
 }
 
 // forget takes out what a node announced that is no more.
@@ -211,7 +220,7 @@ func (c claim) same(o claim) bool {
 // refresh makes all statuses anew if there is another plan, for the sake of what it says of those who do not own an address.
 func (s *layer2Services) refresh(now time.Time) {
 	plan := s.plans.Layer2Plan()
-	if plan == s.plan || now.Before(s.next) {
+	if plan == s.plan || now.Before(s.next) || s.pace.TokensAt(now) < 1 {
 		return
 	}
 	began := time.Now()
@@ -219,8 +228,11 @@ func (s *layer2Services) refresh(now time.Time) {
 	for service := range s.served {
 		all[service] = true
 	}
-	s.serve(all)
-	s.plan, s.next = plan, now.Add(max(refreshEvery, refreshShare*time.Since(began)))
+	changes := s.serve(all)
+	if changes > 0 {
+		s.pace.AllowN(now, 1)
+	}
+	s.plan, s.next = plan, now.Add(max(refreshEvery, refreshShare*time.Since(began), time.Duration(changes)*time.Second/refreshRate))
 }
 
 // servicesOf are the Services that an address is announced for.
