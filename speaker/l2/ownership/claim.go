@@ -54,6 +54,8 @@ type Claim struct {
 	confirmed bool
 	// decided is set while the order is newer than what other nodes are heard to do.
 	decided bool
+	// given says that the centre made the node the owner, which has neither heard it nor answered since.
+	given bool
 	// used says that the address was answered for before, by whomever.
 	used bool
 	// taken is the term of the node's own take-over; 0 when there is none.
@@ -252,6 +254,7 @@ func (c *Claim) settle(now time.Duration) {
 		c.phase, c.next, c.rival = Waiting, 0, Rival{}
 		return
 	}
+	c.given = c.given && c.senses.Centre != Fresh
 	why := c.hindrance()
 	switch {
 	case why != "" && c.phase != Silent:
@@ -272,6 +275,9 @@ func (c *Claim) hindrance() string {
 		return "the centre is away, and the node has no endpoint of a Service with externalTrafficPolicy Local"
 	case s.Centre == Fresh, s.Segment, c.Alone():
 		return ""
+	case c.given:
+		// While the node had no addresses, it exchanged heartbeats with the centre too rarely to know.
+		return "the centre gave the address to this node, and no round trip to it is complete since"
 	}
 	return fmt.Sprintf("neither the centre nor anybody on the segment is heard; %s may have taken over", c.order.Nodes[c.other()])
 }

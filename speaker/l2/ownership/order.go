@@ -40,7 +40,7 @@ func (c *Claim) obey(now time.Duration, o Order) {
 		c.answer(now)
 	default:
 		c.vacancy = vacancy{}
-		c.phase = Waiting // settle goes on from there
+		c.phase, c.given = Waiting, !o.Restored // settle goes on from there
 	}
 }
 

@@ -10,7 +10,7 @@ type round struct {
 
 // probe makes sure that nobody else answers, and answers then.
 func (c *Claim) probe(now time.Duration) {
-	c.phase, c.why, c.next = Probing, "", now
+	c.phase, c.why, c.next, c.given = Probing, "", now, false
 	c.round = round{QuickProbes, QuickProbeInterval}
 	if !c.used {
 		c.round = round{FirstProbes, FirstProbeInterval}
@@ -27,7 +27,7 @@ func (c *Claim) block(now time.Duration, h Heard) {
 }
 
 func (c *Claim) answer(now time.Duration) {
-	c.phase, c.why, c.rival, c.backoff, c.used = Answering, "", Rival{}, 0, true
+	c.phase, c.why, c.rival, c.backoff, c.used, c.given = Answering, "", Rival{}, 0, true, false
 	c.announceFrom(now)
 }
 
