@@ -250,11 +250,11 @@ func (c *Claim) settle(now time.Duration) {
 		c.stand(now)
 		return
 	}
+	c.given = c.given && c.senses.Centre != Fresh
 	if len(c.order.Links) == 0 {
 		c.phase, c.next, c.rival = Waiting, 0, Rival{}
 		return
 	}
-	c.given = c.given && c.senses.Centre != Fresh
 	why := c.hindrance()
 	switch {
 	case why != "" && c.phase != Silent:
