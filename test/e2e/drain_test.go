@@ -165,7 +165,7 @@ func TestNoRequestIsLostWhenASpeakerEnds(t *testing.T) {
 	reachable(t, address)
 
 	t.Cleanup(func() { _, _ = tryLab("start", "speaker/node1") })
-	check := askAll(t, address, 1000, 1)
+	check := askAll(t, address, 1000, 2)
 	lab(t, "stop", "speaker/node1")
 	announcedBy(t, address, nodes-1)
 	lab(t, "start", "speaker/node1")
