@@ -24,12 +24,13 @@ const (
 
 // engine plans, whenever something changed. One goroutine, run, owns all below mu's fields.
 type engine struct {
-	hub     *Hub
-	key     []byte
-	class   string
-	kicked  chan struct{}
-	urged   chan struct{}
-	removed *removals
+	hub         *Hub
+	key         []byte
+	class       string
+	ignoreLabel bool
+	kicked      chan struct{}
+	urged       chan struct{}
+	removed     *removals
 
 	mu       sync.Mutex
 	config   *metallb.Configuration // nil until it was read
@@ -51,8 +52,8 @@ type engine struct {
 	closed  string // why nothing is sent, as last logged
 }
 
-func newEngine(h *Hub, key []byte, class string) *engine {
-	return &engine{hub: h, book: newBook(h, class), key: key, class: class, kicked: make(chan struct{}, 1), urged: make(chan struct{}, 1), removed: newRemovals(), retry: retries(),
+func newEngine(h *Hub, o Options) *engine {
+	return &engine{hub: h, book: newBook(h, o.LoadBalancerClass), key: o.DigestKey, class: o.LoadBalancerClass, ignoreLabel: o.IgnoreExcludeLabel, kicked: make(chan struct{}, 1), urged: make(chan struct{}, 1), removed: newRemovals(), retry: retries(),
 		last: map[ingotv1.Lane]map[string]*plan.NodePlan{}}
 }
 

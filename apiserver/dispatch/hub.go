@@ -30,6 +30,8 @@ type Options struct {
 	Namespace string
 	// LoadBalancerClass limits the Services as in plan.Input.
 	LoadBalancerClass string
+	// IgnoreExcludeLabel is as in plan.Input.
+	IgnoreExcludeLabel bool
 	// Client talks to the host cluster. Speakers that connect at once need a TokenReview each: its rate limit must
 	// allow for that.
 	Client kubernetes.Interface
@@ -113,7 +115,7 @@ func newHub(o Options, issuer rest.Interface) (*Hub, error) {
 	h.metrics = newMetrics(h)
 	h.events = events.New(o.Client.CoreV1(), log, h.metrics.eventsDropped.Inc)
 	h.conflicts = conflicts.New(conflicts.Options{Services: o.Client.CoreV1(), Find: h.hostService, All: h.HostServices, Event: h.events.Service, Log: log})
-	h.engine = newEngine(h, o.DigestKey, o.LoadBalancerClass)
+	h.engine = newEngine(h, o)
 	h.nodes = newNodes(h.engine.kick, h.engine.urge, time.Now)
 	h.engine.memory.Pace = h.nodes.pace
 	var err error

@@ -107,18 +107,19 @@ func (e *engine) see(out *plan.Output, in *inputs) {
 func (e *engine) plan(in *inputs, facts map[string]plan.NodeFacts) plan.Output {
 	began := time.Now()
 	out := plan.Plan(plan.Input{
-		Config:            in.config,
-		Services:          in.cluster.Services,
-		EndpointSlices:    in.cluster.EndpointSlices,
-		Nodes:             in.cluster.Nodes,
-		Secrets:           in.cluster.Secrets,
-		Facts:             facts,
-		Segments:          in.segments,
-		Decisions:         e.decisions,
-		Ledger:            in.ledger,
-		LoadBalancerClass: e.class,
-		Superseding:       len(in.adoption.Supersedes) > 0,
-		Key:               e.key,
+		Config:             in.config,
+		Services:           in.cluster.Services,
+		EndpointSlices:     in.cluster.EndpointSlices,
+		Nodes:              in.cluster.Nodes,
+		Secrets:            in.cluster.Secrets,
+		Facts:              facts,
+		Segments:           in.segments,
+		Decisions:          e.decisions,
+		Ledger:             in.ledger,
+		LoadBalancerClass:  e.class,
+		IgnoreExcludeLabel: e.ignoreLabel,
+		Superseding:        len(in.adoption.Supersedes) > 0,
+		Key:                e.key,
 	})
 	e.hub.metrics.planned.Observe(time.Since(began).Seconds())
 	return out

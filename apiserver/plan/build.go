@@ -17,7 +17,7 @@ func Plan(in Input) Output {
 		config = &metallb.Configuration{}
 	}
 	seal := newDigester(in.Key)
-	nodes := newNodeList(in.Nodes, note)
+	nodes := newNodeList(in.Nodes, in.IgnoreExcludeLabel, note)
 	peers := newPeerList(config.BGPPeers, newProfiles(config.BFDProfiles), in.Secrets, nodes, seal, note)
 	pools := newPoolIndex(config, note)
 	sets := newNodeSets()

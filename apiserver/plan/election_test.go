@@ -25,7 +25,7 @@ func TestElectionOrderIsMetalLBs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		f := newFixture("node-c", "node-b", "node-a")
-		nodes := newNodeList(f.Nodes, func(w Withheld) { t.Errorf("withheld: %v", w) })
+		nodes := newNodeList(f.Nodes, false, func(w Withheld) { t.Errorf("withheld: %v", w) })
 		left := nodes.usable
 		var got []string
 		for !left.empty() {

@@ -73,6 +73,13 @@ func TestLayer2Rules(t *testing.T) {
 			f.Nodes[1].Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionTrue}}
 			f.Nodes[2].Labels[corev1.LabelNodeExcludeBalancers] = "false"
 		}, owner: "node-a", reasons: []string{"Node node-b nodeNetworkUnavailable", "Node node-c nodeLabeledExcludeBalancers"}},
+		{name: "a label that is ignored excludes nobody", arrange: func(f *fixture) {
+			f.IgnoreExcludeLabel = true
+			f.l2("l2")
+			f.service("web", "10.20.30.1")
+			f.Nodes[0].Labels[corev1.LabelNodeExcludeBalancers] = ""
+			f.Nodes[1].Labels[corev1.LabelNodeExcludeBalancers] = ""
+		}, owner: "node-b"},
 		{name: "a node that is not ready or cordoned is not excluded", arrange: func(f *fixture) {
 			f.l2("l2")
 			f.service("web", "10.20.30.1")

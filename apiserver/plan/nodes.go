@@ -17,6 +17,8 @@ type nodeList struct {
 	usable bitset
 	// draining are those that are to be taken out of service.
 	draining bitset
+	// ignoreLabel is IgnoreExcludeLabel of Input.
+	ignoreLabel bool
 }
 
 // Drain on a Node, as an annotation with the value "true" or as a taint of any effect and value, takes the node out of
@@ -30,15 +32,15 @@ func drained(node *corev1.Node) bool {
 		slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == Drain })
 }
 
-func newNodeList(all []*corev1.Node, note func(Withheld)) *nodeList {
-	n := &nodeList{list: slices.Clone(all), index: make(map[string]int, len(all)), usable: newBitset(len(all)), draining: newBitset(len(all))}
+func newNodeList(all []*corev1.Node, ignoreLabel bool, note func(Withheld)) *nodeList {
+	n := &nodeList{list: slices.Clone(all), index: make(map[string]int, len(all)), usable: newBitset(len(all)), draining: newBitset(len(all)), ignoreLabel: ignoreLabel}
 	slices.SortFunc(n.list, func(a, b *corev1.Node) int { return cmp.Compare(a.Name, b.Name) })
 	for i, node := range n.list {
 		n.index[node.Name] = i
 		if drained(node) {
 			n.draining.add(i)
 		}
-		reason, message := exclusion(node)
+		reason, message := n.exclusion(node)
 		if reason == "" {
 			n.usable.add(i)
 			continue
@@ -51,15 +53,15 @@ func newNodeList(all []*corev1.Node, note func(Withheld)) *nodeList {
 	return n
 }
 
-// exclusion says why a node announces nothing (spec.md section 1, point 12). Whether it is ready or cordoned plays
-// no part.
-func exclusion(node *corev1.Node) (Reason, string) {
+// exclusion says why a node announces nothing (spec.md section 1, point 12; section 5.1, point 5). Whether it is ready or
+// cordoned plays no part.
+func (n *nodeList) exclusion(node *corev1.Node) (Reason, string) {
 	for _, c := range node.Status.Conditions {
 		if c.Type == corev1.NodeNetworkUnavailable && c.Status == corev1.ConditionTrue {
 			return ReasonNodeNetworkUnavailable, fmt.Sprintf("node %s announces nothing: its condition NetworkUnavailable is True", node.Name)
 		}
 	}
-	if _, ok := node.Labels[corev1.LabelNodeExcludeBalancers]; ok {
+	if _, ok := node.Labels[corev1.LabelNodeExcludeBalancers]; ok && !n.ignoreLabel {
 		return ReasonNodeLabeledExcludeBalancers, fmt.Sprintf("node %s announces nothing: it has the label %s", node.Name, corev1.LabelNodeExcludeBalancers)
 	}
 	return "", ""

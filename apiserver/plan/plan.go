@@ -38,6 +38,8 @@ type Input struct {
 	Ledger *Ledger
 	// LoadBalancerClass limits the Services to those of exactly this class; empty means those without one.
 	LoadBalancerClass string
+	// IgnoreExcludeLabel has nodes announce though they have the label node.kubernetes.io/exclude-from-external-load-balancers.
+	IgnoreExcludeLabel bool
 	// Superseding says that the store took the place of another one. Nodes that have not been heard yet may then hold
 	// addresses whose owners this store never knew, so that terms begin at 2: the first owner too asks on the segment
 	// before it answers.

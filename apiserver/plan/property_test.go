@@ -281,7 +281,7 @@ func (f *fixture) mayAnnounce(node *corev1.Node, item *ingotv1.Item) error {
 		}
 		return nil
 	}
-	if reason, _ := exclusion(node); reason != "" {
+	if reason, _ := (&nodeList{}).exclusion(node); reason != "" {
 		return fmt.Errorf("node is excluded: %s", reason)
 	}
 	for _, ref := range refs {

@@ -35,7 +35,7 @@ func (t *layer2Table) whyMoved(g *group, a netip.Addr, from string, to int) stri
 // hindrance says why a node cannot own the addresses of a group, or should not; empty where it could.
 func (t *layer2Table) hindrance(g *group, node int) string {
 	name := t.nodes.name(node)
-	if _, message := exclusion(t.nodes.list[node]); message != "" {
+	if _, message := t.nodes.exclusion(t.nodes.list[node]); message != "" {
 		return message
 	}
 	if !g.mayOwn(node) {

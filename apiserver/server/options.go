@@ -39,7 +39,9 @@ type Options struct {
 	ID                string
 	ServiceName       string
 	LoadBalancerClass string
-	LogLevel          string
+	// IgnoreExcludeLabel has nodes announce though they are labelled as excluded from external load balancers.
+	IgnoreExcludeLabel bool
+	LogLevel           string
 
 	// WebhooksService is whose certificate is issued here; empty: nobody's.
 	WebhooksService string
@@ -93,6 +95,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.ID, "id", o.ID, "name of this replica")
 	fs.StringVar(&o.ServiceName, "service-name", o.ServiceName, "Service that APIServices point at and certificates name")
 	fs.StringVar(&o.LoadBalancerClass, "lb-class", o.LoadBalancerClass, "announce only Services of this loadBalancerClass")
+	fs.BoolVar(&o.IgnoreExcludeLabel, "ignore-exclude-lb", o.IgnoreExcludeLabel, "announce from nodes, too, that have the label node.kubernetes.io/exclude-from-external-load-balancers")
 	fs.StringVar(&o.WebhooksService, "webhooks-service-name", o.WebhooksService, "Service of webhooks, for which a certificate is issued and a CA injected; empty: for nobody")
 	fs.StringVar(&o.TLSCertFile, "tls-cert-file", o.TLSCertFile, "certificate to serve by, with its chain; re-read when it changes. Then none is issued, and no CA is injected")
 	fs.StringVar(&o.TLSKeyFile, "tls-private-key-file", o.TLSKeyFile, "key of --tls-cert-file")

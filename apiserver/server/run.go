@@ -184,17 +184,18 @@ func (p *process) startDispatch(ctx context.Context) error {
 		return fmt.Errorf("--dispatch-address: %w", err)
 	}
 	hub, err := dispatch.New(dispatch.Options{
-		Replica:           p.options.ID,
-		Namespace:         p.options.Namespace,
-		LoadBalancerClass: p.options.LoadBalancerClass,
-		Client:            p.kube,
-		Store:             dispatchstorage.New(p.store),
-		DigestKey:         digestKey,
-		Listener:          listen.Fair(l, dispatchConnections),
-		TLS:               &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: p.serving.GetCertificate},
-		DataDir:           p.options.DataDir,
-		Planned:           p.planned.set,
-		Log:               p.log,
+		Replica:            p.options.ID,
+		Namespace:          p.options.Namespace,
+		LoadBalancerClass:  p.options.LoadBalancerClass,
+		IgnoreExcludeLabel: p.options.IgnoreExcludeLabel,
+		Client:             p.kube,
+		Store:              dispatchstorage.New(p.store),
+		DigestKey:          digestKey,
+		Listener:           listen.Fair(l, dispatchConnections),
+		TLS:                &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: p.serving.GetCertificate},
+		DataDir:            p.options.DataDir,
+		Planned:            p.planned.set,
+		Log:                p.log,
 	})
 	if err != nil {
 		return errors.Join(err, l.Close())
