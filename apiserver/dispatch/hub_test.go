@@ -173,8 +173,8 @@ func TestOwnerIsStoredBeforeItIsSent(t *testing.T) {
 	expect(t, u, true, "+layer2/10.0.1.1")
 	store.set(func(m *memory) {
 		d := m.decisions[netip.MustParseAddr("10.0.1.1")]
-		if len(m.decisions) != 1 || d.Owner != "node1" || d.Term != 1 || d.SinceMs == 0 || d.Reason != "" {
-			t.Errorf("stored %+v, want node1 with term 1 since now", m.decisions)
+		if len(m.decisions) != 1 || d.Owner != "node1" || d.Term != 1 || d.SinceMs == 0 || d.Reason == "" {
+			t.Errorf("stored %+v, want node1 with term 1 since now, and why", m.decisions)
 		}
 	})
 	p.ack(applied(u))

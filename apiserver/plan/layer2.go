@@ -140,7 +140,7 @@ func (t *layer2Table) decide(g *group) {
 	for _, a := range g.addrs {
 		d, known := t.election.before(a)
 		if !known || d.Owner != t.nodes.name(owner) {
-			reason := ""
+			reason := firstChoice
 			if known {
 				reason = t.whyMoved(g, a, d.Owner, owner)
 			}

@@ -12,6 +12,8 @@ import (
 const (
 	// tookOver is why an address is where it is that its node took without having been told.
 	tookOver = "it took the address over by itself while it did not hear the centre"
+	// firstChoice is why a node has an address that nobody had before.
+	firstChoice = "it was the first choice among the nodes that may own the address"
 	// hadIt is why one stays where it is though a new store decided otherwise before it knew.
 	hadIt = "it had the address already"
 )
