@@ -8,7 +8,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 KUBE_VERSION := v1.36.3
 KUBE_LDFLAGS := -s -w $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/version,-X $(p).gitVersion=$(KUBE_VERSION) -X $(p).gitMajor=1 -X $(p).gitMinor=36)
-KUBE_PROGRAMS := kube-apiserver kube-controller-manager kube-proxy
+KUBE_PROGRAMS := kube-apiserver kube-controller-manager kube-scheduler kube-proxy
 
 .PHONY: build programs kubernetes tools grpcurl crds lint generate check-generated test fuzz bench-l2 packages run nowork
 

@@ -1,4 +1,4 @@
-// Command kube is kube-apiserver, kube-controller-manager and kube-proxy in one binary, built from the
+// Command kube is kube-apiserver, kube-controller-manager, kube-scheduler and kube-proxy in one binary, built from the
 // k8s.io/kubernetes module so that the lab runs the real programs. It does what the name it is called by says.
 package main
 
@@ -15,19 +15,21 @@ import (
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 )
 
 var programs = map[string]func() *cobra.Command{
 	"kube-apiserver":          apiserver.NewAPIServerCommand,
 	"kube-controller-manager": controllermanager.NewControllerManagerCommand,
 	"kube-proxy":              proxy.NewProxyCommand,
+	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 }
 
 func main() {
 	name := filepath.Base(os.Args[0])
 	program, ok := programs[name]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "%s: call me by the name kube-apiserver, kube-controller-manager or kube-proxy\n", name)
+		fmt.Fprintf(os.Stderr, "%s: call me by the name kube-apiserver, kube-controller-manager, kube-scheduler or kube-proxy\n", name)
 		os.Exit(2)
 	}
 	os.Exit(cli.Run(program()))
