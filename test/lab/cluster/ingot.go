@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ingot-lb/ingot/test/lab/kubelet"
 	"github.com/ingot-lb/ingot/test/lab/part"
 	"github.com/ingot-lb/ingot/test/lab/process"
+	"github.com/ingot-lb/ingot/test/lab/standin"
 	"github.com/ingot-lb/ingot/test/lab/topology"
 )
 
@@ -60,8 +60,8 @@ func (l *Lab) ingotParts() error {
 
 // ingotPod is the Pod of one of our programs. Those of the control place are bound to the first node as well: a Pod
 // must be on some node.
-func (l *Lab) ingotPod(component, name, node string) kubelet.Pod {
-	return kubelet.Pod{
+func (l *Lab) ingotPod(component, name, node string) standin.Pod {
+	return standin.Pod{
 		Namespace: namespace, Name: name, Node: node, ServiceAccount: component,
 		Labels:  map[string]string{"app": "metallb", "component": component, "app.kubernetes.io/component": component},
 		HostIPs: l.topology.Addresses(node, topology.Mgmt), IPs: l.topology.Addresses(node, topology.Mgmt),
@@ -168,7 +168,7 @@ func (l *Lab) speaker(node string) error {
 
 // addIngot adds a part that has a Pod and a token of the Pod's ServiceAccount. Where the token is for the
 // kube-apiserver, there is a kubeconfig that uses it.
-func (l *Lab) addIngot(p *Part, pod kubelet.Pod, audience string) error {
+func (l *Lab) addIngot(p *Part, pod standin.Pod, audience string) error {
 	if audience == "" {
 		path := l.file("pki", pod.Name+".kubeconfig")
 		if err := l.pki.ForToken(path, "https://"+l.address(), pod.ServiceAccount, l.tokenFile(pod)); err != nil {

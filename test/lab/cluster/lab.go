@@ -15,11 +15,11 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/ingot-lb/ingot/test/lab/control"
-	"github.com/ingot-lb/ingot/test/lab/kubelet"
 	"github.com/ingot-lb/ingot/test/lab/network"
 	"github.com/ingot-lb/ingot/test/lab/part"
 	"github.com/ingot-lb/ingot/test/lab/pki"
 	"github.com/ingot-lb/ingot/test/lab/process"
+	"github.com/ingot-lb/ingot/test/lab/standin"
 	"github.com/ingot-lb/ingot/test/lab/topology"
 )
 
@@ -39,7 +39,7 @@ type Lab struct {
 	pki      *pki.PKI
 	config   *rest.Config
 	client   kubernetes.Interface
-	kubelet  *kubelet.Kubelet
+	standins *standin.Pods
 	parts    []*Part
 	tokens   []*token
 	env      []string
@@ -107,7 +107,7 @@ func (l *Lab) up(ctx context.Context, hostPort string) error {
 	if err != nil {
 		return err
 	}
-	l.kubelet = kubelet.New(l.client, l.log)
+	l.standins = standin.New(l.client, l.log)
 	if err := errors.Join(l.kubernetesParts(), l.routerPart(), l.webParts(), l.ingotParts()); err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (l *Lab) startKubernetes(ctx, starting context.Context) error {
 		}
 	}
 	go func() {
-		if err := l.kubelet.Run(ctx); err != nil {
+		if err := l.standins.Run(ctx); err != nil {
 			l.log.Error("the kubelet ended", "error", err)
 		}
 	}()
@@ -146,7 +146,7 @@ func (l *Lab) registerNodes(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for i, name := range l.topology.Nodes() {
 		g.Go(func() error {
-			return kubelet.Register(ctx, l.client, kubelet.Node{
+			return standin.Register(ctx, l.client, standin.Node{
 				Name: name, Addresses: l.topology.Addresses(name, topology.Mgmt), PodCIDRs: topology.PodCIDRs(i + 1),
 			})
 		})

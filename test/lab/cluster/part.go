@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/ingot-lb/ingot/test/lab/control"
-	"github.com/ingot-lb/ingot/test/lab/kubelet"
 	"github.com/ingot-lb/ingot/test/lab/part"
 	"github.com/ingot-lb/ingot/test/lab/process"
+	"github.com/ingot-lb/ingot/test/lab/standin"
 )
 
 const (
@@ -31,7 +31,7 @@ type Part struct {
 	log     string
 	reaper  *process.Reaper
 	command []process.Command // in the order they start; Output is filled in
-	pod     *kubelet.Pod      // nil for what is no Pod
+	pod     *standin.Pod      // nil for what is no Pod
 
 	prepare func(context.Context) error // before each start; may be nil
 	probe   func(context.Context) error // returns nil if the part is ready

@@ -10,9 +10,9 @@ import (
 	"strconv"
 
 	"github.com/ingot-lb/ingot/test/lab/frr"
-	"github.com/ingot-lb/ingot/test/lab/kubelet"
 	"github.com/ingot-lb/ingot/test/lab/part"
 	"github.com/ingot-lb/ingot/test/lab/process"
+	"github.com/ingot-lb/ingot/test/lab/standin"
 	"github.com/ingot-lb/ingot/test/lab/topology"
 )
 
@@ -92,7 +92,7 @@ func (l *Lab) webParts() error {
 			name: part.Name{Kind: part.Web, Instance: node}, place: topology.PodName(node),
 			probe:   answers(in, "http://"+address.String()+":8080/"),
 			command: []process.Command{{Path: self, In: in, Args: []string{"web", node}}},
-		}, kubelet.Pod{
+		}, standin.Pod{
 			Namespace: "default", Name: "web-" + node, Node: node, ServiceAccount: "default",
 			Labels:  map[string]string{"app": "web"},
 			HostIPs: l.topology.Addresses(node, topology.Mgmt), IPs: l.topology.PodAddresses(node),
@@ -102,13 +102,13 @@ func (l *Lab) webParts() error {
 }
 
 // addPod adds a part that has a Pod object, which is made before the part's first start and follows it from then on.
-func (l *Lab) addPod(p *Part, pod kubelet.Pod) {
+func (l *Lab) addPod(p *Part, pod standin.Pod) {
 	pod.Container = p
 	p.pod = &pod
-	p.changed = l.kubelet.Kick
+	p.changed = l.standins.Kick
 	prepare := p.prepare
 	p.prepare = func(ctx context.Context) error {
-		if err := l.kubelet.Ensure(ctx, pod); err != nil {
+		if err := l.standins.Ensure(ctx, pod); err != nil {
 			return err
 		}
 		if prepare == nil {

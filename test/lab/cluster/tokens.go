@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/ingot-lb/ingot/test/lab/control"
-	"github.com/ingot-lb/ingot/test/lab/kubelet"
 	"github.com/ingot-lb/ingot/test/lab/part"
+	"github.com/ingot-lb/ingot/test/lab/standin"
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 
 // token is a file that always holds a valid token of a Pod, as a projected volume would.
 type token struct {
-	pod      kubelet.Pod
+	pod      standin.Pod
 	audience string
 	file     string
 
@@ -34,12 +34,12 @@ type token struct {
 	issued time.Time
 }
 
-func (l *Lab) tokenFile(pod kubelet.Pod) string { return l.file("tokens", pod.Name) }
+func (l *Lab) tokenFile(pod standin.Pod) string { return l.file("tokens", pod.Name) }
 
 // ensureToken writes the file unless its token is of the Pod there is. It then asks nobody, so that a program can be
 // started while the kube-apiserver is away.
 func (l *Lab) ensureToken(ctx context.Context, t *token) error {
-	uid, err := l.kubelet.UID(t.pod.Key())
+	uid, err := l.standins.UID(t.pod.Key())
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (l *Lab) ensureToken(ctx context.Context, t *token) error {
 
 // issue gets a token and puts it in place of the one before, in one step.
 func (l *Lab) issue(ctx context.Context, t *token, uid types.UID) error {
-	text, err := l.kubelet.Token(ctx, t.pod, t.audience, tokenLife)
+	text, err := l.standins.Token(ctx, t.pod, t.audience, tokenLife)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (l *Lab) renew(ctx context.Context, t *token) error {
 	if t.issued.IsZero() || time.Since(t.issued) < renewAfter {
 		return nil
 	}
-	uid, err := l.kubelet.UID(t.pod.Key())
+	uid, err := l.standins.UID(t.pod.Key())
 	if err != nil {
 		return nil // the Pod was deleted: its next start makes another, with a token
 	}
@@ -101,7 +101,7 @@ func (l *Lab) token(ctx context.Context, r control.Request) (string, error) {
 	if audience == "" {
 		audience = dispatchAudience
 	}
-	text, err := l.kubelet.Token(ctx, *p.pod, audience, max(r.Expiry, shortestLife))
+	text, err := l.standins.Token(ctx, *p.pod, audience, max(r.Expiry, shortestLife))
 	if err != nil || r.Expiry >= shortestLife {
 		return text, err
 	}

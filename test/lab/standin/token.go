@@ -1,4 +1,4 @@
-package kubelet
+package standin
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 // Token asks for a token of the Pod's ServiceAccount, bound to the Pod and so to its node, for an audience ("": the
 // kube-apiserver's own) and at least ten minutes. The Pod must have been made by Ensure.
-func (k *Kubelet) Token(ctx context.Context, p Pod, audience string, expiry time.Duration) (string, error) {
+func (k *Pods) Token(ctx context.Context, p Pod, audience string, expiry time.Duration) (string, error) {
 	uid, err := k.UID(p.Key())
 	if err != nil {
 		return "", err

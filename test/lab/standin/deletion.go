@@ -1,4 +1,4 @@
-package kubelet
+package standin
 
 import (
 	"context"
@@ -25,7 +25,7 @@ type leaving struct {
 }
 
 // deletions watches all Pods that are bound to a node, and finishes the deletion of those that users delete.
-func (k *Kubelet) deletions(ctx context.Context) error {
+func (k *Pods) deletions(ctx context.Context) error {
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[leaving]())
 	bound := cache.NewFilteredListWatchFromClient(k.client.CoreV1().RESTClient(), "pods", metav1.NamespaceAll,
 		func(o *metav1.ListOptions) {
@@ -67,7 +67,7 @@ func (k *Kubelet) deletions(ctx context.Context) error {
 }
 
 // finish ends the process of a deleted Pod, then takes the object away as a kubelet does.
-func (k *Kubelet) finish(ctx context.Context, l leaving) error {
+func (k *Pods) finish(ctx context.Context, l leaving) error {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	if p := k.forget(l.key, l.uid); p != nil {

@@ -1,7 +1,7 @@
-// Package kubelet does for the lab's nodes what a kubelet would, as far as load balancing can tell: it registers
-// nodes, keeps the status of Pods whose containers are processes of the lab, finishes the deletion of Pods, and gets
-// tokens bound to Pods.
-package kubelet
+// Package standin has Pods that stand for parts of the lab: it registers nodes, keeps the status of Pods whose containers
+// are processes of the lab, finishes the deletion of Pods, and gets tokens bound to Pods. A lab made from manifests
+// has kubelets instead.
+package standin
 
 import (
 	"context"
