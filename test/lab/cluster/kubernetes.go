@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"k8s.io/client-go/kubernetes"
@@ -98,12 +99,16 @@ func (l *Lab) kubernetesParts() error {
 	if l.APIServers > 1 && l.with(part.APIServer) {
 		etcd(part.IngotEtcd, "ingot-etcd", ingotEtcdPort)
 	}
+	audit, err := l.audit()
+	if err != nil {
+		return err
+	}
 	l.add(&Part{
 		name: part.Name{Kind: part.KubeAPIServer}, place: topology.Control,
 		probe: func(ctx context.Context) error {
 			return l.client.CoreV1().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 		},
-		command: []process.Command{{Path: l.program(part.KubeAPIServer), In: control, Args: []string{
+		command: []process.Command{{Path: l.program(part.KubeAPIServer), In: control, Args: slices.Concat(audit, []string{
 			"--etcd-servers=http://127.0.0.1:2379", "--secure-port=6443", "--bind-address=0.0.0.0",
 			"--advertise-address=" + topology.APIServer(1).String(),
 			"--tls-cert-file=" + l.pki.Path("apiserver.crt"), "--tls-private-key-file=" + l.pki.Path("apiserver.key"),
@@ -117,7 +122,7 @@ func (l *Lab) kubernetesParts() error {
 			"--proxy-client-key-file=" + l.pki.Path("front-proxy-client.key"), "--enable-aggregator-routing=true",
 			// Without it, watches hold up the end for a minute.
 			"--shutdown-watch-termination-grace-period=1s",
-		}}},
+		})}},
 	})
 	kubeconfig := l.pki.Path("kube-controller-manager.kubeconfig")
 	l.add(&Part{
