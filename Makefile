@@ -10,7 +10,7 @@ KUBE_VERSION := v1.36.3
 KUBE_LDFLAGS := -s -w $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/version,-X $(p).gitVersion=$(KUBE_VERSION) -X $(p).gitMajor=1 -X $(p).gitMinor=36)
 KUBE_PROGRAMS := kube-apiserver kube-controller-manager kube-scheduler kube-proxy
 
-.PHONY: build programs kubernetes tools grpcurl crds lint generate check-generated test fuzz bench-l2 packages run nowork
+.PHONY: build programs kubernetes tools grpcurl helm crds lint generate check-generated test fuzz bench-l2 packages run nowork
 
 ## build: everything, into bin/
 build: kubernetes programs
@@ -30,6 +30,10 @@ tools:
 ## grpcurl: to ask a speaker with
 grpcurl:
 	GOWORK=off go -C $(TOOLS) build -o ../../bin/ github.com/fullstorydev/grpcurl/cmd/grpcurl
+
+## helm: to render, install and package deploy/chart with
+helm:
+	GOWORK=off go -C $(TOOLS) build -o ../../bin/tools/ helm.sh/helm/v4/cmd/helm
 
 ## generate: what is generated and checked in: API machinery, OpenAPI definitions, the wire
 API := ./apiserver/apis/metallb
@@ -72,7 +76,7 @@ crds:
 	done
 
 ## test: unit, integration and end-to-end tests; the latter need root
-test: packages build grpcurl crds
+test: packages build grpcurl helm crds
 	go test -timeout 40m ./...
 
 ## fuzz: every fuzz test, each for FUZZTIME; make test runs their seeds alone
