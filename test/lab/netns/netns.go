@@ -4,6 +4,7 @@ package netns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -70,6 +71,19 @@ func Nameless(name string) (*Namespace, error) {
 		return nil, fmt.Errorf("making namespace %s: %w", name, err)
 	}
 	return open(name, file)
+}
+
+// Delete takes away the name, and lets go of the namespace. It goes with the last process in it.
+func (n *Namespace) Delete() error {
+	path := filepath.Join(Dir, n.Name)
+	err := unix.Unmount(path, unix.MNT_DETACH)
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if err = errors.Join(err, n.Close()); err != nil {
+		return fmt.Errorf("deleting namespace %s: %w", n.Name, err)
+	}
+	return nil
 }
 
 // Close lets go of the namespace.

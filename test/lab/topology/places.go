@@ -55,6 +55,9 @@ func (t *Topology) toPods(except int) []Route {
 			all = append(all, routes(mgmtAddresses(10+i), PodCIDRs(i)...)...)
 		}
 	}
+	if t.deployed && except != 0 {
+		all = append(all, routes(mgmtAddresses(2), PodCIDRs(0)...)...)
+	}
 	return all
 }
 
@@ -64,11 +67,15 @@ func (t *Topology) control() Place {
 	for i := 1; i <= t.apiservers; i++ {
 		addresses = append(addresses, mgmtAddresses(1+i)...)
 	}
+	sysctls := quick
+	if t.deployed {
+		sysctls = append(append([]Sysctl{}, quick...), forwarding...)
+	}
 	return Place{
 		Name:       Control,
 		Interfaces: []Interface{{Name: "eth0", Network: Mgmt, Addresses: addresses}},
 		Routes:     append(routes(mgmtAddresses(1), defaults...), t.toPods(0)...),
-		Sysctls:    quick,
+		Sysctls:    sysctls,
 	}
 }
 

@@ -67,6 +67,7 @@ type Topology struct {
 	Places []Place
 
 	nodes, apiservers int
+	deployed          bool // Control is a node, and Pods have places of their own
 }
 
 // New plans a lab of so many nodes and replicas of the apiserver. The error says what is accepted.
@@ -81,6 +82,23 @@ func New(nodes, apiservers int) (*Topology, error) {
 	t.Places = append(t.Places, t.control(), t.router(), t.client())
 	for i := 1; i <= nodes; i++ {
 		t.Places = append(t.Places, t.node(i), pod(i))
+	}
+	return t, nil
+}
+
+// Deployed plans a lab of so many nodes in which kubelets run everything of ours: Control is one more node, and the
+// places of Pods come and go with them.
+func Deployed(nodes int) (*Topology, error) {
+	t, err := New(nodes, 1)
+	if err != nil {
+		return nil, err
+	}
+	t.deployed = true
+	t.Places = []Place{t.control(), t.router(), t.client()}
+	for i := 1; i <= nodes; i++ {
+		node := t.node(i)
+		node.Interfaces = node.Interfaces[:2] // the cable to the one Pod of other labs
+		t.Places = append(t.Places, node)
 	}
 	return t, nil
 }
@@ -161,7 +179,7 @@ func (t *Topology) PodAddresses(node string) []netip.Addr {
 	return t.Addresses(PodName(node), podCable(node))
 }
 
-// PodCIDRs are the ranges that node's pods have addresses from, IPv4 first.
+// PodCIDRs are the ranges that node i's pods have addresses from, IPv4 first. Control, where it is a node, is node 0.
 func PodCIDRs(i int) []netip.Prefix {
 	return []netip.Prefix{
 		netip.MustParsePrefix(fmt.Sprintf("10.244.%d.0/24", i)),
