@@ -1,12 +1,8 @@
 package segment
 
 import (
-	"fmt"
-	"net/netip"
 	"slices"
 	"time"
-
-	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
 // Memory is what a judge has to remember: since when things are as they are, and what has flapped. It is for one
@@ -27,102 +23,6 @@ type Memory struct {
 	// left are nodes that are no more, as long as it matters.
 	left   map[string]*acquaintance
 	roster roster
-}
-
-// acquaintance is what is remembered of one node.
-type acquaintance struct {
-	read *reading
-	// links are those that there is something to remember of.
-	links map[string]*past
-	presence
-	// vacant is since when it says that addresses are vacant.
-	vacant time.Time
-}
-
-// reading is what a node reported, as it was read at a revision.
-type reading struct {
-	revision uint64
-	*member
-	ears []*ear
-	// calm says that nothing in it needs a judge.
-	calm bool
-	// vacant is what it says of the addresses that it finds vacant; when an owner is lost they may be thousands at once.
-	vacant map[netip.Addr]*ingotv1.Layer2Report
-	// strange says that a stranger uses an address.
-	strange bool
-}
-
-// presence is what is remembered of a node's streams.
-type presence struct {
-	connected bool
-	lost      time.Time
-	hold      hold
-}
-
-// readNode reads what a node reports; before is what it reported last.
-func readNode(n Node, before *reading) *reading {
-	r := &reading{revision: n.Revision, member: reads(n), calm: true}
-	for _, s := range n.Segments {
-		r.ears = append(r.ears, listen(n.Name, s, before.ear(s.GetInterface())))
-	}
-	r.calm = r.isCalm()
-	for _, a := range n.Layer2 {
-		if a.GetVacantSinceMs() != 0 {
-			if r.vacant == nil {
-				r.vacant = map[netip.Addr]*ingotv1.Layer2Report{}
-			}
-			r.vacant[parse(a.GetAddress())] = a
-		}
-		r.strange = r.strange || a.GetRival() != nil
-	}
-	return r
-}
-
-// sift is the reading without witnesses that are nodes, by any address of theirs: who routes lead over may be one, and
-// others are told only when its links are. It is the reading itself where it has been sifted already.
-func (r *reading) sift(t *topology) *reading {
-	sifted := r
-	for k, e := range r.ears {
-		if s := e.sift(t); s != e {
-			if sifted == r {
-				sifted = new(*r)
-				sifted.ears = slices.Clone(r.ears)
-			}
-			sifted.ears[k] = s
-		}
-	}
-	if sifted != r {
-		sifted.calm = sifted.isCalm()
-	}
-	return sifted
-}
-
-func (r *reading) isCalm() bool {
-	for _, e := range r.ears {
-		if !e.answered && e.asked || e.deafTo {
-			return false
-		}
-	}
-	for _, l := range r.links {
-		if !l.up && (len(l.networks) > 0 || r.listens(l.name)) {
-			return false
-		}
-	}
-	return true
-}
-
-func (r *reading) listens(link string) bool {
-	return r.ear(link) != nil
-}
-
-// ear is what it hears on a link, nil if it says nothing of it.
-func (r *reading) ear(link string) *ear {
-	for _, e := range r.ears {
-		if e.link == link {
-			return e
-		}
-	}
-	return nil
 }
 
 // Judge says what is wrong, and when to judge again though nothing is reported; the zero time means never. nodes are all
@@ -285,18 +185,6 @@ func (m *Memory) meet(nodes []Node) {
 	}
 }
 
-// unread is what is known of a node of which nothing was read: no node has its revision.
-func unread(name string) *reading { return &reading{revision: ^uint64(0), member: &member{name: name}} }
-
-// leave keeps of a node that is no more what is held against it.
-func (a *acquaintance) leave() {
-	a.read = unread(a.read.name)
-	a.connected, a.vacant = false, time.Time{}
-	for _, p := range a.links {
-		*p = past{hold: p.hold, reason: p.reason}
-	}
-}
-
 // listen puts what a node says of others in the place of what it said.
 func (m *Memory) listen(before, after *reading) {
 	for _, e := range before.ears {
@@ -324,48 +212,4 @@ func (m *Memory) listen(before, after *reading) {
 			m.witnesses[w.name] = append(m.witnesses[w.name], word{e, w})
 		}
 	}
-}
-
-// sameLinks says whether two members are the same as far as anything is decided by.
-func sameLinks(a, b *member) bool {
-	return slices.EqualFunc(a.links, b.links, func(a, b *link) bool {
-		return a.name == b.name && a.mac == b.mac && a.up == b.up && a.enabled == b.enabled && a.unfit == b.unfit && a.routed == b.routed &&
-			a.since.Equal(b.since) && slices.Equal(a.addrs, b.addrs) && slices.Equal(a.networks, b.networks)
-	})
-}
-
-// attend keeps account of a node that comes and goes.
-func (a *acquaintance) attend(v *Verdicts, n *Node, now time.Time) (next time.Time) {
-	p := &a.presence
-	switch {
-	case p.connected && !n.Connected:
-		p.lost = now
-	case !p.connected && n.Connected && !p.lost.IsZero():
-		p.hold.ended(p.lost, now, 1) // a restart is no fault
-	}
-	p.connected = n.Connected
-	if !p.hold.held(now) {
-		return time.Time{}
-	}
-	v.faults[place{node: n.Name}] = []Fault{{
-		Reason: HeldDown, Since: p.hold.at,
-		Message: fmt.Sprintf("the speaker of %s has come and gone repeatedly; it is given no address until it has stayed for a while", n.Name),
-	}}
-	return p.hold.until
-}
-
-// vacancy notes since when a standby says that addresses are vacant. Whether it is believed depends on when nodes were
-// heard last, so that it is looked at again.
-func (a *acquaintance) vacancy(n *Node, now time.Time) (next time.Time) {
-	switch {
-	case len(a.read.vacant) == 0 || !n.Connected:
-		a.vacant = time.Time{}
-		return time.Time{}
-	case a.vacant.IsZero():
-		a.vacant = now
-	}
-	if now.Sub(a.vacant) < lasts {
-		return now.Add(soon)
-	}
-	return time.Time{}
 }

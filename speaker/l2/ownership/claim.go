@@ -6,34 +6,8 @@ package ownership
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
-
-// Phase is what a claim is doing.
-type Phase int
-
-const (
-	// Idle claims were not ordered, or were released.
-	Idle Phase = iota
-	// StandingBy claims are ready to take over.
-	StandingBy
-	// Waiting claims have no interface to answer on.
-	Waiting
-	// Silent claims may not answer, as the node cannot know whether others do.
-	Silent
-	// Probing claims ask whether anyone else answers.
-	Probing
-	// Blocked claims were answered by someone else, and probe again later.
-	Blocked
-	// Answering claims answer.
-	Answering
-)
-
-// String names the phase, as reports do.
-func (p Phase) String() string {
-	return [...]string{"Idle", "Standby", "Waiting", "Silent", "Probing", "Blocked", "Answering"}[p]
-}
 
 // Rival is another host that uses the address.
 type Rival struct {
@@ -95,72 +69,6 @@ type memory struct {
 // New returns an idle claim. jitter makes a duration of about the one it is given.
 func New(jitter func(time.Duration) time.Duration) *Claim { return &Claim{jitter: jitter} }
 
-// Phase returns what the claim is doing.
-func (c *Claim) Phase() Phase { return c.phase }
-
-// Role returns what the node was ordered to be.
-func (c *Claim) Role() Role { return c.order.Role }
-
-// Term returns the term of the last order, or of the node's own take-over.
-func (c *Claim) Term() uint64 { return max(c.order.Term, c.taken) }
-
-// Taken says whether the node took the address over by itself.
-func (c *Claim) Taken() bool { return c.taken != 0 }
-
-// VacantSince returns since when the owner is not heard and the address unanswered; zero when that is not so.
-func (c *Claim) VacantSince() time.Duration { return c.vacancy.since }
-
-// Rival returns the other host that was heard using the address lately, if there is one.
-func (c *Claim) Rival() (Rival, bool) { return c.rival, c.rival != Rival{} }
-
-// Answers says whether requests that arrive on the interface are to be answered.
-func (c *Claim) Answers(link string) bool {
-	return c.phase == Answering && slices.Contains(c.order.Links, link)
-}
-
-// Alone says that no other node could take the address over, so that it is answered whoever is heard: nobody stands by, or
-// those that did have taken leave.
-func (c *Claim) Alone() bool {
-	for rank := range c.order.Nodes {
-		if rank != c.order.Rank && !c.left(rank) {
-			return false
-		}
-	}
-	return true
-}
-
-// Interfaces returns those answered on.
-func (c *Claim) Interfaces() []string {
-	if c.phase != Answering {
-		return nil
-	}
-	return c.order.Links
-}
-
-// Reason says in words what hinders the claim; it is empty when nothing does, or when no interface is there, which
-// the caller knows more about.
-func (c *Claim) Reason() string {
-	by := "another host, " + c.rival.MAC.String() + " on " + c.rival.Link
-	switch {
-	case c.rival.Rank >= len(c.order.Nodes):
-		by = "another node, " + c.rival.MAC.String() + " on " + c.rival.Link
-	case c.rival.Rank >= 0:
-		by = "node " + c.order.Nodes[c.rival.Rank] + ", " + c.rival.MAC.String() + " on " + c.rival.Link
-	}
-	rival := c.rival != Rival{}
-	switch {
-	case c.phase == Blocked || c.phase == Probing && rival:
-		return "still answered by " + by
-	case c.phase == Probing:
-		return "probing whether another host still answers"
-	case c.phase == Answering && rival:
-		return "also answered by " + by
-	case c.phase == Silent || c.phase == StandingBy:
-		return c.why
-	}
-	return ""
-}
-
 // owns says whether the node is to answer, by order or by its own take-over.
 func (c *Claim) owns() bool { return c.order.Role == Owner || c.taken != 0 }
 
@@ -196,26 +104,6 @@ func (c *Claim) Step(now time.Duration, s Senses, ev Event) Actions {
 	c.out.Urgent = (before.vacant == 0) != (after.vacant == 0) || before.taken != after.taken ||
 		(before.phase == Answering) != (after.phase == Answering)
 	return c.out
-}
-
-// visible is what an observer sees, in comparable form. A blocked claim that probes again has nothing new to say.
-type visible struct {
-	role   Role
-	phase  Phase
-	term   uint64
-	links  int
-	taken  bool
-	vacant time.Duration
-	rival  Rival
-	why    string
-}
-
-func (c *Claim) visible() visible {
-	v := visible{role: c.order.Role, phase: c.phase, term: c.Term(), links: c.links, taken: c.Taken(), vacant: c.vacancy.since, rival: c.rival, why: c.why}
-	if v.phase == Probing && c.rival != (Rival{}) {
-		v.phase = Blocked
-	}
-	return v
 }
 
 // meet notes whose sessions come and go. Whoever is heard again after a while is told at once who answers here.
