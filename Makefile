@@ -10,13 +10,25 @@ KUBE_VERSION := v1.36.3
 KUBE_LDFLAGS := -s -w $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/version,-X $(p).gitVersion=$(KUBE_VERSION) -X $(p).gitMajor=1 -X $(p).gitMinor=36)
 KUBE_PROGRAMS := kube-apiserver kube-controller-manager kube-scheduler kube-proxy
 
-.PHONY: build programs kubernetes tools grpcurl helm crds lint generate check-generated test fuzz bench-l2 packages run nowork
+.PHONY: build programs images kubernetes tools grpcurl helm crds lint generate check-generated test fuzz bench-l2 packages run nowork
 
 ## build: everything, into bin/
 build: kubernetes programs
 
 programs:
 	go build -o bin/ -ldflags "$(LDFLAGS)" $(addprefix ./,$(PROGRAMS)) ./deploy/must-gather ./test/lab ./test/lab/etcd
+
+## images: an OCI archive of every image, for each architecture of ARCHES, into bin/images/, the same bytes wherever they are made
+ARCHES ?= amd64 arm64
+# When the commit was made, for whoever builds it: https://reproducible-builds.org/specs/source-date-epoch/
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+images:
+	for arch in $(ARCHES); do \
+		GOOS=linux GOARCH=$$arch go build -trimpath -buildvcs=auto -o bin/release/$$arch/ -ldflags "$(LDFLAGS)" \
+			$(addprefix ./,$(PROGRAMS)) ./deploy/must-gather || exit 1; \
+	done
+	go run ./deploy/image/build -programs bin/release -out bin/images -arch "$(ARCHES)" \
+		-version "$(VERSION)" -revision "$$(git rev-parse HEAD)" -created "$(SOURCE_DATE_EPOCH)"
 
 ## kubernetes: the real Kubernetes programs that the lab runs
 kubernetes:
