@@ -41,7 +41,7 @@ func Write(w io.Writer, i image.Image, r Release, platforms []Platform) (Made, e
 		return Made{}, fmt.Errorf("%s: %w", i.Name, err)
 	}
 	var made Made
-	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	var images []v1.Image
 	for _, p := range sorted {
 		program, err := read(i, r, p)
 		if err != nil {
@@ -55,17 +55,12 @@ func Write(w io.Writer, i image.Image, r Release, platforms []Platform) (Made, e
 		if err != nil {
 			return Made{}, fmt.Errorf("%s: %w", i.Name, err)
 		}
+		images = append(images, one)
 		made.Platforms = append(made.Platforms, MadePlatform{Name: "linux/" + p.Architecture, Compressed: size, Unpacked: int64(len(program.content)), SBOM: program.bill})
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: one, Descriptor: v1.Descriptor{
-			MediaType: types.OCIManifestSchema1, Platform: &v1.Platform{OS: "linux", Architecture: p.Architecture},
-		}})
 	}
-	index = mutate.Annotations(index, r.labels(i)).(v1.ImageIndex)
-	digest, err := writeLayout(w, index, r)
-	if err != nil {
+	if made.Digest, err = writeLayout(w, images, r.labels(i), r); err != nil {
 		return Made{}, fmt.Errorf("archive of %s: %w", i.Name, err)
 	}
-	made.Digest = digest.String()
 	return made, nil
 }
 

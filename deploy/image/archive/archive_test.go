@@ -85,7 +85,7 @@ func read1(t *testing.T, dir string, i image.Image) v1.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(manifest.Manifests) != 1 || manifest.Manifests[0].MediaType != types.OCIImageIndex || manifest.Manifests[0].Annotations[refName] != release.Version {
+	if len(manifest.Manifests) != 1 || manifest.Manifests[0].MediaType != types.OCIImageIndex || manifest.Manifests[0].Annotations["org.opencontainers.image.ref.name"] != release.Version {
 		t.Fatalf("index.json has %+v", manifest.Manifests)
 	}
 	index, err := top.ImageIndex(manifest.Manifests[0].Digest)
