@@ -16,8 +16,7 @@ const amends = 30 * time.Second
 
 // book reads the ledger for the planner. It is for the engine's goroutine.
 type book struct {
-	hub   *Hub
-	class string
+	hub *Hub
 	// had is what Services show and was announced by the ledger's leave; until when it lingers, where the ledger lacks it now.
 	had map[plan.Shown]time.Time
 	// asked is what the ledger lacked when it was asked for it.
@@ -25,18 +24,18 @@ type book struct {
 	again time.Time
 }
 
-func newBook(h *Hub, class string) book {
-	return book{hub: h, class: class, had: map[plan.Shown]time.Time{}, asked: map[plan.Shown]bool{}}
+func newBook(h *Hub) book {
+	return book{hub: h, had: map[plan.Shown]time.Time{}, asked: map[plan.Shown]bool{}}
 }
 
 // until is when what lingers must be looked at again; zero if nothing does.
 func (b *book) until() time.Time { return b.again }
 
-// read returns the ledger for a plan of the epoch, 0 for a follower's, that is at least as new as what the Services show:
+// read returns the ledger for a plan of the epoch, 0 for a follower's, that is at least as new as what the Services of the class show:
 // the controller claims an address before it writes it to a status, but the status may be heard of first.
-func (b *book) read(ctx context.Context, epoch uint64, services []*corev1.Service) *plan.Ledger {
+func (b *book) read(ctx context.Context, epoch uint64, services []*corev1.Service, class string) *plan.Ledger {
 	l := b.look(epoch)
-	all := plan.ShownBy(services, b.class)
+	all := plan.ShownBy(services, class)
 	var ask []netip.Addr
 	for _, shown := range all {
 		if !l.Has(shown) && !b.asked[shown] {

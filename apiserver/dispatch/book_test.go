@@ -32,7 +32,7 @@ func (m *memory) allocate(pairs ...string) {
 
 func newTestBook(m *memory) (*book, *plan.Shown, []*corev1.Service) {
 	h := &Hub{store: m, namespace: "metallb-system", log: slog.New(slog.DiscardHandler)}
-	b := newBook(h, "")
+	b := newBook(h)
 	return &b, &plan.Shown{Service: types.NamespacedName{Namespace: "default", Name: "web"}, Address: netip.MustParseAddr("10.0.0.1")},
 		[]*corev1.Service{service("web", "10.0.0.1")}
 }
@@ -44,16 +44,16 @@ func TestTheBookAsks(t *testing.T) {
 	b, web, shown := newTestBook(m)
 	m.allocate("10.0.0.9", "other")
 	m.unheard = Ledger{Epoch: 1, Holdings: map[netip.Addr]ledger.Holding{web.Address: {Services: []types.NamespacedName{web.Service}}}}
-	if l := b.read(t.Context(), 1, shown); !l.Has(*web) || !l.Confirmed {
+	if l := b.read(t.Context(), 1, shown, ""); !l.Has(*web) || !l.Confirmed {
 		t.Errorf("the ledger was not asked: %+v", l)
 	}
-	if b.read(t.Context(), 1, shown); m.asked != 1 {
+	if b.read(t.Context(), 1, shown, ""); m.asked != 1 {
 		t.Errorf("asked %d times, want once", m.asked)
 	}
-	if l := b.read(t.Context(), 2, shown); l.Confirmed {
+	if l := b.read(t.Context(), 2, shown, ""); l.Confirmed {
 		t.Error("confirmed in another epoch")
 	}
-	if l := b.read(t.Context(), 0, shown); !l.Confirmed {
+	if l := b.read(t.Context(), 0, shown, ""); !l.Confirmed {
 		t.Error("not confirmed for those who follow")
 	}
 }
@@ -65,7 +65,7 @@ func TestTheStoreDoesNotAnswer(t *testing.T) {
 	m.allocate()
 	m.fail = errors.New("away")
 	for want := range 2 {
-		if l := b.read(t.Context(), 1, shown); l.Has(*web) || m.asked != want+1 || b.until().IsZero() {
+		if l := b.read(t.Context(), 1, shown, ""); l.Has(*web) || m.asked != want+1 || b.until().IsZero() {
 			t.Errorf("asked %d times, want %d; again at %v", m.asked, want+1, b.until())
 		}
 	}
@@ -77,7 +77,7 @@ func TestWhatWasDeletedLingers(t *testing.T) {
 		m := newMemory(configuration())
 		m.epoch = 1
 		b, web, shown := newTestBook(m)
-		read := func() *plan.Ledger { return b.read(t.Context(), 1, shown) }
+		read := func() *plan.Ledger { return b.read(t.Context(), 1, shown, "") }
 		m.allocate()
 		if l := read(); l.Lingering[*web] || !b.until().IsZero() {
 			t.Error("what was never there lingers")

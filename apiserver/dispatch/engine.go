@@ -26,7 +26,7 @@ const (
 type engine struct {
 	hub         *Hub
 	key         []byte
-	class       string
+	class       classes
 	ignoreLabel bool
 	kicked      chan struct{}
 	urged       chan struct{}
@@ -53,7 +53,7 @@ type engine struct {
 }
 
 func newEngine(h *Hub, o Options) *engine {
-	return &engine{hub: h, book: newBook(h, o.LoadBalancerClass), key: o.DigestKey, class: o.LoadBalancerClass, ignoreLabel: o.IgnoreExcludeLabel, kicked: make(chan struct{}, 1), urged: make(chan struct{}, 1), removed: newRemovals(), retry: retries(),
+	return &engine{hub: h, book: newBook(h), key: o.DigestKey, class: classes{o.LoadBalancerClass, o.ClassOfMetalLB}, ignoreLabel: o.IgnoreExcludeLabel, kicked: make(chan struct{}, 1), urged: make(chan struct{}, 1), removed: newRemovals(), retry: retries(),
 		last: map[ingotv1.Lane]map[string]*plan.NodePlan{}}
 }
 

@@ -30,6 +30,9 @@ type Options struct {
 	Namespace string
 	// LoadBalancerClass limits the Services as in plan.Input.
 	LoadBalancerClass string
+	// ClassOfMetalLB takes the class from the MetalLB object instead; where there is none, or it names none: those
+	// without a class.
+	ClassOfMetalLB bool
 	// IgnoreExcludeLabel is as in plan.Input.
 	IgnoreExcludeLabel bool
 	// Client talks to the host cluster. Speakers that connect at once need a TokenReview each: its rate limit must

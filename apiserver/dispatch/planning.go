@@ -25,6 +25,7 @@ type inputs struct {
 	adoption Adoption
 	cluster  cluster.State
 	ledger   *plan.Ledger
+	class    string // of the Services
 	segments *segment.Verdicts
 	nodes    []string
 	heard    uint64
@@ -66,7 +67,7 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 	stored := in.config
 	var until time.Time
 	in.config, in.revision, until = e.inForce.choose(in.config, in.revision, time.Now(), func(before, after *metallb.Configuration) bool {
-		return plan.Stranded(before, after, in.cluster.Services, e.class)
+		return plan.Stranded(before, after, in.cluster.Services, in.class)
 	})
 	if next.IsZero() || !until.IsZero() && until.Before(next) {
 		next = until
@@ -116,7 +117,7 @@ func (e *engine) plan(in *inputs, facts map[string]plan.NodeFacts) plan.Output {
 		Segments:           in.segments,
 		Decisions:          e.decisions,
 		Ledger:             in.ledger,
-		LoadBalancerClass:  e.class,
+		LoadBalancerClass:  in.class,
 		IgnoreExcludeLabel: e.ignoreLabel,
 		Superseding:        len(in.adoption.Supersedes) > 0,
 		Key:                e.key,
@@ -134,8 +135,8 @@ func (e *engine) follow(in *inputs) {
 	out := e.plan(in, facts)
 	e.see(&out, in)
 	e.hub.nodes.planned(out.Nodes)
-	e.explain(&out, routingLane)
-	e.explain(&out, layer2Lane)
+	e.explain(&out, in.class, routingLane)
+	e.explain(&out, in.class, layer2Lane)
 	e.removed.forget(out.Nodes)
 	e.said = &out // by the leader: should this replica be next, it is no news
 }
@@ -177,7 +178,8 @@ func (e *engine) gather(ctx context.Context) (*inputs, error) {
 	for _, node := range in.cluster.Nodes {
 		in.nodes = append(in.nodes, node.Name)
 	}
-	in.ledger = e.book.read(ctx, epoch, in.cluster.Services)
+	in.class = e.class.of(in.config)
+	in.ledger = e.book.read(ctx, epoch, in.cluster.Services, in.class)
 	return in, nil
 }
 
@@ -264,9 +266,9 @@ func (e *engine) publish(in *inputs, out *plan.Output, layer2 bool) {
 	} else if before != nil {
 		next.heard = before.heard
 	}
-	e.explain(out, routingLane)
+	e.explain(out, in.class, routingLane)
 	if layer2 {
-		e.explain(out, layer2Lane)
+		e.explain(out, in.class, layer2Lane)
 		fresh := newlyWithheld(e.said, out)
 		logWithheld(h.log, fresh)
 		for _, w := range fresh {
@@ -296,8 +298,8 @@ func (e *engine) publish(in *inputs, out *plan.Output, layer2 bool) {
 }
 
 // explain keeps the reasons for which items left the plan in a lane.
-func (e *engine) explain(out *plan.Output, lane ingotv1.Lane) {
-	words := newReasons(out, e.hub.cluster.Service, e.hasPeer)
+func (e *engine) explain(out *plan.Output, class string, lane ingotv1.Lane) {
+	words := newReasons(out, class, e.hub.cluster.Service, e.hasPeer)
 	for node, after := range out.Nodes {
 		var before map[string]*ingotv1.Item
 		if p := e.last[lane][node]; p != nil {

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/ingot-lb/ingot/apiserver/plan"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
@@ -72,14 +73,15 @@ func (r *removals) forget(planned map[string]*plan.NodePlan) {
 // the speakers' logs (spec.md section 5.5), and after a colon a sentence.
 type reasons struct {
 	out     *plan.Output
+	class   string // of the Services
 	service func(types.NamespacedName) (*corev1.Service, bool)
 	// configured says whether there is a BGPPeer of that name.
 	configured func(peer string) bool
 	withheld   map[types.NamespacedName][]plan.Withheld
 }
 
-func newReasons(out *plan.Output, service func(types.NamespacedName) (*corev1.Service, bool), configured func(peer string) bool) *reasons {
-	r := &reasons{out: out, service: service, configured: configured, withheld: map[types.NamespacedName][]plan.Withheld{}}
+func newReasons(out *plan.Output, class string, service func(types.NamespacedName) (*corev1.Service, bool), configured func(peer string) bool) *reasons {
+	r := &reasons{out: out, class: class, service: service, configured: configured, withheld: map[types.NamespacedName][]plan.Withheld{}}
 	for _, w := range out.Withheld {
 		r.withheld[w.Name] = append(r.withheld[w.Name], w)
 	}
@@ -135,6 +137,8 @@ func (r *reasons) whyService(node string, service *corev1.Service, address strin
 	switch {
 	case service.Spec.Type != corev1.ServiceTypeLoadBalancer:
 		return fmt.Sprintf("notLoadBalancer: service %s is of type %s", name, service.Spec.Type)
+	case !plan.OfClass(service, r.class):
+		return fmt.Sprintf("notOurClass: service %s is of the load balancer class %q", name, ptr.Deref(service.Spec.LoadBalancerClass, ""))
 	case len(ingress) == 0:
 		return fmt.Sprintf("noIPAllocated: service %s has no address", name)
 	case !slices.ContainsFunc(ingress, func(in corev1.LoadBalancerIngress) bool { return in.IP == address }):

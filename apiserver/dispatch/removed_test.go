@@ -86,11 +86,13 @@ func TestReasonsSayWhatHappened(t *testing.T) {
 	}
 	internal := balancer("internal", "", "10.0.0.9")
 	internal.Spec.Type = corev1.ServiceTypeClusterIP
+	another := balancer("another", "", "10.0.0.9")
+	another.Spec.LoadBalancerClass = new("example.com/a")
 	services := map[string]*corev1.Service{
 		"web": balancer("web", "", "10.0.0.1", "10.0.0.9"), "local": balancer("local", local, "10.0.0.9"), "empty": balancer("empty", "", "10.0.0.9"),
-		"waiting": balancer("waiting", ""), "moved": balancer("moved", "", "10.0.0.3"), "internal": internal,
+		"waiting": balancer("waiting", ""), "moved": balancer("moved", "", "10.0.0.3"), "internal": internal, "another": another,
 	}
-	r := newReasons(out, func(n types.NamespacedName) (*corev1.Service, bool) {
+	r := newReasons(out, "", func(n types.NamespacedName) (*corev1.Service, bool) {
 		s, ok := services[n.Name]
 		return s, ok
 	}, func(peer string) bool { return peer == "elsewhere" })
@@ -104,6 +106,7 @@ func TestReasonsSayWhatHappened(t *testing.T) {
 	}{
 		{"node1", nine("gone"), "serviceDeleted: service default/gone deleted"},
 		{"node1", nine("internal"), "notLoadBalancer: service default/internal is of type ClusterIP"},
+		{"node1", nine("another"), `notOurClass: service default/another is of the load balancer class "example.com/a"`},
 		{"node1", nine("waiting"), "noIPAllocated: service default/waiting has no address"},
 		{"node1", nine("moved"), "loadBalancerIPChanged: service default/moved no longer has 10.0.0.9"},
 		{"node1", nine("empty"), "noEndpoints: service default/empty: no endpoint"},

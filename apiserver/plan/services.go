@@ -38,6 +38,11 @@ func ours(s *corev1.Service, class string) bool {
 	if s.Spec.Type != corev1.ServiceTypeLoadBalancer || len(s.Status.LoadBalancer.Ingress) == 0 {
 		return false
 	}
+	return OfClass(s, class)
+}
+
+// OfClass reports whether a Service is of a loadBalancerClass; empty: of none.
+func OfClass(s *corev1.Service, class string) bool {
 	if s.Spec.LoadBalancerClass == nil {
 		return class == ""
 	}

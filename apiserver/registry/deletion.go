@@ -18,6 +18,9 @@ import (
 func (o *objects) Delete(
 	ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions,
 ) (runtime.Object, bool, error) {
+	if err := o.release(ctx, options.DryRun, name); err != nil {
+		return nil, false, err
+	}
 	return o.Store.Delete(withDryRun(ctx, options.DryRun), name, o.deletable(validate), options)
 }
 
@@ -25,6 +28,9 @@ func (o *objects) Delete(
 func (o *objects) DeleteCollection(
 	ctx context.Context, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions, list *metainternalversion.ListOptions,
 ) (runtime.Object, error) {
+	if err := o.releaseAll(ctx, options.DryRun, list); err != nil {
+		return nil, err
+	}
 	return o.Store.DeleteCollection(withDryRun(ctx, options.DryRun), o.deletable(validate), options, list)
 }
 

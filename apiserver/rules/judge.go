@@ -80,3 +80,6 @@ func (j *Judge) clusterOf(nodes []Node) *cluster {
 	j.cluster.Store(next)
 	return next
 }
+
+// Terminating says whether the system namespace is being deleted.
+func (j *Judge) Terminating() bool { return j.host != nil && j.host.Terminating() }

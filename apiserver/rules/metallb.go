@@ -22,10 +22,6 @@ var loadBalancerClass = regexp.MustCompile(`^([a-z0-9A-Z]([\w.\-]*[a-z0-9A-Z])?/
 func checkMetalLB(m *metallb.MetalLB, spec *field.Path) field.ErrorList {
 	s := &m.Spec
 	var errs field.ErrorList
-	if m.Name != metallb.MetalLBName {
-		errs = append(errs, field.Invalid(field.NewPath("metadata", "name"), m.Name,
-			fmt.Sprintf("there is one MetalLB object, and its name is %q", metallb.MetalLBName)))
-	}
 	errs = append(errs, metav1validation.ValidateLabels(s.NodeSelector, spec.Child("nodeSelector"))...)
 	errs = append(errs, checkTolerations(s.SpeakerTolerations, spec.Child("speakerTolerations"))...)
 	errs = append(errs, metav1validation.ValidateLabels(s.ControllerNodeSelector, spec.Child("controllerNodeSelector"))...)
@@ -42,14 +38,17 @@ func checkMetalLB(m *metallb.MetalLB, spec *field.Path) field.ErrorList {
 	if s.BGPBackend != "" && !slices.Contains(metallb.BGPBackends, s.BGPBackend) {
 		errs = append(errs, field.NotSupported(spec.Child("bgpBackend"), s.BGPBackend, metallb.BGPBackends))
 	}
-	return append(errs, checkFRRK8s(s.FRRK8sConfig, spec.Child("frrk8sConfig"))...)
+	return append(errs, checkFRRK8s(s.BGPBackend, s.FRRK8sConfig, spec.Child("frrk8sConfig"))...)
 }
 
-func checkFRRK8s(c *metallb.FRRK8sConfig, path *field.Path) field.ErrorList {
-	if c == nil {
-		return nil
-	}
+func checkFRRK8s(backend metallb.BGPBackend, c *metallb.FRRK8sConfig, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
+	if backend == metallb.BGPFRRK8sExternal && (c == nil || c.Namespace == "") {
+		errs = append(errs, field.Required(path.Child("namespace"), fmt.Sprintf("bgpBackend %s needs it", backend)))
+	}
+	if c == nil {
+		return errs
+	}
 	for i, cidr := range c.AlwaysBlock {
 		if _, err := netip.ParsePrefix(cidr); err != nil {
 			errs = append(errs, field.Invalid(path.Child("alwaysBlock").Index(i), cidr, "must be a CIDR, such as 10.0.0.0/8 or fd00::/8"))
@@ -90,6 +89,9 @@ func invalid(path *field.Path, value any, problems []string) field.ErrorList {
 // metalLBWarnings tells of what is accepted for the sake of manifests that have it.
 func metalLBWarnings(m *metallb.MetalLB, spec *field.Path) []string {
 	var warnings []string
+	if m.Name != metallb.MetalLBName {
+		warnings = append(warnings, fmt.Sprintf("metadata.name: %s has no effect: the one MetalLB object that is acted on is %q", m.Name, metallb.MetalLBName))
+	}
 	if m.Spec.Image != "" {
 		warnings = append(warnings, fmt.Sprintf("%s: deprecated: it has no effect", spec.Child("image")))
 	}

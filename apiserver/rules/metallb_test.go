@@ -45,7 +45,10 @@ func TestMetalLB(t *testing.T) {
 						LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"component": "controller"}}}}}}}}
 		})},
 		{name: "another name", obj: elsewhere,
-			want: []problem{{"metadata.name", `Invalid value: "other": there is one MetalLB object, and its name is "metallb"`}}},
+			warnings: []string{`metadata.name: other has no effect: the one MetalLB object that is acted on is "metallb"`}},
+		{name: "an frr-k8s of others", obj: installation(func(s *spec) { s.BGPBackend = "frr-k8s-external" }),
+			want:     []problem{{"spec.frrk8sConfig.namespace", "bgpBackend frr-k8s-external needs it"}},
+			warnings: []string{"spec.bgpBackend: frr-k8s-external has no effect: there is one implementation of BGP, in the speaker"}},
 		{name: "deprecated and without effect", obj: installation(func(s *spec) {
 			s.Image, s.BGPBackend = "quay.io/metallb", "frr-k8s"
 			s.FRRK8sConfig = &metallb.FRRK8sConfig{AlwaysBlock: []string{"10.0.0.0/8", "fd00::/8"}, Namespace: "frr-k8s-system"}

@@ -39,6 +39,8 @@ type Options struct {
 	ID                string
 	ServiceName       string
 	LoadBalancerClass string
+	// ClassOfMetalLB takes it from the MetalLB object instead, as the operator has controller and webhooks do.
+	ClassOfMetalLB bool
 	// IgnoreExcludeLabel has nodes announce though they are labelled as excluded from external load balancers.
 	IgnoreExcludeLabel bool
 	LogLevel           string
@@ -95,6 +97,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.ID, "id", o.ID, "name of this replica")
 	fs.StringVar(&o.ServiceName, "service-name", o.ServiceName, "Service that APIServices point at and certificates name")
 	fs.StringVar(&o.LoadBalancerClass, "lb-class", o.LoadBalancerClass, "announce only Services of this loadBalancerClass")
+	fs.BoolVar(&o.ClassOfMetalLB, "lb-class-of-metallb", o.ClassOfMetalLB, "take the loadBalancerClass from the MetalLB object, as the operator has the other programs do")
 	fs.BoolVar(&o.IgnoreExcludeLabel, "ignore-exclude-lb", o.IgnoreExcludeLabel, "announce from nodes, too, that have the label node.kubernetes.io/exclude-from-external-load-balancers")
 	fs.StringVar(&o.WebhooksService, "webhooks-service-name", o.WebhooksService, "Service of webhooks, for which a certificate is issued and a CA injected; empty: for nobody")
 	fs.StringVar(&o.TLSCertFile, "tls-cert-file", o.TLSCertFile, "certificate to serve by, with its chain; re-read when it changes. Then none is issued, and no CA is injected")
@@ -123,6 +126,7 @@ func (o *Options) Validate() error {
 	need(o.SecurePort > 0 && o.SecurePort < 1<<16, "--secure-port %d is not a port", o.SecurePort)
 	need((o.TLSCertFile == "") == (o.TLSKeyFile == ""), "--tls-cert-file and --tls-private-key-file need each other")
 	need(o.TLSCAFile == "" || o.TLSCertFile != "", "--tls-ca-file is for --tls-cert-file")
+	need(o.LoadBalancerClass == "" || !o.ClassOfMetalLB, "--lb-class and --lb-class-of-metallb exclude each other")
 	if err := o.Certificates.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("--ca-lifetime, --certificate-lifetime and --ca-overlap: %w", err))
 	}

@@ -187,6 +187,7 @@ func (p *process) startDispatch(ctx context.Context) error {
 		Replica:            p.options.ID,
 		Namespace:          p.options.Namespace,
 		LoadBalancerClass:  p.options.LoadBalancerClass,
+		ClassOfMetalLB:     p.options.ClassOfMetalLB,
 		IgnoreExcludeLabel: p.options.IgnoreExcludeLabel,
 		Client:             p.kube,
 		Store:              dispatchstorage.New(p.store),

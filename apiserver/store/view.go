@@ -64,6 +64,7 @@ func newView(guard guardState, entries []*entry) *view {
 		BFDProfiles:       objectsOf[metallb.BFDProfile](entries, "bfdprofiles"),
 		Communities:       objectsOf[metallb.Community](entries, "communities"),
 		IPReservations:    objectsOf[metallb.IPReservation](entries, "ipreservations"),
+		MetalLBs:          objectsOf[metallb.MetalLB](entries, "metallbs"),
 	}}
 }
 

@@ -62,9 +62,9 @@ func TestTheMetalLBObject(t *testing.T) {
 	}
 
 	for manifest, want := range map[string]string{
-		strings.Replace(theMetalLB, "name: metallb", "name: other", 1): `metadata.name: Invalid value: "other": there is one MetalLB object`,
-		theMetalLB + "spec: {logLevel: loud}":                          `spec.logLevel: Unsupported value: "loud"`,
-		theMetalLB + "spec: {loadBalancerClass: /x}":                   `spec.loadBalancerClass: Invalid value: "/x"`,
+		theMetalLB + "spec: {logLevel: loud}":               `spec.logLevel: Unsupported value: "loud"`,
+		theMetalLB + "spec: {bgpBackend: frr-k8s-external}": `spec.frrk8sConfig.namespace: Required value`,
+		theMetalLB + "spec: {loadBalancerClass: /x}":        `spec.loadBalancerClass: Invalid value: "/x"`,
 	} {
 		if out, err := tryKubectl(manifest, "apply", "-f", "-"); err == nil || !strings.Contains(out, want) {
 			t.Errorf("want %s: %v, %s", want, err, out)
@@ -73,6 +73,11 @@ func TestTheMetalLBObject(t *testing.T) {
 	out, err := tryKubectl(theMetalLB+"spec: {bgpBackend: frr, image: x}", "apply", "-f", "-")
 	if err != nil || !strings.Contains(out, "Warning: spec.bgpBackend: frr has no effect") || !strings.Contains(out, "Warning: spec.image: deprecated") {
 		t.Errorf("apply of what has no effect: %v, %s", err, out)
+	}
+
+	out, err = tryKubectl(strings.Replace(theMetalLB, "name: metallb", "name: other", 1), "apply", "-f", "-")
+	if err != nil || !strings.Contains(out, "Warning: metadata.name: other has no effect") {
+		t.Errorf("apply under another name: %v, %s", err, out)
 	}
 
 	remove()

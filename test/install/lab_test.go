@@ -42,6 +42,8 @@ var renderings = []rendering{
 	{"external etcd with components", "external-etcd", []string{"cert-manager", "monitoring"}},
 	{"replicas", "replicas", nil},
 	{"replicas with components", "replicas", []string{"cert-manager", "cert-manager-etcd", "enforce", "egress", "monitoring"}},
+	{"operator", "operator", nil},
+	{"operator with a store on a node", "single", []string{"operator/component", "egress", "monitoring"}},
 	{"single with cert-manager", "single", []string{"cert-manager"}},
 }
 

@@ -88,16 +88,16 @@ func (o Options) cycle(ctx context.Context) error {
 	}
 }
 
-// ofOurClass is the name of the match condition that tells Services of our class. Whoever takes it out, or calls it
+// OfOurClass is the name of the match condition that tells Services of our class. Whoever takes it out, or calls it
 // otherwise, is asked about what the conditions say that are left.
-const ofOurClass = "of-our-class"
+const OfOurClass = "of-our-class"
 
-// classCondition is its expression.
-func (o Options) classCondition() string {
-	if o.Class == "" {
+// ClassCondition is its expression, for a loadBalancerClass; empty: for Services without one.
+func ClassCondition(class string) string {
+	if class == "" {
 		return "!has(object.spec.loadBalancerClass)"
 	}
-	return fmt.Sprintf("has(object.spec.loadBalancerClass) && object.spec.loadBalancerClass == %q", o.Class)
+	return fmt.Sprintf("has(object.spec.loadBalancerClass) && object.spec.loadBalancerClass == %q", class)
 }
 
 // reconcile puts right what is wrong. Where there is no such object nobody wants to be asked.
@@ -141,7 +141,7 @@ type correction struct {
 
 // wrong is what the webhooks that call us should say and do not.
 func (o Options) wrong(configuration *admissionv1.ValidatingWebhookConfiguration) (all []correction) {
-	class := o.classCondition()
+	class := ClassCondition(o.Class)
 	for i := range configuration.Webhooks {
 		w := &configuration.Webhooks[i]
 		to := w.ClientConfig.Service
@@ -150,8 +150,8 @@ func (o Options) wrong(configuration *admissionv1.ValidatingWebhookConfiguration
 		}
 		c := correction{Name: w.Name}
 		for _, condition := range w.MatchConditions {
-			if condition.Name == ofOurClass && condition.Expression != class {
-				c.Conditions = append(c.Conditions, admissionv1.MatchCondition{Name: ofOurClass, Expression: class})
+			if condition.Name == OfOurClass && condition.Expression != class {
+				c.Conditions = append(c.Conditions, admissionv1.MatchCondition{Name: OfOurClass, Expression: class})
 			}
 		}
 		if c.Conditions != nil {

@@ -13,4 +13,6 @@ type Configuration struct {
 	BFDProfiles       []*BFDProfile
 	Communities       []*Community
 	IPReservations    []*IPReservation
+	// MetalLBs are for those who follow what the installation says; no rule spans them and other kinds.
+	MetalLBs []*MetalLB
 }

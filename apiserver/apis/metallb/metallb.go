@@ -18,6 +18,9 @@ type MetalLB struct {
 // MetalLBName is the name that the one MetalLB object has.
 const MetalLBName = "metallb"
 
+// OperatorFinalizer keeps a MetalLB object until the operator has removed what it made, unless the namespace ends.
+const OperatorFinalizer = "ingot.io/operator"
+
 // MetalLBSpec is the desired state of the installation.
 type MetalLBSpec struct {
 	// Image is deprecated and has no effect.
@@ -45,7 +48,10 @@ var LogLevels = []LogLevel{"all", "debug", "info", "warn", "error", "none"}
 type BGPBackend string
 
 // BGPBackends are all that MetalLB knows.
-var BGPBackends = []BGPBackend{"native", "frr", "frr-k8s", "frr-k8s-external"}
+var BGPBackends = []BGPBackend{"native", "frr", "frr-k8s", BGPFRRK8sExternal}
+
+// BGPFRRK8sExternal is an frr-k8s of somebody else, whose namespace must be known.
+const BGPFRRK8sExternal BGPBackend = "frr-k8s-external"
 
 // PodConfig is how the Pods of a program run.
 type PodConfig struct {
