@@ -37,6 +37,8 @@ type apiServices struct {
 	bundle func() []byte
 	// bundleChanged receives when bundle may return something else.
 	bundleChanged <-chan struct{}
+	// create makes those that are missing.
+	create bool
 	// beforeCreate may wait for a good moment.
 	beforeCreate func(context.Context)
 	log          *slog.Logger
@@ -49,6 +51,10 @@ type apiServices struct {
 // errOfDefinitions says that the group belongs to CustomResourceDefinitions. They are not pushed aside: whoever
 // watches their objects, such as MetalLB's own speakers, would see all of them vanish.
 var errOfDefinitions = errors.New("belongs to CustomResourceDefinitions of the group, which must be migrated and deleted first")
+
+// errMissing says that an APIService is not there, and somebody else's to make: to make it again would undo an
+// uninstallation, which deletes APIServices before it ends who serves them.
+var errMissing = errors.New("is missing, and --create-apiservices=false leaves it to whoever installs")
 
 // ready reports the first version that is not in place.
 func (a *apiServices) ready() error {
@@ -159,6 +165,9 @@ func (a *apiServices) cycle(ctx context.Context, gv schema.GroupVersion, priorit
 func (a *apiServices) reconcile(ctx context.Context, gv schema.GroupVersion, priority int32) error {
 	found, err := a.client.Get(ctx, nameOf(gv), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
+		if !a.create {
+			return errMissing
+		}
 		a.beforeCreate(ctx)
 		fresh := &apiregistrationv1.APIService{
 			ObjectMeta: metav1.ObjectMeta{Name: nameOf(gv), Labels: map[string]string{"app": "metallb", "component": "apiserver"}},

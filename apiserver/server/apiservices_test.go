@@ -38,6 +38,7 @@ func keepServices(t *testing.T, objects ...runtime.Object) (a *apiServices, bund
 		versions:      []schema.GroupVersion{v1beta2, v1beta1},
 		bundle:        func() []byte { return []byte(*bundle.Load()) },
 		bundleChanged: signal,
+		create:        true,
 		beforeCreate:  func(context.Context) {},
 		log:           slog.New(slog.DiscardHandler),
 	}
@@ -175,4 +176,35 @@ func TestTheNextCAWaitsForAPIServices(t *testing.T) {
 		t.Errorf("%v, want that it is on its way", err)
 	}
 	eventually(t, "told of the first", func() error { return carried(t.Context(), a.client, []byte("first CA")) })
+}
+
+// TestMissingAPIServicesAreTheInstallers: Helm deletes them before the Deployment, and none may come back. What is there gets
+// its bundle all the same.
+func TestMissingAPIServicesAreTheInstallers(t *testing.T) {
+	port := int32(443)
+	theirs := &apiregistrationv1.APIService{
+		ObjectMeta: metav1.ObjectMeta{Name: nameOf(v1beta1), Labels: map[string]string{"app.kubernetes.io/managed-by": "Helm"}},
+		Spec: apiregistrationv1.APIServiceSpec{Group: v1beta1.Group, Version: v1beta1.Version, GroupPriorityMinimum: 1000, VersionPriority: 90,
+			Service: &apiregistrationv1.ServiceReference{Namespace: namespace, Name: "apiserver", Port: &port}},
+	}
+	a := &apiServices{
+		client:    fake.NewSimpleClientset(theirs).ApiregistrationV1().APIServices(),
+		namespace: namespace,
+		service:   "apiserver",
+		bundle:    func() []byte { return []byte("CA") },
+		log:       slog.New(slog.DiscardHandler),
+	}
+	if err := a.reconcile(t.Context(), v1beta2, 100); !errors.Is(err, errMissing) {
+		t.Errorf("one that is missing: %v", err)
+	}
+	if err := a.reconcile(t.Context(), v1beta1, 90); err != nil {
+		t.Errorf("one that is there: %v", err)
+	}
+	if err := inPlace(t.Context(), a, v1beta1, 90, "CA"); err != nil {
+		t.Error(err)
+	}
+	all, err := a.client.List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(all.Items) != 1 || all.Items[0].Labels["app.kubernetes.io/managed-by"] != "Helm" {
+		t.Errorf("APIServices: %+v, %v", all, err)
+	}
 }

@@ -43,7 +43,10 @@ type Options struct {
 	ClassOfMetalLB bool
 	// IgnoreExcludeLabel has nodes announce though they are labelled as excluded from external load balancers.
 	IgnoreExcludeLabel bool
-	LogLevel           string
+	// CreateAPIServices makes APIServices that are missing. Otherwise whoever installs makes and deletes them, and they are kept
+	// right while they are there.
+	CreateAPIServices bool
+	LogLevel          string
 
 	// WebhooksService is whose certificate is issued here; empty: nobody's.
 	WebhooksService string
@@ -70,6 +73,8 @@ func NewOptions() *Options {
 		LogLevel:        "info",
 		WebhooksService: "webhooks",
 		Certificates:    certs.DefaultPolicy,
+
+		CreateAPIServices: true,
 	}
 	if ns := os.Getenv("METALLB_NAMESPACE"); ns != "" {
 		o.Namespace = ns
@@ -99,6 +104,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.LoadBalancerClass, "lb-class", o.LoadBalancerClass, "announce only Services of this loadBalancerClass")
 	fs.BoolVar(&o.ClassOfMetalLB, "lb-class-of-metallb", o.ClassOfMetalLB, "take the loadBalancerClass from the MetalLB object, as the operator has the other programs do")
 	fs.BoolVar(&o.IgnoreExcludeLabel, "ignore-exclude-lb", o.IgnoreExcludeLabel, "announce from nodes, too, that have the label node.kubernetes.io/exclude-from-external-load-balancers")
+	fs.BoolVar(&o.CreateAPIServices, "create-apiservices", o.CreateAPIServices, "make the APIServices that lead here; otherwise whoever installs does, and what it made is kept right")
 	fs.StringVar(&o.WebhooksService, "webhooks-service-name", o.WebhooksService, "Service of webhooks, for which a certificate is issued and a CA injected; empty: for nobody")
 	fs.StringVar(&o.TLSCertFile, "tls-cert-file", o.TLSCertFile, "certificate to serve by, with its chain; re-read when it changes. Then none is issued, and no CA is injected")
 	fs.StringVar(&o.TLSKeyFile, "tls-private-key-file", o.TLSKeyFile, "key of --tls-cert-file")

@@ -45,6 +45,7 @@ func (p *process) keepAPIServices(ctx context.Context) error {
 		versions:      install.Scheme.PrioritizedVersionsForGroup(metallb.GroupName),
 		bundle:        p.bundle,
 		bundleChanged: changed,
+		create:        p.options.CreateAPIServices,
 		beforeCreate:  p.awaitEndpoints,
 		log:           p.log,
 	}
