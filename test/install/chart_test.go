@@ -1,0 +1,187 @@
+package install
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+)
+
+// values are what a user writes into a file for helm.
+type values = map[string]any
+
+// charts are the values of deploy/chart that come to the same as kustomizations of deploy/ do.
+var charts = []struct {
+	rendering
+	values values
+}{
+	{rendering{"base", "base", nil}, nil},
+	{rendering{"single with components", "single", []string{"enforce", "egress", "monitoring"}}, values{
+		"apiserver": values{"persistence": values{"type": "hostPath"}}, "webhooks": values{"enforce": true},
+		"networkpolicies": values{"egress": true}, "prometheus": monitored}},
+	{rendering{"external etcd with components", "external-etcd", []string{"cert-manager", "monitoring"}}, values{
+		"apiserver":   values{"etcd": values{"type": "external", "servers": []string{"https://etcd.example.com:2379"}}},
+		"certManager": values{"enabled": true}, "prometheus": monitored}},
+	{rendering{"replicas", "replicas", nil}, values{"apiserver": values{"etcd": values{"type": "statefulset"}}}},
+	{rendering{"replicas with components", "replicas", []string{"cert-manager", "cert-manager-etcd", "enforce"}}, values{
+		"apiserver":   values{"etcd": values{"type": "statefulset"}},
+		"certManager": values{"enabled": true}, "webhooks": values{"enforce": true}}},
+}
+
+var monitored = values{"podMonitor": values{"enabled": true}, "prometheusRule": values{"enabled": true}}
+
+// helm renders the chart for a release ingot in the system namespace, with the images of the tests.
+func helm(t testing.TB, v values) (string, error) {
+	t.Helper()
+	return run("", program("tools/helm"), "template", "ingot", "../../deploy/chart", "--namespace="+system, "--values="+valuesFile(t, v))
+}
+
+// valuesFile writes values to a file, with the images of the tests.
+func valuesFile(t testing.TB, v values) string {
+	t.Helper()
+	all := values{}
+	for _, more := range []values{imageValues(), v} {
+		merge(all, more)
+	}
+	content, err := yaml.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func imageValues() values {
+	v := values{}
+	for name, image := range images {
+		repository, tag, _ := strings.Cut(image, ":")
+		v[strings.TrimPrefix(name, "ingot/")] = values{"image": values{"repository": repository, "tag": tag}}
+	}
+	return v
+}
+
+// merge puts more into v, key by key, as helm does with files of values.
+func merge(v, more values) {
+	for key, value := range more {
+		deeper, isMap := value.(values)
+		before, wasMap := v[key].(values)
+		if isMap && wasMap {
+			before = maps.Clone(before)
+			merge(before, deeper)
+			value = before
+		}
+		v[key] = value
+	}
+}
+
+func mustHelm(t testing.TB, v values) string {
+	t.Helper()
+	out, err := helm(t, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestChartIsTheKustomizations compares objects. What may differ is named, and taken out of them, by alike.
+func TestChartIsTheKustomizations(t *testing.T) {
+	for _, c := range charts {
+		t.Run(c.name, func(t *testing.T) {
+			want, got := alike(t, c.render(t)), alike(t, mustHelm(t, c.values))
+			for _, name := range slices.Sorted(maps.Keys(want)) {
+				if _, ok := got[name]; !ok {
+					t.Errorf("the chart does not have %s", name)
+				} else if diff := cmp.Diff(want[name], got[name]); diff != "" {
+					t.Errorf("%s (-kustomize +helm):\n%s", name, diff)
+				}
+			}
+			for name := range got {
+				if _, ok := want[name]; !ok {
+					t.Errorf("only the chart has %s", name)
+				}
+			}
+		})
+	}
+}
+
+// alike are the rendered objects by name, without what may differ: the Namespace, which helm makes by a flag; the APIServices, which are
+// parts of a release, so that the apiserver neither makes them nor may; the way in which URLs of an etcd get into arguments; labels of
+// helm's; and how long a claim is kept.
+func alike(t *testing.T, rendered string) map[string]any {
+	t.Helper()
+	servers, all := "", map[string]any{}
+	rest := slices.DeleteFunc(objects(t, rendered), func(o manifest) bool {
+		if o.kind() == "ConfigMap" && strings.HasPrefix(o.name(), "etcd-") {
+			servers = o.text("data", "servers")
+			return true
+		}
+		return o.kind() == "Namespace" || o.kind() == "APIService"
+	})
+	for _, o := range rest {
+		withoutHelm(o.at("metadata", "labels"))
+		withoutHelm(o.at("spec", "template", "metadata", "labels"))
+		if annotations, _ := o.at("metadata", "annotations").(map[string]any); annotations["helm.sh/resource-policy"] == "keep" && o.kind() == "PersistentVolumeClaim" {
+			delete(o["metadata"].(map[string]any), "annotations")
+		}
+		if o.kind() == "ClusterRole" && o.name() == system+":apiserver" {
+			for _, rule := range o.list("rules") {
+				if resources := fmt.Sprint(rule["resources"]); resources == "[apiservices]" {
+					rule["verbs"] = without(rule["verbs"], "create")
+				}
+			}
+		}
+		for _, container := range o.list("spec", "template", "spec", "containers") {
+			args := []any{}
+			for _, arg := range anys(container["args"]) {
+				if arg != "--create-apiservices=false" {
+					args = append(args, strings.ReplaceAll(fmt.Sprint(arg), "$(ETCD_SERVERS)", servers))
+				}
+			}
+			if container["name"] != "frr" && !strings.Contains(fmt.Sprint(args...), "--initial-cluster") {
+				// The order of flags means nothing.
+				slices.SortFunc(args, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+			}
+			container["args"] = args
+			env := slices.DeleteFunc(anys(container["env"]), func(v any) bool { return v.(map[string]any)["name"] == "ETCD_SERVERS" })
+			container["env"] = env
+			byName(container["volumeMounts"])
+		}
+		byName(o.at("spec", "template", "spec", "volumes"))
+		all[o.String()+" in "+o.text("metadata", "namespace")] = map[string]any(o)
+	}
+	return all
+}
+
+// withoutHelm takes out labels that only the chart has.
+func withoutHelm(labels any) {
+	l, _ := labels.(map[string]any)
+	maps.DeleteFunc(l, func(key string, _ any) bool {
+		return strings.HasPrefix(key, "helm.sh/") || strings.HasPrefix(key, "app.kubernetes.io/") && key != "app.kubernetes.io/component"
+	})
+}
+
+func without(list any, element string) []any {
+	return slices.DeleteFunc(anys(list), func(e any) bool { return e == element })
+}
+
+func anys(list any) []any {
+	all, _ := list.([]any)
+	return slices.Clone(all)
+}
+
+// byName sorts a list whose order means nothing.
+func byName(list any) {
+	all, _ := list.([]any)
+	slices.SortFunc(all, func(a, b any) int {
+		return strings.Compare(fmt.Sprint(a.(map[string]any)["name"]), fmt.Sprint(b.(map[string]any)["name"]))
+	})
+}
