@@ -1,6 +1,7 @@
 // Command lab builds a Kubernetes cluster with Ingot in it out of network namespaces on one machine, from real parts:
 // etcd, kube-apiserver, kube-controller-manager, kube-proxy on every node, Ingot's own programs, FRR as the router,
-// and a client. It needs root. `lab up` starts one process that owns all of it.
+// and a client. It needs root. `lab up` starts one process that owns all of it. With --from-manifests, Ingot is installed into
+// it as into any cluster.
 package main
 
 import (
@@ -61,7 +62,7 @@ func command() *cobra.Command {
 		partCommand(&dir, "start", "Start a part and wait until it is ready"),
 		partCommand(&dir, "pause", "Stop a part where it is, by SIGSTOP"),
 		partCommand(&dir, "resume", "Let a paused part go on, by SIGCONT"),
-		wrapperCommand(), webCommand(), leashedCommand(),
+		wrapperCommand(), webCommand(), dnsCommand(), leashedCommand(),
 	)
 	return root
 }

@@ -18,8 +18,6 @@ import (
 
 	"github.com/ingot-lb/ingot/speaker/logging"
 	"github.com/ingot-lb/ingot/test/lab/cluster"
-	"github.com/ingot-lb/ingot/test/lab/topology"
-	"github.com/ingot-lb/ingot/test/lab/web"
 )
 
 // goodbye is how long a wrapper that is told to end may take.
@@ -27,6 +25,7 @@ const goodbye = 15 * time.Second
 
 func upCommand(dir *string) *cobra.Command {
 	var o cluster.Options
+	var i installation
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Build the lab; returns when every part is ready",
@@ -38,7 +37,8 @@ func upCommand(dir *string) *cobra.Command {
 				return err
 			}
 			o.Bin = filepath.Dir(self)
-			return up(c.Context(), self, o, c.OutOrStdout())
+			o.Kubelets = o.Kubelets || len(i.from) > 0
+			return up(c.Context(), self, o, i, c.InOrStdin(), c.OutOrStdout())
 		},
 	}
 	c.Flags().IntVar(&o.Nodes, "nodes", 3, "how many nodes")
@@ -46,19 +46,24 @@ func upCommand(dir *string) *cobra.Command {
 	c.Flags().StringVar(&o.Router, "router", "frr", "what the router runs: frr, or none (it only forwards)")
 	c.Flags().StringSliceVar(&o.Without, "without", nil, "leave out any of apiserver, controller, speaker, webhooks")
 	c.Flags().StringArrayVar(&o.Args, "arg", nil, "PROGRAM=ARGUMENT, such as apiserver=--log-level=debug: one more argument of one of them; may be repeated")
+	c.Flags().BoolVar(&o.Kubelets, "kubelets", false, "an ordinary cluster with kubelets and a scheduler, and nothing of Ingot in it")
+	c.Flags().StringArrayVar(&i.from, "from-manifests", nil, "apply a kustomization's directory, a file or - to such a cluster, and wait until its workloads are ready; may be repeated")
+	c.Flags().DurationVar(&i.patience, "timeout", 3*time.Minute, "how long workloads of --from-manifests may take to be ready")
 	return c
 }
 
 // up starts a wrapper and shows how it gets on. When it returns an error, or ctx ends, nothing of the lab is left but
 // its logs.
-func up(ctx context.Context, self string, o cluster.Options, out io.Writer) error {
+func up(ctx context.Context, self string, o cluster.Options, i installation, in io.Reader, out io.Writer) error {
 	if os.Geteuid() != 0 {
 		return errors.New("the lab is made of network namespaces, which needs root: run it with sudo")
 	}
-	if err := o.Validate(); err != nil {
+	if err := errors.Join(o.Validate(), i.validate()); err != nil {
 		return err
 	}
-	if _, err := topology.New(o.Nodes, o.APIServers); err != nil {
+	kubectl := filepath.Join(o.Bin, "kubectl")
+	rendered, err := i.render(ctx, kubectl, in)
+	if err != nil {
 		return err
 	}
 	lock, err := cluster.Claim(o.Dir)
@@ -81,6 +86,11 @@ func up(ctx context.Context, self string, o cluster.Options, out io.Writer) erro
 	}
 	if err != nil {
 		return errors.Join(err, endWrapper(wrapper), cluster.Sweep(o.Dir))
+	}
+	if len(i.from) > 0 {
+		if err := i.install(ctx, kubectl, o.Dir, rendered, out, began); err != nil {
+			return errors.Join(err, endWrapper(wrapper), cluster.Sweep(o.Dir))
+		}
 	}
 	fmt.Fprintf(out, "ready after %.1fs\n\n  export KUBECONFIG=%s\n\n", time.Since(began).Seconds(), cluster.KubeConfig(o.Dir))
 	return wrapper.Process.Release()
@@ -170,13 +180,5 @@ func wrapperCommand() *cobra.Command {
 			}
 			return cluster.Run(o, logging.New(os.Stderr, new(slog.LevelVar)))
 		},
-	}
-}
-
-// webCommand is the workload, which the wrapper starts in every pod's place.
-func webCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "web NODE", Hidden: true, Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return web.Serve(c.Context(), args[0]) },
 	}
 }

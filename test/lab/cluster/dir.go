@@ -15,7 +15,7 @@ const lockFile = "lab.lock"
 
 // contents are what a lab leaves in its directory, besides lockFile and the logs.
 var contents = []string{
-	"lab.sock", "kubeconfig", "kubeconfig.inside", "pki", "etcd", "ingot-etcd", "flex-volume", "tokens", "ca", "apiserver-*",
+	"lab.sock", "kubeconfig", "kubeconfig.inside", "pki", "etcd", "ingot-etcd", "flex-volume", "tokens", "ca", "apiserver-*", "nodes", "kubelet", "manifests.yaml", "resolv.conf",
 }
 
 // Claim takes a directory for a lab: it makes it, locks it, and removes what an earlier lab left there. The lab is

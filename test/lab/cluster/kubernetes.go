@@ -23,7 +23,8 @@ const (
 )
 
 // controllers are those of the kube-controller-manager that the lab needs: slices, accounts and their tokens, clean-up,
-// and workloads. Nodes of the lab have no heartbeat, so that the ones that judge nodes stay away.
+// and workloads. Without kubelets nodes have no heartbeat, so that the ones that judge nodes stay away; with kubelets, all
+// controllers run that run by default.
 var controllers = []string{
 	"endpointslice-controller", "endpointslice-mirroring-controller", "endpoints-controller",
 	"serviceaccount-controller", "serviceaccount-token-controller", "root-ca-certificate-publisher-controller",
@@ -47,11 +48,15 @@ func (l *Lab) credentials(hostPort string) error {
 	if l.pki, err = pki.New(l.file("pki"), names, addresses); err != nil {
 		return err
 	}
+	if err := l.pki.Client("kubelet-client", "kube-apiserver-kubelet-client", "system:masters"); err != nil {
+		return err
+	}
 	inside := "https://" + l.address()
 	for _, c := range []struct{ file, server, user, group string }{
 		{KubeConfig(l.Dir), "https://" + hostPort, "admin", "system:masters"},
 		{l.file("kubeconfig.inside"), inside, "admin", "system:masters"},
 		{l.pki.Path("kube-controller-manager.kubeconfig"), inside, "system:kube-controller-manager", ""},
+		{l.pki.Path("kube-scheduler.kubeconfig"), inside, "system:kube-scheduler", ""},
 		{l.pki.Path("kube-proxy.kubeconfig"), inside, "system:kube-proxy", ""},
 	} {
 		if err := l.pki.ForCertificate(c.file, c.server, c.user, c.group); err != nil {
@@ -124,6 +129,10 @@ func (l *Lab) kubernetesParts() error {
 			"--shutdown-watch-termination-grace-period=1s",
 		})}},
 	})
+	wanted := controllers
+	if l.Kubelets {
+		wanted = []string{"*"}
+	}
 	kubeconfig := l.pki.Path("kube-controller-manager.kubeconfig")
 	l.add(&Part{
 		name: part.Name{Kind: part.ControllerManager}, place: topology.Control,
@@ -132,12 +141,12 @@ func (l *Lab) kubernetesParts() error {
 			"--kubeconfig=" + kubeconfig, "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
 			"--bind-address=127.0.0.1", "--leader-elect=false", "--use-service-account-credentials=true",
 			"--service-account-private-key-file=" + l.pki.Path("sa.key"), "--root-ca-file=" + l.pki.Path("ca.crt"),
-			"--flex-volume-plugin-dir=" + l.file("flex-volume"), "--controllers=" + strings.Join(controllers, ","),
+			"--flex-volume-plugin-dir=" + l.file("flex-volume"), "--controllers=" + strings.Join(wanted, ","),
 			// With the default of 20, a burst of Services waits for its EndpointSlices, ten Services a second.
 			"--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-service-endpoint-syncs=10",
 		}}},
 	})
-	for _, node := range l.topology.Nodes() {
+	for _, node := range l.nodes() {
 		in, err := l.network.Place(node)
 		if err != nil {
 			return err

@@ -43,6 +43,7 @@ type Lab struct {
 	parts    []*Part
 	tokens   []*token
 	env      []string
+	kubelets []*nodeKubelet // of all nodes, in a lab that has kubelets
 }
 
 func (l *Lab) add(p *Part) {
@@ -72,18 +73,18 @@ func (l *Lab) running(kind string) bool {
 	return none
 }
 
-// part finds a part by its name. The error names the parts there are.
-func (l *Lab) part(s string) (*Part, error) {
+// unit finds a part by its name, or what is in Pods in its place. The error names the parts there are.
+func (l *Lab) unit(s string) (unit, error) {
 	name, err := part.Parse(s)
 	if err != nil {
 		return nil, err
 	}
 	var have []string
-	for _, p := range l.parts {
-		if p.name == name {
-			return p, nil
+	for _, u := range l.units() {
+		if u.Name() == name {
+			return u, nil
 		}
-		have = append(have, p.name.String())
+		have = append(have, u.Name().String())
 	}
 	return nil, part.NotHere(name, have)
 }
@@ -108,8 +109,14 @@ func (l *Lab) up(ctx context.Context, hostPort string) error {
 		return err
 	}
 	l.standins = standin.New(l.client, l.log)
-	if err := errors.Join(l.kubernetesParts(), l.routerPart(), l.webParts(), l.ingotParts()); err != nil {
-		return err
+	makers := []func() error{l.kubernetesParts, l.routerPart, l.webParts, l.ingotParts}
+	if l.Kubelets {
+		makers = []func() error{l.kubernetesParts, l.routerPart, l.clusterParts}
+	}
+	for _, maker := range makers {
+		if err := maker(); err != nil {
+			return err
+		}
 	}
 	g, starting := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.start(starting, part.FRR) })
@@ -123,6 +130,9 @@ func (l *Lab) startKubernetes(ctx, starting context.Context) error {
 		if err := l.start(starting, kind); err != nil {
 			return err
 		}
+	}
+	if l.Kubelets {
+		return l.startCluster(ctx, starting)
 	}
 	go func() {
 		if err := l.standins.Run(ctx); err != nil {
@@ -194,6 +204,7 @@ var last = []string{part.KubeAPIServer, part.Etcd, part.IngotEtcd}
 func (l *Lab) down() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	l.closeKubelets(ctx)
 	var waves [][]*Part
 	for _, kind := range append([]string{""}, last...) {
 		var wave []*Part

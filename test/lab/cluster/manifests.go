@@ -39,6 +39,14 @@ var installed = map[string]schema.GroupVersionResource{
 	"ValidatingWebhookConfiguration": {Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"},
 }
 
+// system are the further kinds that the lab's own objects have, see system.go.
+var system = map[string]schema.GroupVersionResource{
+	"EndpointSlice":    {Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
+	"StorageClass":     {Group: "storage.k8s.io", Version: "v1", Resource: "storageclasses"},
+	"PersistentVolume": {Version: "v1", Resource: "persistentvolumes"},
+	"DaemonSet":        {Group: "apps", Version: "v1", Resource: "daemonsets"},
+}
+
 // manifests reads the shipped manifests, of the installed kinds, namespaces first.
 func manifests(base fs.FS) ([]*unstructured.Unstructured, error) {
 	names, err := fs.Glob(base, "*.yaml")
@@ -51,19 +59,11 @@ func manifests(base fs.FS) ([]*unstructured.Unstructured, error) {
 		if err != nil {
 			return nil, err
 		}
-		documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(content)))
-		for {
-			document, err := documents.Read()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-			object := &unstructured.Unstructured{}
-			if err := yaml.Unmarshal(document, &object.Object); err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
+		objects, err := decode(bytes.NewReader(content))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		for _, object := range objects {
 			if _, ok := installed[object.GetKind()]; ok {
 				all = append(all, object)
 			}
@@ -71,6 +71,26 @@ func manifests(base fs.FS) ([]*unstructured.Unstructured, error) {
 	}
 	slices.SortStableFunc(all, func(a, b *unstructured.Unstructured) int { return rank(a) - rank(b) })
 	return all, nil
+}
+
+// decode reads the objects of a YAML stream.
+func decode(stream io.Reader) ([]*unstructured.Unstructured, error) {
+	var all []*unstructured.Unstructured
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(stream))
+	for {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		object := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(document, &object.Object); err != nil {
+			return nil, err
+		}
+		all = append(all, object)
+	}
 }
 
 func rank(o *unstructured.Unstructured) int {
@@ -102,10 +122,17 @@ func (l *Lab) applyManifests(ctx context.Context) error {
 
 // apply applies one object. It tries again what a starting cluster may not have yet, such as the namespace kube-system.
 func apply(ctx context.Context, client dynamic.Interface, object *unstructured.Unstructured) error {
+	resource, ok := installed[object.GetKind()]
+	if !ok {
+		resource, ok = system[object.GetKind()]
+	}
+	if !ok {
+		return errors.New("the lab does not know this kind")
+	}
 	var last error
 	backoff := wait.Backoff{Duration: 50 * time.Millisecond, Factor: 1.5, Jitter: 0.2, Steps: 1000, Cap: time.Second}
 	err := backoff.DelayFunc().Until(ctx, true, false, func(ctx context.Context) (bool, error) {
-		_, last = client.Resource(installed[object.GetKind()]).Namespace(object.GetNamespace()).
+		_, last = client.Resource(resource).Namespace(object.GetNamespace()).
 			Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: "lab", Force: true})
 		if apierrors.IsInvalid(last) || apierrors.IsBadRequest(last) {
 			return false, last

@@ -3,12 +3,14 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/ingot-lb/ingot/test/lab/part"
+	"github.com/ingot-lb/ingot/test/lab/topology"
 )
 
 // Options say which lab to build.
@@ -20,6 +22,8 @@ type Options struct {
 	Router     string   `json:"router"` // frr or none
 	Without    []string `json:"without,omitempty"`
 	Args       []string `json:"args,omitempty"` // PROGRAM=ARGUMENT: further arguments of our programs
+	// Kubelets makes an ordinary cluster, where kubelets run what a scheduler binds, with nothing of ours in it.
+	Kubelets bool `json:"kubelets,omitempty"`
 }
 
 // ours are the programs that a lab can do without.
@@ -28,8 +32,11 @@ var ours = []string{part.APIServer, part.Controller, part.Speaker, part.Webhooks
 // hidden are directories that the wrapper covers with its own, so that a lab's directory cannot be below them.
 var hidden = []string{"/run", "/var/run", "/var/tmp", "/proc", "/sys", "/dev"}
 
-// Validate says what is wrong with the options, and what is accepted. Numbers are checked by package topology.
+// Validate says what is wrong with the options, and what is accepted.
 func (o Options) Validate() error {
+	if _, err := o.plan(); err != nil {
+		return err
+	}
 	if o.Router != "frr" && o.Router != "none" {
 		return fmt.Errorf("--router %q: frr or none", o.Router)
 	}
@@ -42,6 +49,9 @@ func (o Options) Validate() error {
 		if program, _, ok := strings.Cut(arg, "="); !ok || !slices.Contains(ours, program) {
 			return fmt.Errorf("--arg %q: PROGRAM=ARGUMENT with any of %s", arg, strings.Join(ours, ", "))
 		}
+	}
+	if o.Kubelets && (len(o.Without) > 0 || len(o.Args) > 0 || o.APIServers != 1) {
+		return errors.New("--without, --arg and --apiservers are about programs that the lab starts: with kubelets, manifests say what runs")
 	}
 	for _, d := range hidden {
 		if o.Dir == d || strings.HasPrefix(o.Dir, d+"/") {
@@ -74,12 +84,23 @@ func (o Options) program(name string) string { return filepath.Join(o.Bin, name)
 // programs are those that this lab runs.
 func (o Options) programs() []string {
 	names := []string{part.Etcd, part.KubeAPIServer, part.ControllerManager, part.KubeProxy}
+	if o.Kubelets {
+		return append(names, part.Scheduler, "kubectl")
+	}
 	for _, name := range ours {
 		if o.with(name) {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// plan is the lab's address plan.
+func (o Options) plan() (*topology.Topology, error) {
+	if o.Kubelets {
+		return topology.Deployed(o.Nodes)
+	}
+	return topology.New(o.Nodes, o.APIServers)
 }
 
 // KubeConfig is the file that works in the shell that started the lab.

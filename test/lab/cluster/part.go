@@ -50,6 +50,9 @@ type Part struct {
 	starts    int
 }
 
+// Name is what the part is called.
+func (p *Part) Name() part.Name { return p.name }
+
 // exclusively runs f when no other operation runs on the part.
 func (p *Part) exclusively(ctx context.Context, f func() error) error {
 	select {

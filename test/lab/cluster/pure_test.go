@@ -13,7 +13,7 @@ import (
 )
 
 func TestOptionsSayWhatIsAccepted(t *testing.T) {
-	good := Options{Dir: "/home/u/lab", Router: "frr", Without: []string{"speaker"}}
+	good := Options{Dir: "/home/u/lab", Nodes: 3, APIServers: 1, Router: "frr", Without: []string{"speaker"}}
 	if err := good.Validate(); err != nil {
 		t.Error(err)
 	}

@@ -15,13 +15,17 @@ import (
 
 // handle answers one request of `lab`.
 func (l *Lab) handle(ctx context.Context, r control.Request) (any, error) {
-	operations := map[string]func(*Part, context.Context) error{
-		control.Kill: (*Part).Kill, control.Start: (*Part).Start,
-		control.Pause: (*Part).Pause, control.Resume: (*Part).Resume,
-		control.Stop: (*Part).stopRunning,
+	operations := map[string]func(unit, context.Context) error{
+		control.Kill: unit.Kill, control.Start: unit.Start, control.Pause: unit.Pause, control.Resume: unit.Resume,
+		control.Stop: func(u unit, ctx context.Context) error {
+			if p, ok := u.(*Part); ok {
+				return p.stopRunning(ctx)
+			}
+			return u.Stop(ctx)
+		},
 	}
 	if operation, ok := operations[r.Verb]; ok {
-		p, err := l.part(r.Part)
+		p, err := l.unit(r.Part)
 		if err != nil {
 			return nil, err
 		}
@@ -56,9 +60,10 @@ func (l *Lab) status(ctx context.Context) (control.LabStatus, error) {
 	if err != nil {
 		return s, err
 	}
-	s.Parts = make([]control.Part, len(l.parts))
+	units := l.units()
+	s.Parts = make([]control.Part, len(units))
 	var probes sync.WaitGroup
-	for i, p := range l.parts {
+	for i, p := range units {
 		probes.Go(func() { s.Parts[i] = p.report(ctx, outer) })
 	}
 	probes.Wait()

@@ -93,7 +93,7 @@ func (l *Lab) renew(ctx context.Context, t *token) error {
 
 // token makes a token of a node's speaker, as the request asks.
 func (l *Lab) token(ctx context.Context, r control.Request) (string, error) {
-	p, err := l.part(part.Name{Kind: part.Speaker, Instance: r.Place}.String())
+	u, err := l.unit(part.Name{Kind: part.Speaker, Instance: r.Place}.String())
 	if err != nil {
 		return "", fmt.Errorf("a token is one of a node's speaker: %w", err)
 	}
@@ -101,7 +101,15 @@ func (l *Lab) token(ctx context.Context, r control.Request) (string, error) {
 	if audience == "" {
 		audience = dispatchAudience
 	}
-	text, err := l.standins.Token(ctx, *p.pod, audience, max(r.Expiry, shortestLife))
+	var text string
+	switch u := u.(type) {
+	case *Part:
+		text, err = l.standins.Token(ctx, *u.pod, audience, max(r.Expiry, shortestLife))
+	case *containers:
+		pod := u.all[len(u.all)-1]
+		bound := standin.Bound{Pod: pod.Pod, UID: pod.UID, ServiceAccount: part.Speaker}
+		text, err = bound.Token(ctx, l.client, audience, max(r.Expiry, shortestLife))
+	}
 	if err != nil || r.Expiry >= shortestLife {
 		return text, err
 	}

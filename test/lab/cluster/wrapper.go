@@ -16,7 +16,6 @@ import (
 
 	"github.com/ingot-lb/ingot/test/lab/control"
 	"github.com/ingot-lb/ingot/test/lab/process"
-	"github.com/ingot-lb/ingot/test/lab/topology"
 )
 
 // The files that a wrapper inherits from `lab up`.
@@ -50,7 +49,7 @@ func (l *Lab) run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	var err error
-	if l.topology, err = topology.New(l.Nodes, l.APIServers); err != nil {
+	if l.topology, err = l.plan(); err != nil {
 		return err
 	}
 	if l.host, err = openHostPIDs(); err != nil {

@@ -29,6 +29,8 @@ type Options struct {
 	Router     string    // frr or none
 	Without    []string  // any of apiserver, controller, speaker, webhooks
 	Args       []string  // PROGRAM=ARGUMENT
+	Kubelets   bool      // an ordinary cluster with nothing of ours in it
+	Manifests  []string  // what is installed into such a cluster: directories and files
 	Progress   io.Writer // where the steps are shown; nil: nowhere
 }
 
@@ -48,6 +50,12 @@ func Start(ctx context.Context, program, dir string, o Options) (*Lab, error) {
 	}
 	if len(o.Without) > 0 {
 		args = append(args, "--without="+strings.Join(o.Without, ","))
+	}
+	if o.Kubelets {
+		args = append(args, "--kubelets")
+	}
+	for _, from := range o.Manifests {
+		args = append(args, "--from-manifests="+from)
 	}
 	for _, arg := range o.Args {
 		args = append(args, "--arg="+arg)

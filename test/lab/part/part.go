@@ -14,7 +14,10 @@ const (
 	IngotEtcd         = "ingot-etcd"
 	KubeAPIServer     = "kube-apiserver"
 	ControllerManager = "kube-controller-manager"
+	Scheduler         = "kube-scheduler"
 	KubeProxy         = "kube-proxy"
+	Kubelet           = "kubelet"
+	DNS               = "dns"
 	FRR               = "frr"
 	Web               = "web"
 	APIServer         = "apiserver"
@@ -25,8 +28,8 @@ const (
 
 // instances says what follows the slash in the name of each kind; "" is a kind there is one of.
 var instances = map[string]string{
-	Etcd: "", IngotEtcd: "", KubeAPIServer: "", ControllerManager: "", FRR: "", Controller: "", Webhooks: "",
-	APIServer: "1", KubeProxy: "node1", Speaker: "node1", Web: "node1",
+	Etcd: "", IngotEtcd: "", KubeAPIServer: "", ControllerManager: "", Scheduler: "", DNS: "", FRR: "", Controller: "", Webhooks: "",
+	APIServer: "1", KubeProxy: "node1", Kubelet: "node1", Speaker: "node1", Web: "node1",
 }
 
 // Name is a part: its kind, and which one of that kind ("" where there is only one).

@@ -67,6 +67,16 @@ func (p *PKI) Path(name string) string { return filepath.Join(p.dir, name) }
 // CA is the certificate that signs servers' and clients' certificates, in PEM.
 func (p *PKI) CA() []byte { return p.ca.pem }
 
+// Serving makes NAME.crt and NAME.key, of a server with some addresses.
+func (p *PKI) Serving(name string, addresses []net.IP) error {
+	return p.save(name, p.ca, &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, IPAddresses: addresses, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+}
+
+// Client makes NAME.crt and NAME.key, of a user and, unless empty, a group.
+func (p *PKI) Client(name, user, group string) error { return p.save(name, p.ca, client(user, group)) }
+
 func client(name, group string) *x509.Certificate {
 	subject := pkix.Name{CommonName: name}
 	if group != "" {
