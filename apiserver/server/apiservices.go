@@ -39,6 +39,8 @@ type apiServices struct {
 	bundleChanged <-chan struct{}
 	// create makes those that are missing.
 	create bool
+	// owner is what new ones are deleted with; it may return nil, and may be nil itself.
+	owner func(context.Context) *metav1.OwnerReference
 	// beforeCreate may wait for a good moment.
 	beforeCreate func(context.Context)
 	log          *slog.Logger
@@ -171,6 +173,11 @@ func (a *apiServices) reconcile(ctx context.Context, gv schema.GroupVersion, pri
 		a.beforeCreate(ctx)
 		fresh := &apiregistrationv1.APIService{
 			ObjectMeta: metav1.ObjectMeta{Name: nameOf(gv), Labels: map[string]string{"app": "metallb", "component": "apiserver"}},
+		}
+		if a.owner != nil {
+			if owner := a.owner(ctx); owner != nil {
+				fresh.OwnerReferences = []metav1.OwnerReference{*owner}
+			}
 		}
 		fresh.Spec = a.spec(gv, priority, fresh)
 		_, err = a.client.Create(ctx, fresh, metav1.CreateOptions{})

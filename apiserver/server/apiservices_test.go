@@ -23,6 +23,9 @@ var (
 	v1beta2 = schema.GroupVersion{Group: "metallb.io", Version: "v1beta2"}
 )
 
+// installed is what APIServices that are made are deleted with.
+var installed = metav1.OwnerReference{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "ClusterRole", Name: "metallb-system:apiserver", UID: "1"}
+
 // keepServices keeps the APIServices of a cluster with these objects until the end of the test. The bundle may be
 // changed through what it returns.
 func keepServices(t *testing.T, objects ...runtime.Object) (a *apiServices, bundle *atomic.Pointer[string], changed chan<- struct{}) {
@@ -39,6 +42,7 @@ func keepServices(t *testing.T, objects ...runtime.Object) (a *apiServices, bund
 		bundle:        func() []byte { return []byte(*bundle.Load()) },
 		bundleChanged: signal,
 		create:        true,
+		owner:         func(context.Context) *metav1.OwnerReference { return &installed },
 		beforeCreate:  func(context.Context) {},
 		log:           slog.New(slog.DiscardHandler),
 	}
@@ -88,6 +92,13 @@ func TestAPIServicesAreCreatedAndKeptRight(t *testing.T) {
 	}
 	eventually(t, "created", both("first CA"))
 	eventually(t, "ready", a.ready)
+	created, err := a.client.Get(t.Context(), nameOf(v1beta2), metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]metav1.OwnerReference{installed}, created.OwnerReferences); diff != "" {
+		t.Errorf("owners (-want +got):\n%s", diff)
+	}
 
 	if err := a.client.Delete(t.Context(), nameOf(v1beta2), metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	apiregistration "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset/typed/apiregistration/v1"
@@ -46,12 +47,25 @@ func (p *process) keepAPIServices(ctx context.Context) error {
 		bundle:        p.bundle,
 		bundleChanged: changed,
 		create:        p.options.CreateAPIServices,
+		owner:         p.installation,
 		beforeCreate:  p.awaitEndpoints,
 		log:           p.log,
 	}
 	p.readiness.set(partAPIServices, keeper.ready)
 	keeper.run(ctx)
 	return ctx.Err()
+}
+
+// installation is the ClusterRole by which this program may make APIServices, as their owner: whoever deletes the manifests deletes
+// it, and then APIServices of which nobody answers are collected, instead of keeping every namespace of the cluster from being
+// deleted; and they cannot be made again. Where the role has another name they have no owner.
+func (p *process) installation(ctx context.Context) *metav1.OwnerReference {
+	role, err := p.kube.RbacV1().ClusterRoles().Get(ctx, p.options.Namespace+":apiserver", metav1.GetOptions{})
+	if err != nil {
+		p.log.Warn("APIServices will outlive an uninstallation", "event", "noOwner", "error", err)
+		return nil
+	}
+	return &metav1.OwnerReference{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRole", Name: role.Name, UID: role.UID}
 }
 
 // awaitEndpoints returns when the Service leads somewhere, or when patience ends: then the APIService comes into
