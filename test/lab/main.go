@@ -62,7 +62,7 @@ func command() *cobra.Command {
 		partCommand(&dir, "start", "Start a part and wait until it is ready"),
 		partCommand(&dir, "pause", "Stop a part where it is, by SIGSTOP"),
 		partCommand(&dir, "resume", "Let a paused part go on, by SIGCONT"),
-		wrapperCommand(), webCommand(), dnsCommand(), leashedCommand(),
+		wrapperCommand(), webCommand(), dnsCommand(), leashedCommand(), containerCommand(),
 	)
 	return root
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ingot-lb/ingot/speaker/logging"
 	"github.com/ingot-lb/ingot/test/lab/dns"
+	"github.com/ingot-lb/ingot/test/lab/kubelet/container"
 	"github.com/ingot-lb/ingot/test/lab/web"
 )
 
@@ -46,5 +47,13 @@ func dnsCommand() *cobra.Command {
 			}
 			return g.Wait()
 		},
+	}
+}
+
+// containerCommand is what a kubelet starts containers with.
+func containerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "container", Hidden: true, DisableFlagParsing: true,
+		Run: func(_ *cobra.Command, args []string) { container.Main(args) },
 	}
 }

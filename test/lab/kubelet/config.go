@@ -43,7 +43,8 @@ type Config struct {
 	Shim   []string
 	Reaper *process.Reaper
 
-	// DNS are the addresses of the cluster's DNS, Domain what its names end in. Resolver is the node's own resolv.conf.
+	// DNS are the addresses of the cluster's DNS, Domain what its names end in. Resolver is the file that is the node's own
+	// resolv.conf; empty: it has none.
 	DNS      []netip.Addr
 	Domain   string
 	Resolver string

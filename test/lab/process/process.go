@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ingot-lb/ingot/test/lab/netns"
 )
 
@@ -22,6 +24,15 @@ type Command struct {
 	Env    []string
 	In     *netns.Namespace // nil: that of this process
 	Output *os.File         // standard output and error
+
+	// What only containers need. Within is in place of In: it calls start on a thread that is where the program shall be.
+	Within func(start func() error) error
+	Input  *os.File   // nil: nothing to read
+	Errors *os.File   // standard error; nil: Output
+	Extra  []*os.File // from file descriptor 3 on
+	Flags  uintptr    // the namespaces that it gets of its own, CLONE_NEW…
+	// Session makes it the leader of a session, and with a terminal as its Input that terminal's.
+	Session bool
 }
 
 // Reaper starts processes and waits for all children of this process. There must be one, and nothing else in this
@@ -91,12 +102,26 @@ func (r *Reaper) Start(c Command) (*Process, error) {
 	attributes := &syscall.ProcAttr{
 		Env:   c.Env,
 		Files: []uintptr{null.Fd(), c.Output.Fd(), c.Output.Fd()},
-		Sys:   &syscall.SysProcAttr{Setpgid: true},
+		Sys:   &syscall.SysProcAttr{Setpgid: !c.Session, Setsid: c.Session, Cloneflags: c.Flags},
+	}
+	if c.Input != nil {
+		attributes.Files[0] = c.Input.Fd()
+		_, err := unix.IoctlGetTermios(int(c.Input.Fd()), unix.TCGETS)
+		attributes.Sys.Setctty = c.Session && err == nil
+	}
+	if c.Errors != nil {
+		attributes.Files[2] = c.Errors.Fd()
+	}
+	for _, file := range c.Extra {
+		attributes.Files = append(attributes.Files, file.Fd())
 	}
 	p := &Process{reaper: r, done: make(chan struct{})}
 	// The lock keeps reap from meeting a child that ended before it was entered.
 	in := func(f func() error) error { return f() }
-	if c.In != nil {
+	switch {
+	case c.Within != nil:
+		in = c.Within
+	case c.In != nil:
 		in = c.In.Do
 	}
 	err = in(func() (err error) {
@@ -153,6 +178,9 @@ func (p *Process) Paused() bool {
 	_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
 	return strings.HasPrefix(rest, "T")
 }
+
+// Status is how the process ended; valid once Done is closed.
+func (p *Process) Status() syscall.WaitStatus { return p.status }
 
 // Exit says how the process ended, once it has.
 func (p *Process) Exit() string {
