@@ -101,6 +101,10 @@ func tryLab(args ...string) (string, error) {
 // lab runs a verb of the lab that must succeed.
 func lab(t testing.TB, args ...string) string {
 	t.Helper()
+	switch args[0] {
+	case "kill", "stop", "pause", "cut":
+		tend(t)
+	}
 	out, err := tryLab(args...)
 	if err != nil {
 		t.Fatal(err)
@@ -141,6 +145,7 @@ func kubectl(t testing.TB, args ...string) string {
 // apply applies manifests and deletes them when the test ends.
 func apply(t testing.TB, manifests string) {
 	t.Helper()
+	tend(t) // if it fails itself
 	if _, err := tryKubectl(manifests, "apply", "-f", "-"); err != nil {
 		t.Fatal(err)
 	}
@@ -149,6 +154,7 @@ func apply(t testing.TB, manifests string) {
 			t.Error(err)
 		}
 	})
+	tend(t)
 }
 
 // eventually waits until check returns nil.

@@ -134,6 +134,7 @@ func (k *Pods) observe(ctx context.Context) {
 				return
 			}
 			if err := k.write(ctx, p, now); err != nil {
+				p.written = nil // unknown: it may have been written, and only the answer got lost
 				if ctx.Err() != nil {
 					return
 				}

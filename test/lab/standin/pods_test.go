@@ -12,7 +12,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 // container is a process that does what the test says.
@@ -101,6 +104,35 @@ func TestUnchangedProcessCostsNoWrite(t *testing.T) {
 	k.observe(t.Context())
 	if made := client.Actions()[before:]; len(made) > 0 {
 		t.Errorf("requests about a process that did not change: %v", made)
+	}
+}
+
+// A write may succeed though its answer is lost, as when the kube-apiserver is killed.
+func TestAWriteWithoutAnAnswerIsNotForgotten(t *testing.T) {
+	client := fake.NewClientset()
+	k := New(client, slog.New(slog.DiscardHandler))
+	c := &container{ready: true, alive: true, starts: 1}
+	if err := k.Ensure(t.Context(), newPod(c)); err != nil {
+		t.Fatal(err)
+	}
+	k.observe(t.Context())
+
+	lost := true
+	client.PrependReactor("patch", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		if !lost {
+			return false, nil, nil
+		}
+		lost = false
+		_, err := client.CoreV1().Pods("default").Patch(t.Context(), "web-node1", types.MergePatchType,
+			action.(clienttesting.PatchAction).GetPatch(), metav1.PatchOptions{}, "status")
+		return true, nil, errors.Join(err, errors.New("connection reset by peer"))
+	})
+	c.ready = false
+	k.observe(t.Context())
+	c.ready = true
+	k.observe(t.Context())
+	if got := isReady(get(t, client)); got != corev1.ConditionTrue {
+		t.Errorf("Ready is %s after the process became ready again", got)
 	}
 }
 
