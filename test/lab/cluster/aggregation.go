@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -57,6 +58,20 @@ func (l *Lab) available(ctx context.Context, name string) error {
 		return fmt.Errorf("APIService %s is not available: %s: %s", name, c.Reason, c.Message)
 	}
 	return fmt.Errorf("APIService %s has no condition Available yet", name)
+}
+
+// answersThrough says whether a request by way of the kube-apiserver is answered. The condition alone may be one of before.
+func (l *Lab) answersThrough(ctx context.Context, name string) error {
+	if err := l.available(ctx, name); err != nil {
+		return err
+	}
+	version, group, _ := strings.Cut(name, ".")
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	if err := l.client.CoreV1().RESTClient().Get().AbsPath("/apis", group, version).MaxRetries(0).Do(ctx).Error(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // The bundle of the CA that signs the apiserver's certificates, in the namespace.

@@ -16,7 +16,7 @@ import (
 // handle answers one request of `lab`.
 func (l *Lab) handle(ctx context.Context, r control.Request) (any, error) {
 	operations := map[string]func(unit, context.Context) error{
-		control.Kill: unit.Kill, control.Start: unit.Start, control.Pause: unit.Pause, control.Resume: unit.Resume,
+		control.Kill: unit.Kill, control.Start: l.startUnit, control.Pause: unit.Pause, control.Resume: unit.Resume,
 		control.Stop: func(u unit, ctx context.Context) error {
 			if p, ok := u.(*Part); ok {
 				return p.stopRunning(ctx)

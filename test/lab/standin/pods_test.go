@@ -13,7 +13,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 )
@@ -117,18 +116,18 @@ func TestAWriteWithoutAnAnswerIsNotForgotten(t *testing.T) {
 	}
 	k.observe(t.Context())
 
-	lost := true
-	client.PrependReactor("patch", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		if !lost {
-			return false, nil, nil
-		}
-		lost = false
-		_, err := client.CoreV1().Pods("default").Patch(t.Context(), "web-node1", types.MergePatchType,
-			action.(clienttesting.PatchAction).GetPatch(), metav1.PatchOptions{}, "status")
-		return true, nil, errors.Join(err, errors.New("connection reset by peer"))
+	answered := false
+	client.PrependReactor("patch", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return !answered, nil, errors.New("connection reset by peer")
 	})
 	c.ready = false
 	k.observe(t.Context())
+	pod := get(t, client)
+	pod.Status = newPod(c).status(observation{alive: true, starts: 1}, time.Now(), time.Now())
+	if _, err := client.CoreV1().Pods("default").UpdateStatus(t.Context(), pod, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	answered = true
 	c.ready = true
 	k.observe(t.Context())
 	if got := isReady(get(t, client)); got != corev1.ConditionTrue {
