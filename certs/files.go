@@ -18,8 +18,10 @@ type FilesOptions struct {
 	Cert, Key string
 	// CA has the certificates by which clients know the server; empty: that is not checked.
 	CA string
-	// Name by which clients call the server.
+	// Name by which clients call the server; empty: any.
 	Name string
+	// Component is what metrics call the certificate; empty: the first part of Name.
+	Component string
 	// Every is how often the files are read again; 0: every 10 s. A mounted Secret takes a minute to follow, so that
 	// being told of it at once would gain nothing.
 	Every time.Duration
@@ -36,7 +38,10 @@ type Files struct {
 
 // OpenFiles reads the files, which must be good.
 func OpenFiles(o FilesOptions) (*Files, error) {
-	component, _, _ := strings.Cut(o.Name, ".")
+	component := o.Component
+	if component == "" {
+		component, _, _ = strings.Cut(o.Name, ".")
+	}
 	f := &Files{Serving: Serving{name: component}, options: o, log: o.Log}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)

@@ -52,6 +52,8 @@ type Options struct {
 	WebhooksService string
 	// TLSCertFile and TLSKeyFile are served by instead of what is issued; TLSCAFile says by what clients know them.
 	TLSCertFile, TLSKeyFile, TLSCAFile string
+	// APICertFile and APIKeyFile are served by on the aggregated API alone, in place of both of the above.
+	APICertFile, APIKeyFile string
 	// Certificates says how long those that are issued live.
 	Certificates certs.Policy
 }
@@ -109,6 +111,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.TLSCertFile, "tls-cert-file", o.TLSCertFile, "certificate to serve by, with its chain; re-read when it changes. Then none is issued, and no CA is injected")
 	fs.StringVar(&o.TLSKeyFile, "tls-private-key-file", o.TLSKeyFile, "key of --tls-cert-file")
 	fs.StringVar(&o.TLSCAFile, "tls-ca-file", o.TLSCAFile, "CA that --tls-cert-file must be signed by; empty: any")
+	fs.StringVar(&o.APICertFile, "api-tls-cert-file", o.APICertFile, "certificate to serve the aggregated API alone by, where somebody else makes the APIServices and says in them by what it is known; re-read when it changes. The stream and webhooks keep theirs")
+	fs.StringVar(&o.APIKeyFile, "api-tls-private-key-file", o.APIKeyFile, "key of --api-tls-cert-file")
 	fs.DurationVar(&o.Certificates.Leaf, "certificate-lifetime", o.Certificates.Leaf, "life of certificates that are issued; renewed after two thirds of it")
 	fs.DurationVar(&o.Certificates.CA, "ca-lifetime", o.Certificates.CA, "life of the CA that issues them; rotated after two thirds of it")
 	fs.DurationVar(&o.Certificates.Overlap, "ca-overlap", o.Certificates.Overlap, "how long a new CA is known before it signs, and an old one trusted after it has signed last")
@@ -132,6 +136,7 @@ func (o *Options) Validate() error {
 	need(o.SecurePort > 0 && o.SecurePort < 1<<16, "--secure-port %d is not a port", o.SecurePort)
 	need((o.TLSCertFile == "") == (o.TLSKeyFile == ""), "--tls-cert-file and --tls-private-key-file need each other")
 	need(o.TLSCAFile == "" || o.TLSCertFile != "", "--tls-ca-file is for --tls-cert-file")
+	need((o.APICertFile == "") == (o.APIKeyFile == ""), "--api-tls-cert-file and --api-tls-private-key-file need each other")
 	need(o.LoadBalancerClass == "" || !o.ClassOfMetalLB, "--lb-class and --lb-class-of-metallb exclude each other")
 	if err := o.Certificates.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("--ca-lifetime, --certificate-lifetime and --ca-overlap: %w", err))

@@ -35,6 +35,7 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		{"--etcd-cafile=ca.crt", "are for --etcd-servers"},
 		{"--etcd-servers=https://e:2379 --etcd-certfile=c", "--etcd-certfile and --etcd-keyfile need each other"},
 		{"--tls-cert-file=c", "--tls-cert-file and --tls-private-key-file need each other"},
+		{"--api-tls-cert-file=c", "--api-tls-cert-file and --api-tls-private-key-file need each other"},
 		{"--tls-ca-file=c", "--tls-ca-file is for --tls-cert-file"},
 		{"--ca-lifetime=1m --certificate-lifetime=1m --ca-overlap=20s", "no room for two overlaps of 20s"},
 		{"--certificate-lifetime=9000h", "outlive their CA"},

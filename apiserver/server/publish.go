@@ -44,7 +44,7 @@ func (p *process) keepAPIServices(ctx context.Context) error {
 		namespace:     p.options.Namespace,
 		service:       p.options.ServiceName,
 		versions:      install.Scheme.PrioritizedVersionsForGroup(metallb.GroupName),
-		bundle:        p.bundle,
+		bundle:        p.injected(),
 		bundleChanged: changed,
 		create:        p.options.CreateAPIServices,
 		owner:         p.installation,
@@ -66,6 +66,14 @@ func (p *process) installation(ctx context.Context) *metav1.OwnerReference {
 		return nil
 	}
 	return &metav1.OwnerReference{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRole", Name: role.Name, UID: role.UID}
+}
+
+// injected is the bundle that APIServices get: nil where the API is known by another.
+func (p *process) injected() func() []byte {
+	if p.options.APICertFile != "" {
+		return nil
+	}
+	return p.bundle
 }
 
 // awaitEndpoints returns when the Service leads somewhere, or when patience ends: then the APIService comes into

@@ -59,7 +59,9 @@ type process struct {
 	// serving is the certificate of the API and of the stream, and bundle what clients know it by: nil where others see to
 	// that.
 	serving *certs.Serving
-	bundle  func() []byte
+	// apiServing is the API's: the same, or another's that whoever makes the APIServices knows.
+	apiServing *certs.Serving
+	bundle     func() []byte
 	// judge keeps the rules, for the store and for the API; facts is where it asks about the host cluster.
 	judge *rules.Judge
 	facts *hostFacts
@@ -239,7 +241,7 @@ func (p *process) serveAPI(ctx context.Context) error {
 		Store:     p.store,
 		Namespace: p.options.Namespace,
 		Listener:  listen.Fair(l, apiConnections),
-		Cert:      servingCert{p.serving},
+		Cert:      servingCert{p.apiServing},
 
 		ShutdownDelay: p.shutdownDelay(),
 		Checks:        []healthz.HealthChecker{p.healthCheck(partStore)},
