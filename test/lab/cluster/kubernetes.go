@@ -125,6 +125,8 @@ func (l *Lab) kubernetesParts() error {
 			"--requestheader-group-headers=X-Remote-Group", "--requestheader-username-headers=X-Remote-User",
 			"--proxy-client-cert-file=" + l.pki.Path("front-proxy-client.crt"),
 			"--proxy-client-key-file=" + l.pki.Path("front-proxy-client.key"), "--enable-aggregator-routing=true",
+			"--kubelet-client-certificate=" + l.pki.Path("kubelet-client.crt"), "--kubelet-client-key=" + l.pki.Path("kubelet-client.key"),
+			"--kubelet-certificate-authority=" + l.pki.Path("ca.crt"), "--kubelet-preferred-address-types=InternalIP",
 			// Without it, watches hold up the end for a minute.
 			"--shutdown-watch-termination-grace-period=1s",
 		})}},

@@ -47,31 +47,54 @@ func (h hostPIDs) translate() (map[int]int, error) {
 		}
 		// Processes end while this looks at them; another lab's have the same numbers inside.
 		other, err := os.Readlink(filepath.Join(root, e.Name(), "ns/pid"))
-		if err != nil || other != namespace {
+		if err != nil {
 			continue
 		}
 		status, err := os.ReadFile(filepath.Join(root, e.Name(), "status"))
 		if err != nil {
 			continue
 		}
-		if inner, ok := innermost(string(status)); ok {
+		// The first process of a container is a child of ours in a namespace of its own.
+		below := 0
+		if other != namespace {
+			if parent := numbers(string(status), "PPid:"); len(parent) != 1 || parent[0] != h.self {
+				continue
+			}
+			below = 1
+		}
+		if inner, ok := within(string(status), below); ok {
 			pids[inner] = outer
 		}
 	}
 	return pids, nil
 }
 
-// innermost is the process's number in its own pid namespace: the last one of the line NSpid (proc(5)).
-func innermost(status string) (int, bool) {
-	for line := range strings.Lines(status) {
-		if numbers, ok := strings.CutPrefix(line, "NSpid:"); ok {
-			fields := strings.Fields(numbers)
-			if len(fields) == 0 {
-				return 0, false
-			}
-			pid, err := strconv.Atoi(fields[len(fields)-1])
-			return pid, err == nil
-		}
+// within is the process's number in the pid namespace that is so many above its own: of the line NSpid (proc(5)), which ends
+// with its own.
+func within(status string, above int) (int, bool) {
+	all := numbers(status, "NSpid:")
+	if len(all) <= above {
+		return 0, false
 	}
-	return 0, false
+	return all[len(all)-1-above], true
+}
+
+// numbers are those of one line of a status; none if it has no such line, or something else in it.
+func numbers(status, name string) []int {
+	for line := range strings.Lines(status) {
+		rest, ok := strings.CutPrefix(line, name)
+		if !ok {
+			continue
+		}
+		var all []int
+		for _, field := range strings.Fields(rest) {
+			n, err := strconv.Atoi(field)
+			if err != nil {
+				return nil
+			}
+			all = append(all, n)
+		}
+		return all
+	}
+	return nil
 }

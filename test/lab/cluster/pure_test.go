@@ -90,15 +90,24 @@ func TestClaimRefusesADirectoryThatIsNotALabs(t *testing.T) {
 	}
 }
 
-func TestInnermostPID(t *testing.T) {
-	for status, want := range map[string]int{
-		"Name:\tx\nPid:\t812\nNSpid:\t812\t7\n":  7,
-		"Name:\tx\nNSpid:\t812\nNSsid:\t9\t10\n": 812,
-		"Name:\tx\nNSpid:\n":                     0,
-		"Name:\tx\n":                             0,
+func TestPIDsInNamespaces(t *testing.T) {
+	type answer struct {
+		pid int
+		ok  bool
+	}
+	for status, want := range map[string][2]answer{
+		"Name:\tx\nPid:\t812\nNSpid:\t812\t7\t1\n": {{1, true}, {7, true}},
+		"Name:\tx\nNSpid:\t812\nNSsid:\t9\t10\n":   {{812, true}, {}},
+		"Name:\tx\nNSpid:\n":                       {},
+		"Name:\tx\nNSpid:\t7\tx\n":                 {},
+		"Name:\tx\n":                               {},
 	} {
-		if got, ok := innermost(status); got != want || ok != (want > 0) {
-			t.Errorf("innermost(%q) = %d, %v, want %d", status, got, ok, want)
+		var got [2]answer
+		for above := range got {
+			got[above].pid, got[above].ok = within(status, above)
+		}
+		if got != want {
+			t.Errorf("%q: %v, want %v", status, got, want)
 		}
 	}
 }

@@ -94,6 +94,9 @@ func (s *Spec) kernel() error {
 	}
 	for _, name := range readOnly {
 		path := s.at("proc", name)
+		if _, err := os.Stat(path); err != nil {
+			continue // this kernel has none
+		}
 		if err := mount(path, path, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 			return err
 		}
@@ -104,7 +107,7 @@ func (s *Spec) kernel() error {
 	for _, name := range masked {
 		path := s.at("proc", name)
 		if _, err := os.Stat(path); err != nil {
-			continue // this kernel has none
+			continue
 		}
 		if err := mount(os.DevNull, path, "", unix.MS_BIND, ""); err != nil {
 			return err
