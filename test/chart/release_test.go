@@ -1,5 +1,5 @@
-// Package chart installs, upgrades, rolls back and uninstalls deploy/chart with helm in a real kube-apiserver, while the
-// apiserver runs that writes into some of the objects.
+// Package chart installs, upgrades, rolls back and uninstalls deploy/chart with helm in a real kube-apiserver with its garbage
+// collector, while the apiserver runs that writes into some of the objects.
 package chart
 
 import (
@@ -43,6 +43,7 @@ func TestRelease(t *testing.T) {
 	for _, mode := range []string{"--server-side=true", "--server-side=false"} {
 		t.Run(mode, func(t *testing.T) { c.life(t, mode) })
 	}
+	c.kubectl(t, "delete", "namespace", system, "--timeout=90s")
 }
 
 func (c cluster) life(t *testing.T, mode string) {
@@ -91,7 +92,7 @@ func (c cluster) life(t *testing.T, mode string) {
 	}
 
 	c.helm(t, "uninstall", release)
-	// The apiserver, which has no Pod that ends here, finds its APIServices gone, and does not make them again.
+	// The apiserver, which has no Pod that ends here, finds its APIServices collected, and cannot make them again.
 	await.Success(t, "nothing but what has the configuration and the CA", func() error {
 		got, err := c.left()
 		want := []string{"configmap/ingot-ca", "persistentvolumeclaim/apiserver-data", "secret/ingot-ca", "secret/webhooks-tls"}
@@ -176,9 +177,11 @@ func newCluster(t *testing.T) cluster {
 	account := filepath.Join(dir, "apiserver.kubeconfig")
 	config = api.Config("apiserver")
 	writeConfig(t, account, config.Host, config.BearerToken)
-	start(t, program("apiserver"), "--kubeconfig="+account, "--namespace="+system, "--id=apiserver", "--create-apiservices=false",
+	start(t, program("apiserver"), "--kubeconfig="+account, "--namespace="+system, "--id=apiserver",
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(freePort(t)), "--dispatch-address=127.0.0.1:0", "--metrics-address=",
 		"--data-dir="+filepath.Join(dir, "data"), "--admin-socket="+filepath.Join(dir, "admin.sock"))
+	start(t, program("kube-controller-manager"), "--kubeconfig="+c.kubeconfig, "--leader-elect=false", "--secure-port=0",
+		"--controllers=garbage-collector-controller,namespace-controller,persistentvolumeclaim-protection-controller")
 	return c
 }
 

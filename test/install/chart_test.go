@@ -113,9 +113,8 @@ func TestChartIsTheKustomizations(t *testing.T) {
 	}
 }
 
-// alike are the rendered objects by name, without what may differ: the Namespace, which helm makes by a flag; the APIServices, which are
-// parts of a release, so that the apiserver neither makes them nor may; the way in which URLs of an etcd get into arguments; labels of
-// helm's; and how long a claim is kept.
+// alike are the rendered objects by name, without what may differ: the Namespace, which helm makes by a flag; the way in which URLs of
+// an etcd get into arguments; labels of helm's; and how long a claim is kept.
 func alike(t *testing.T, rendered string) map[string]any {
 	t.Helper()
 	servers, all := "", map[string]any{}
@@ -124,7 +123,7 @@ func alike(t *testing.T, rendered string) map[string]any {
 			servers = o.text("data", "servers")
 			return true
 		}
-		return o.kind() == "Namespace" || o.kind() == "APIService"
+		return o.kind() == "Namespace"
 	})
 	for _, o := range rest {
 		withoutHelm(o.at("metadata", "labels"))
@@ -132,22 +131,10 @@ func alike(t *testing.T, rendered string) map[string]any {
 		if annotations, _ := o.at("metadata", "annotations").(map[string]any); annotations["helm.sh/resource-policy"] == "keep" && o.kind() == "PersistentVolumeClaim" {
 			delete(o["metadata"].(map[string]any), "annotations")
 		}
-		if o.kind() == "ClusterRole" && o.name() == system+":apiserver" {
-			o["rules"] = slices.DeleteFunc(anys(o["rules"]), func(rule any) bool { // that it owns what it makes
-				return fmt.Sprint(rule.(map[string]any)["resources"]) == "[clusterroles]"
-			})
-			for _, rule := range o.list("rules") {
-				if resources := fmt.Sprint(rule["resources"]); resources == "[apiservices]" {
-					rule["verbs"] = without(rule["verbs"], "create")
-				}
-			}
-		}
 		for _, container := range o.list("spec", "template", "spec", "containers") {
 			args := []any{}
 			for _, arg := range anys(container["args"]) {
-				if arg != "--create-apiservices=false" {
-					args = append(args, strings.ReplaceAll(fmt.Sprint(arg), "$(ETCD_SERVERS)", servers))
-				}
+				args = append(args, strings.ReplaceAll(fmt.Sprint(arg), "$(ETCD_SERVERS)", servers))
 			}
 			if container["name"] != "frr" && !strings.Contains(fmt.Sprint(args...), "--initial-cluster") {
 				// The order of flags means nothing.
@@ -170,10 +157,6 @@ func withoutHelm(labels any) {
 	maps.DeleteFunc(l, func(key string, _ any) bool {
 		return strings.HasPrefix(key, "helm.sh/") || strings.HasPrefix(key, "app.kubernetes.io/") && key != "app.kubernetes.io/component"
 	})
-}
-
-func without(list any, element string) []any {
-	return slices.DeleteFunc(anys(list), func(e any) bool { return e == element })
 }
 
 func anys(list any) []any {

@@ -9,9 +9,9 @@
 {{- with .Values.fullnameOverride }}{{ . }}-{{ end -}}
 {{- end -}}
 
-{{/* clusterPrefix goes before names that have no namespace. */}}
+{{/* clusterPrefix goes before names that have no namespace. The apiserver looks for one of them, so no other prefix does. */}}
 {{- define "ingot.clusterPrefix" -}}
-{{ .Release.Namespace }}:{{ include "ingot.prefix" . }}
+{{ .Release.Namespace }}:
 {{- end -}}
 
 {{/* labels of an object: (list $ COMPONENT), where the component may be "". */}}

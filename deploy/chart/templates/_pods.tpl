@@ -23,7 +23,7 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* scheduling: a dict of root, component, values, and built-in tolerations and nodeSelector. */}}
+{{/* scheduling: a dict of root, values, and built-in tolerations and nodeSelector. */}}
 {{- define "ingot.scheduling" -}}
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets:
