@@ -63,7 +63,7 @@ func serve(args []string) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	log, err := newLog(o.LogLevel)
+	log, level, err := newLog(o.LogLevel)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func serve(args []string) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	log.Info("apiserver starts", "event", "start", "version", version, "id", o.ID)
-	if err := server.Run(ctx, o, log); err != nil {
+	if err := server.Run(ctx, o, log, level); err != nil {
 		return err
 	}
 	log.Info("apiserver ends", "event", "stop")

@@ -17,12 +17,13 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/klog/v2"
 
+	"github.com/ingot-lb/ingot/controller/loglevel"
 	"github.com/ingot-lb/ingot/controller/probes"
 	"github.com/ingot-lb/ingot/controller/service"
 	"github.com/ingot-lb/ingot/speaker/backoff"
 	"github.com/ingot-lb/ingot/speaker/logging"
+	"github.com/ingot-lb/ingot/speaker/logging/kubelog"
 )
 
 // version and, where known, branch are set when linking.
@@ -65,18 +66,18 @@ func run(ctx context.Context, o options, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("unexpected argument %q", args[0])
 	}
-	level, err := logging.ParseLevel(o.logLevel)
+	level, err := logging.NewLevel(o.logLevel)
 	if err != nil {
-		return err
+		return fmt.Errorf("--log-level: %w", err)
 	}
-	var levelVar slog.LevelVar
-	levelVar.Set(level)
-	log := logging.New(os.Stdout, &levelVar)
-	klog.SetSlogLogger(log)
+	log := logging.New(os.Stdout, level)
+	level.Tell(log)
+	logging.Libraries(log)
+	kubelog.Adopt(log, level)
 	log.Info("MetalLB controller starting (Ingot "+version+")", "version", version, "commit", commit(), "branch", branch,
 		"goversion", runtime.Compiler+" / "+runtime.Version()+" / "+runtime.GOARCH)
 
-	controller, election, err := build(o, log)
+	controller, election, metallb, err := build(o, log)
 	if err != nil {
 		return err
 	}
@@ -87,17 +88,25 @@ func run(ctx context.Context, o options, args []string) error {
 			}
 			return controller.Ready()
 		}
-		server, err := probes.Listen(ctx, o.metricsAddress, controller, ready)
+		server, err := probes.Listen(ctx, o.metricsAddress, probes.Collectors{controller, level}, ready)
 		if err != nil {
 			return err
 		}
 		defer server.Stop()
 	}
+	following, unfollow := context.WithCancel(ctx)
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		loglevel.Follow(following, metallb, o.namespace, level, log)
+	}()
 	if o.leaderElect {
 		err = election.Run(ctx, controller.Run)
 	} else {
 		err = runAlone(ctx, controller.Run)
 	}
+	unfollow()
+	<-followed
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
@@ -118,32 +127,32 @@ func runAlone(ctx context.Context, work func(context.Context) error) error {
 	}
 }
 
-// build makes the parts.
-func build(o options, log *slog.Logger) (*service.Controller, *service.Election, error) {
+// build makes the parts, and a client of metallb.io.
+func build(o options, log *slog.Logger) (*service.Controller, *service.Election, rest.Interface, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the cluster's address and our credentials: %w", err)
+		return nil, nil, nil, fmt.Errorf("reading the cluster's address and our credentials: %w", err)
 	}
 	config.UserAgent = "ingot-controller/" + version
 	config.QPS = -1 // the server's priority and fairness decides, and every retry of ours backs off
 	hc, err := rest.HTTPClientFor(config)
 	if err != nil {
-		return nil, nil, fmt.Errorf("HTTP client: %w", err)
+		return nil, nil, nil, fmt.Errorf("HTTP client: %w", err)
 	}
 	client, err := kubernetes.NewForConfigAndClient(service.Compact(config), hc)
 	if err != nil {
-		return nil, nil, fmt.Errorf("client of Kubernetes: %w", err)
+		return nil, nil, nil, fmt.Errorf("client of Kubernetes: %w", err)
 	}
 	pools, err := service.NewPoolClient(config, hc)
 	if err != nil {
-		return nil, nil, fmt.Errorf("client of metallb.io: %w", err)
+		return nil, nil, nil, fmt.Errorf("client of metallb.io: %w", err)
 	}
 	options := service.Options{Ledger: service.NewLedger(pools, o.namespace), Client: client, Pools: pools, Namespace: o.namespace, Class: o.class, UnknownPools: o.unknownPools, Log: log}
 	if o.leaderElect {
 		options.Identity = o.id
 	}
 	controller := service.New(options)
-	return controller, &service.Election{Client: client, Namespace: o.namespace, Identity: o.id, Log: log}, nil
+	return controller, &service.Election{Client: client, Namespace: o.namespace, Identity: o.id, Log: log}, pools, nil
 }
 
 // commit that this program was built from, if it was built where that is known.

@@ -50,8 +50,7 @@ func keepSmall() {
 
 // run is the speaker until ctx ends.
 func run(ctx context.Context, f flags) error {
-	var levelVar slog.LevelVar
-	level, err := introspect.NewLevel(&levelVar, f.logLevel)
+	level, err := logging.NewLevel(f.logLevel)
 	if err != nil {
 		return fmt.Errorf("--log-level: %w", err)
 	}
@@ -70,7 +69,9 @@ func run(ctx context.Context, f flags) error {
 	}
 	keepSmall()
 	events := introspect.NewEvents()
-	log := slog.New(events.Handler(logging.New(os.Stdout, &levelVar).Handler()))
+	log := slog.New(events.Handler(logging.New(os.Stdout, level).Handler()))
+	level.Tell(log)
+	logging.Libraries(log)
 	log.Info("Ingot speaker starting", "version", version, "commit", commit(), "goversion", runtime.Version(), "node", f.nodeName)
 
 	bootID, err := saved.BootID()
@@ -78,7 +79,7 @@ func run(ctx context.Context, f flags) error {
 		return err
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(level, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	sessions := bgp.New(bgp.Options{
 		Node: f.nodeName, Log: log, PrefixLimit: f.prefixLimit, DrainTime: f.drainTime, Registerer: registry,
 	})
@@ -99,6 +100,7 @@ func run(ctx context.Context, f flags) error {
 				BGP: sessions, Engine: paths, Log: log, Registerer: registry,
 			}), log),
 		},
+		LogLevel:   level,
 		Registerer: registry,
 		Log:        log,
 	})

@@ -6,17 +6,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
 	"syscall"
 	"time"
 
-	"k8s.io/klog/v2"
-
 	"github.com/ingot-lb/ingot/controller/service"
 	"github.com/ingot-lb/ingot/speaker/logging"
+	"github.com/ingot-lb/ingot/speaker/logging/kubelog"
 	"github.com/ingot-lb/ingot/webhooks/server"
 )
 
@@ -58,15 +56,15 @@ func run(ctx context.Context, o server.Options, level string, args []string) err
 	if (o.CertFile == "") != (o.KeyFile == "") || o.CAFile != "" && o.CertFile == "" {
 		return errors.New("--tls-cert-file and --tls-private-key-file need each other, and --tls-ca-file both")
 	}
-	parsed, err := logging.ParseLevel(level)
-	if err != nil {
-		return err
+	var err error
+	if o.Level, err = logging.NewLevel(level); err != nil {
+		return fmt.Errorf("--log-level: %w", err)
 	}
-	var levelVar slog.LevelVar
-	levelVar.Set(parsed)
-	o.Log = logging.New(os.Stdout, &levelVar)
+	o.Log = logging.New(os.Stdout, o.Level)
+	o.Level.Tell(o.Log)
+	logging.Libraries(o.Log)
+	kubelog.Adopt(o.Log, o.Level)
 	o.Version, o.Linger = version, linger
-	klog.SetSlogLogger(o.Log)
 	o.Log.Info("Ingot webhooks starting ("+version+")", "version", version, "goversion",
 		runtime.Compiler+" / "+runtime.Version()+" / "+runtime.GOARCH)
 	err = server.Run(ctx, o)

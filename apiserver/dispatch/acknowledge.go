@@ -26,6 +26,8 @@ func (s *stream) acknowledge(ack *ingotv1.Ack, now time.Time) error {
 	}
 	s.hub.nodes.setObeyed(s, ack)
 	s.hub.nodes.setUnacked(s, l.id, time.Time{})
+	s.hub.log.Debug("update answered", "op", "update", "node", s.node.name, "lane", laneName(l.id), "nonce", ack.GetNonce(),
+		"results", len(ack.GetResults()), "refusal", ack.GetMessage())
 	if l.refused != nil {
 		s.refusedBy(l)
 	} else if l.sequence == nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/dispatch/conflicts"
 	"github.com/ingot-lb/ingot/apiserver/dispatch/events"
 	"github.com/ingot-lb/ingot/apiserver/dispatch/identity"
+	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
 // Options say what a hub is made of.
@@ -76,6 +77,7 @@ type Hub struct {
 	desired   atomic.Pointer[desired]    // nil while nothing is to be sent
 	view      atomic.Pointer[layer2View] // nil before the first plan
 	conflicts *conflicts.Teller
+	settings  atomic.Pointer[ingotv1.Settings] // nil while they are not known
 }
 
 // minDigestKey is the least number of bytes of Options.DigestKey.

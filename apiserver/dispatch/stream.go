@@ -36,8 +36,10 @@ type stream struct {
 	lanes   map[ingotv1.Lane]*lane
 	welcome uint64 // epoch last told; 0 when told that this replica does not lead
 	greeted bool
-	pulse   pulse
-	drained time.Time // when asked to leave; zero when not
+	// settings are those last told; nil after each welcome.
+	settings *ingotv1.Settings
+	pulse    pulse
+	drained  time.Time // when asked to leave; zero when not
 	// heard is when something of the speaker last arrived, in Unix nanoseconds; stalled that this was too long ago.
 	heard   atomic.Int64
 	stalled bool
@@ -130,7 +132,7 @@ func (s *stream) handle(m *ingotv1.ConnectRequest, now time.Time) error {
 
 // flush sends what there is to send.
 func (s *stream) flush(now time.Time) {
-	if !s.greet() {
+	if !s.greet() || !s.instruct() {
 		return
 	}
 	if s.welcome == 0 || !s.drained.IsZero() {
@@ -173,7 +175,7 @@ func (s *stream) greet() bool {
 	}}}) {
 		return false
 	}
-	s.greeted, s.welcome = true, epoch
+	s.greeted, s.welcome, s.settings = true, epoch, nil
 	return true
 }
 

@@ -20,6 +20,7 @@ import (
 type monitor struct {
 	readiness *readiness
 	log       *slog.Logger
+	level     *prometheus.Registry
 	// hub holds the registry of the stream's metrics once there is one.
 	hub atomic.Pointer[prometheus.Registry]
 	// certificates likewise.
@@ -30,7 +31,7 @@ func (m *monitor) handler() http.Handler {
 	// The generic server keeps its metrics in a registry of its own, as do we.
 	all := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		gatherers := prometheus.Gatherers{legacyregistry.DefaultGatherer}
-		for _, own := range []*prometheus.Registry{m.hub.Load(), m.certificates.Load()} {
+		for _, own := range []*prometheus.Registry{m.level, m.hub.Load(), m.certificates.Load()} {
 			if own != nil {
 				gatherers = append(gatherers, own)
 			}

@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	genericserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
@@ -26,6 +28,7 @@ import (
 	"github.com/ingot-lb/ingot/certs"
 	"github.com/ingot-lb/ingot/speaker/backoff"
 	"github.com/ingot-lb/ingot/speaker/listen"
+	"github.com/ingot-lb/ingot/speaker/logging"
 )
 
 // The parts of the process, as /readyz names them, in the order in which they come up.
@@ -65,23 +68,29 @@ type process struct {
 	// judge keeps the rules, for the store and for the API; facts is where it asks about the host cluster.
 	judge *rules.Judge
 	facts *hostFacts
+	// level is that of the log; saidLevel what the MetalLB object last said of it, nil before it was read.
+	level     *logging.Level
+	saidLevel atomic.Pointer[string]
 	// planned hands plans of the leader to the writer of conditions.
 	planned planned
 }
 
-// Run runs the apiserver until ctx ends, which gives nil, or until something fails that waiting does not mend.
-func Run(ctx context.Context, o *Options, log *slog.Logger) error {
+// Run runs the apiserver until ctx ends, which gives nil, or until something fails that waiting does not mend. level is that of
+// log, to be kept at what the MetalLB object says.
+func Run(ctx context.Context, o *Options, log *slog.Logger, level *logging.Level) error {
 	group, ctx := errgroup.WithContext(ctx)
 	p := &process{
 		options:   o,
 		log:       log,
+		level:     level,
 		readiness: newReadiness([]string{partStore, partCertificates, partDispatch, partAPI}, []string{partAPIServices}),
 		admin:     &admin{},
 		group:     group,
 		facts:     &hostFacts{namespace: o.Namespace},
 	}
 	p.judge = rules.NewJudge(p.facts)
-	p.monitor = &monitor{readiness: p.readiness, log: log}
+	p.monitor = &monitor{readiness: p.readiness, log: log, level: prometheus.NewRegistry()}
+	p.monitor.level.MustRegister(level)
 
 	err := p.start(ctx)
 	if err != nil {
@@ -149,6 +158,7 @@ func (p *process) openStore(ctx context.Context) error {
 		"seconds", time.Since(began).Seconds())
 	p.readiness.set(partStore, func() error { return s.Health(ctx) })
 	p.group.Go(func() error { return p.watchStore(ctx) })
+	p.group.Go(func() error { return p.followLogLevel(ctx) })
 	return nil
 }
 
@@ -204,6 +214,7 @@ func (p *process) startDispatch(ctx context.Context) error {
 		return errors.Join(err, l.Close())
 	}
 	p.facts.hub.Store(hub)
+	p.passOnLogLevel()
 	p.monitor.hub.Store(hub.Registry())
 	p.admin.adopter.Store(&adopter{Adopter: hub, lineage: p.store.Lineage()})
 	p.readiness.set(partDispatch, hub.Ready)

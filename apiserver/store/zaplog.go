@@ -6,10 +6,12 @@ import (
 	"sync/atomic"
 
 	"go.uber.org/zap/zapcore"
+
+	"github.com/ingot-lb/ingot/speaker/logging"
 )
 
 // slogCore makes etcd, which logs with zap, write to our log. etcd's own "warn" includes every slow request, so
-// callers choose "error".
+// callers choose "error". The rest is there for those who want everything, but for debugging, which is one line a request.
 type slogCore struct {
 	log    *slog.Logger
 	level  zapcore.Level
@@ -19,7 +21,10 @@ type slogCore struct {
 }
 
 func (c *slogCore) Enabled(l zapcore.Level) bool {
-	return l >= c.level && (c.quiet == nil || !c.quiet.Load())
+	if c.quiet != nil && c.quiet.Load() {
+		return false
+	}
+	return l >= c.level || l >= zapcore.InfoLevel && c.log.Enabled(context.Background(), logging.LevelAll)
 }
 
 func (c *slogCore) With(fields []zapcore.Field) zapcore.Core {
@@ -44,14 +49,17 @@ func (c *slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	for k, v := range enc.Fields {
 		attrs = append(attrs, slog.Any(k, v))
 	}
-	level := slog.LevelError
+	level := logging.LevelAll
 	switch {
-	case e.Level <= zapcore.DebugLevel:
-		level = slog.LevelDebug
-	case e.Level == zapcore.InfoLevel:
-		level = slog.LevelInfo
+	case e.Level < c.level: // wanted by those who want everything
+	case e.Level >= zapcore.ErrorLevel:
+		level = slog.LevelError
 	case e.Level == zapcore.WarnLevel:
 		level = slog.LevelWarn
+	case e.Level == zapcore.InfoLevel:
+		level = slog.LevelInfo
+	case e.Level == zapcore.DebugLevel:
+		level = slog.LevelDebug
 	}
 	c.log.LogAttrs(context.Background(), level, e.Message, attrs...)
 	return nil

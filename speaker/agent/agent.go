@@ -13,6 +13,7 @@ import (
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/desired"
+	"github.com/ingot-lb/ingot/speaker/logging"
 	"github.com/ingot-lb/ingot/speaker/saved"
 )
 
@@ -36,6 +37,8 @@ type Options struct {
 	TokenFile string
 	// Announcers by the lane whose items they make true.
 	Announcers map[ingotv1.Lane]Announcer
+	// LogLevel is kept at what the centre says; nil: nothing is.
+	LogLevel *logging.Level
 	// Registerer takes the agent's metrics; nil: none.
 	Registerer prometheus.Registerer
 	Log        *slog.Logger
@@ -165,7 +168,7 @@ func (a *Agent) restore(ctx context.Context) map[string][]string {
 			"error", fmt.Errorf("%w: %s: %w", saved.ErrUnusable, a.core.store.Path(), err))
 		return nil
 	}
-	a.core.restore(ctx, state, snap.Addresses)
+	a.core.restore(ctx, state, snap.Addresses, snap.LogLevel)
 	return snap.Addresses
 }
 

@@ -8,6 +8,7 @@ import (
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/desired"
+	"github.com/ingot-lb/ingot/speaker/logging"
 	"github.com/ingot-lb/ingot/speaker/saved"
 )
 
@@ -25,6 +26,9 @@ type core struct {
 	announced *announcedSet
 	// addresses that the centre's endpoints resolved to, as saved.
 	addresses map[string][]string
+	// level is the log's, nil if it is nobody's business; told is what the centre says it is, as saved.
+	level *logging.Level
+	told  string
 	// saveFailing keeps the log to one line for each time that saving begins to fail.
 	saveFailing bool
 	// refusing is why the centre is not obeyed; empty when it is, or is away.
@@ -47,6 +51,7 @@ func newCore(a *Agent) *core {
 		announcers: a.opts.Announcers,
 		store:      saved.NewStore(a.opts.StateDir, a.opts.Node, a.opts.BootID),
 		metrics:    a.metrics,
+		level:      a.opts.LogLevel,
 		state:      desired.New(),
 		announced:  newAnnouncedSet(),
 		streams:    map[*stream]struct{}{},
@@ -56,10 +61,11 @@ func newCore(a *Agent) *core {
 }
 
 // restore makes state true on the node.
-func (c *core) restore(ctx context.Context, state *desired.State, addresses map[string][]string) {
+func (c *core) restore(ctx context.Context, state *desired.State, addresses map[string][]string, logLevel string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state, c.addresses = state, addresses
+	c.setLogLevel(logLevel)
 	items := 0
 	for _, lane := range desired.Lanes {
 		// Where the newest content was rejected, the node announced older content: that first.
@@ -107,6 +113,11 @@ func (c *core) update(ctx context.Context, s *stream, u *ingotv1.Update) *ingotv
 		out.Ack.Results = c.state.Results(out, nil)
 		c.save()
 	}
+	if out.Committed {
+		c.heedSettings(s)
+	}
+	c.log.Debug("update answered", "op", "update", "lane", protocolName(lane), "nonce", u.GetNonce(), "epoch", u.GetEpoch(), "revision", u.GetRevision(),
+		"upserts", len(u.GetUpserts()), "removals", len(u.GetRemovals()), "refusal", out.Ack.GetMessage())
 	c.noteRefusal()
 	return out.Ack
 }
@@ -187,7 +198,7 @@ func reasonOf(reason string) (word, detail string) {
 // save keeps the state. A failure does not keep anything from being announced or acknowledged: the network already
 // does what was asked, and only a restart would forget it.
 func (c *core) save() {
-	err := c.store.Save(c.state.Save(), c.addresses)
+	err := c.store.Save(c.state.Save(), c.addresses, c.told)
 	if err != nil {
 		c.metrics.saveFailures.Inc()
 		if !c.saveFailing {

@@ -17,7 +17,7 @@ import (
 )
 
 // inboxSize is how many messages a replica may be ahead of the speaker. It has at most one update unacknowledged in
-// each lane, says welcome now and then, and of its echoes one waits here.
+// each lane, says welcome and settings now and then, and of its echoes one waits here.
 const inboxSize = 16
 
 var (
@@ -34,6 +34,8 @@ type stream struct {
 	replica  *desired.Replica
 	// welcomed is guarded by core.mu.
 	welcomed bool
+	// settings are the replica's last, nil before any; guarded by core.mu.
+	settings *ingotv1.Settings
 	beats    beats
 }
 
@@ -109,7 +111,7 @@ func (a *Agent) receive(ctx context.Context, rpc ingotv1.Dispatch_ConnectClient,
 			}
 		case *ingotv1.ConnectResponse_Drain:
 			return &drained{m.Drain.GetReason()}
-		case *ingotv1.ConnectResponse_Welcome, *ingotv1.ConnectResponse_Update:
+		case *ingotv1.ConnectResponse_Welcome, *ingotv1.ConnectResponse_Update, *ingotv1.ConnectResponse_Settings:
 			if w := msg.GetWelcome(); w != nil {
 				alive.expect(time.Duration(w.GetHeartbeatIntervalMs()) * time.Millisecond)
 			}
@@ -131,6 +133,8 @@ func (a *Agent) obey(ctx context.Context, s *stream, inbox <-chan *ingotv1.Conne
 		switch m := msg.GetMessage().(type) {
 		case *ingotv1.ConnectResponse_Welcome:
 			a.core.welcome(s, m.Welcome)
+		case *ingotv1.ConnectResponse_Settings:
+			a.core.instructed(s, m.Settings)
 		case *ingotv1.ConnectResponse_Update:
 			s.out.ack(a.core.update(ctx, s, m.Update))
 		case *ingotv1.ConnectResponse_Heartbeat:

@@ -12,6 +12,8 @@ import (
 
 	gobgplog "github.com/osrg/gobgp/v3/pkg/log"
 	bgppacket "github.com/osrg/gobgp/v3/pkg/packet/bgp"
+
+	"github.com/ingot-lb/ingot/speaker/logging"
 )
 
 // gobgpLogger turns gobgp's log into ours, and catches from it why a session went down, which gobgp says nowhere
@@ -44,8 +46,8 @@ func (l *gobgpLogger) Warn(msg string, f gobgplog.Fields) { l.write(slog.LevelDe
 // Info logs at debug level, as Warn does.
 func (l *gobgpLogger) Info(msg string, f gobgplog.Fields) { l.write(slog.LevelDebug, msg, f) }
 
-// Debug only looks for faults: gobgp's own debug lines are one per message sent.
-func (l *gobgpLogger) Debug(msg string, f gobgplog.Fields) { l.catch(msg, f) }
+// Debug logs where everything is logged: gobgp's own debug lines are one per message sent.
+func (l *gobgpLogger) Debug(msg string, f gobgplog.Fields) { l.write(logging.LevelAll, msg, f) }
 
 // SetLevel does nothing: the level is slog's.
 func (l *gobgpLogger) SetLevel(gobgplog.LogLevel) {}

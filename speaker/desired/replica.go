@@ -65,6 +65,11 @@ func (s *State) Succeeds(a, b *Replica) bool {
 	return a.lineage == s.standing.Lineage && b.lineage == s.standing.Lineage && a.epoch > b.epoch
 }
 
+// Authority says whether r leads in the lineage obeyed, and nobody later was heard of. It may not have asked for anything yet.
+func (s *State) Authority(r *Replica) bool {
+	return r.leading && r.lineage == s.standing.Lineage && r.epoch >= s.standing.Epoch
+}
+
 // Obeyed says whether a full state was obeyed since the replica began to lead, and nothing is refused now. A lane
 // that the centre has nothing to say about does not count.
 func (r *Replica) Obeyed() bool {

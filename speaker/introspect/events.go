@@ -23,23 +23,24 @@ const eventKey = "event"
 // written, so what is watched and what is logged cannot differ.
 type Events struct {
 	mu       sync.Mutex
-	watchers map[chan *ingotv1.WatchEventsResponse]struct{}
+	watchers map[chan *ingotv1.WatchEventsResponse]bool // whether only what is logged, too
 }
 
 // NewEvents returns events that nobody watches yet.
 func NewEvents() *Events {
-	return &Events{watchers: map[chan *ingotv1.WatchEventsResponse]struct{}{}}
+	return &Events{watchers: map[chan *ingotv1.WatchEventsResponse]bool{}}
 }
 
-// Watch returns the events from now on. The channel is closed when its reader is too slow, or calls stop.
-func (e *Events) Watch() (events <-chan *ingotv1.WatchEventsResponse, stop func(), err error) {
+// Watch returns the events from now on, or those of them that the log has, too. The channel is closed when its reader is too
+// slow, or calls stop.
+func (e *Events) Watch(logged bool) (events <-chan *ingotv1.WatchEventsResponse, stop func(), err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.watchers) >= maxWatchers {
 		return nil, nil, errTooManyWatchers
 	}
 	ch := make(chan *ingotv1.WatchEventsResponse, watcherBuffer)
-	e.watchers[ch] = struct{}{}
+	e.watchers[ch] = logged
 	return ch, func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -54,10 +55,13 @@ func (e *Events) drop(ch chan *ingotv1.WatchEventsResponse) {
 	}
 }
 
-func (e *Events) publish(ev *ingotv1.WatchEventsResponse) {
+func (e *Events) publish(ev *ingotv1.WatchEventsResponse, logged bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for ch := range e.watchers {
+	for ch, only := range e.watchers {
+		if only && !logged {
+			continue
+		}
 		select {
 		case ch <- ev:
 		default:
@@ -72,7 +76,7 @@ func (e *Events) watched() bool {
 	return len(e.watchers) > 0
 }
 
-// Handler returns a log handler that writes to next and publishes events, whatever the log level is.
+// Handler returns a log handler that writes to next and publishes events, to most of those who watch whatever the log level is.
 func (e *Events) Handler(next slog.Handler) slog.Handler { return &tap{events: e, next: next} }
 
 // tap is a slog.Handler in front of another.
@@ -89,10 +93,11 @@ func (t *tap) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 func (t *tap) Handle(ctx context.Context, r slog.Record) error {
+	logged := t.next.Enabled(ctx, r.Level)
 	if ev := t.event(r); ev != nil {
-		t.events.publish(ev)
+		t.events.publish(ev, logged)
 	}
-	if !t.next.Enabled(ctx, r.Level) {
+	if !logged {
 		return nil
 	}
 	return t.next.Handle(ctx, r)

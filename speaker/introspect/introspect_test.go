@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,7 +70,7 @@ func (s *source) Health() map[string]bool {
 type served struct {
 	source *source
 	events *Events
-	level  *slog.LevelVar
+	level  *logging.Level
 	log    *slog.Logger
 	tcp    *grpc.ClientConn
 	unix   *grpc.ClientConn
@@ -81,12 +80,13 @@ type served struct {
 
 func serve(t *testing.T) *served {
 	t.Helper()
-	s := &served{source: &source{}, events: NewEvents(), level: &slog.LevelVar{}, socket: filepath.Join(t.TempDir(), "speaker.sock")}
-	level, err := NewLevel(s.level, "info")
+	s := &served{source: &source{}, events: NewEvents(), socket: filepath.Join(t.TempDir(), "speaker.sock")}
+	var err error
+	s.level, err = logging.NewLevel("info")
 	check(t, err)
 	s.log = slog.New(s.events.Handler(logging.New(io.Discard, s.level).Handler()))
 	s.drains = make(chan time.Time, 4)
-	server, err := New(Options{Source: s.source, Events: s.events, Level: level, Address: "127.0.0.1:0", Socket: s.socket, Log: s.log,
+	server, err := New(Options{Source: s.source, Events: s.events, Level: s.level, Address: "127.0.0.1:0", Socket: s.socket, Log: s.log,
 		Drain: func(until time.Time) { s.drains <- until }})
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -238,28 +238,6 @@ func TestSessionsAreDrainedOnTheSocketOnly(t *testing.T) {
 	}
 }
 
-func TestLogLevelReturns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var v slog.LevelVar
-		l, err := NewLevel(&v, "warn")
-		check(t, err)
-		_, _, err = l.Set("debug", time.Minute, time.Now())
-		check(t, err)
-		<-time.After(59 * time.Second)
-		_, until, err := l.Set("error", time.Minute, time.Now()) // begins anew
-		check(t, err)
-		<-time.After(time.Until(until) - time.Second)
-		if v.Level() != slog.LevelError {
-			t.Errorf("level %v before its time is over", v.Level())
-		}
-		<-time.After(2 * time.Second)
-		synctest.Wait()
-		if v.Level() != slog.LevelWarn {
-			t.Errorf("level %v afterwards, want warn", v.Level())
-		}
-	})
-}
-
 func TestHealthOfTheProcessDoesNotDependOnTheCentre(t *testing.T) {
 	s := serve(t)
 	c := healthv1.NewHealthClient(s.tcp)
@@ -319,7 +297,7 @@ func TestEventsAreTheLogLinesThatTellOfOne(t *testing.T) {
 			t.Fatal("nobody watches")
 		}
 	}
-	s.level.Set(slog.LevelError) // events do not depend on the level
+	check(t, s.level.Object("error"))
 	s.log.Info("nothing to see")
 	s.log.With("peer", "tor1").Info("BGP session established", "event", "sessionUp", "localASN", 64512)
 
@@ -333,11 +311,31 @@ func TestEventsAreTheLogLinesThatTellOfOne(t *testing.T) {
 	}
 }
 
+func TestEventsAtTheLogLevel(t *testing.T) {
+	s := serve(t)
+	events, stop, err := s.events.Watch(true)
+	check(t, err)
+	defer stop()
+	for _, step := range []struct{ level, want string }{{"error", "failed"}, {"none", ""}, {"info", "happened failed"}, {"debug", "tried happened failed"}} {
+		check(t, s.level.Object(step.level))
+		s.log.Debug("x", "event", "tried")
+		s.log.Info("x", "event", "happened")
+		s.log.Error("x", "event", "failed")
+		var got []string
+		for len(events) > 0 {
+			got = append(got, (<-events).GetEvent())
+		}
+		if strings.Join(got, " ") != step.want {
+			t.Errorf("at %s: %v, want %s", step.level, got, step.want)
+		}
+	}
+}
+
 func TestSlowWatcherIsDroppedAndOthersAreNot(t *testing.T) {
 	e := NewEvents()
-	slow, _, err := e.Watch()
+	slow, _, err := e.Watch(false)
 	check(t, err)
-	fast, stop, err := e.Watch()
+	fast, stop, err := e.Watch(false)
 	check(t, err)
 	log := slog.New(e.Handler(slog.DiscardHandler))
 	for range watcherBuffer + 1 {
@@ -356,10 +354,10 @@ func TestSlowWatcherIsDroppedAndOthersAreNot(t *testing.T) {
 		t.Error("stop does not stop")
 	}
 	for range maxWatchers {
-		_, _, err := e.Watch()
+		_, _, err := e.Watch(false)
 		check(t, err)
 	}
-	if _, _, err := e.Watch(); err == nil {
+	if _, _, err := e.Watch(false); err == nil {
 		t.Error("watchers are not bounded")
 	}
 }

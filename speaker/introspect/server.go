@@ -17,6 +17,7 @@ import (
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/listen"
+	"github.com/ingot-lb/ingot/speaker/logging"
 )
 
 // Source is what is shown.
@@ -46,7 +47,7 @@ type Source interface {
 type Options struct {
 	Source Source
 	Events *Events
-	Level  *Level
+	Level  *logging.Level
 	// Drain takes BGP sessions out of service until a time.
 	Drain func(until time.Time)
 	// Address is the TCP address of the read-only service, on loopback; empty: none.

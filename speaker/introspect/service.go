@@ -21,7 +21,13 @@ type service struct {
 }
 
 func (s *service) GetState(context.Context, *ingotv1.GetStateRequest) (*ingotv1.GetStateResponse, error) {
-	return s.opts.Source.State(), nil
+	state := s.opts.Source.State()
+	name, by, until := s.opts.Level.InForce()
+	state.LogLevel = &ingotv1.LogLevel{Level: name, By: by}
+	if !until.IsZero() {
+		state.LogLevel.Until = timestamppb.New(until)
+	}
+	return state, nil
 }
 
 func (s *service) ListSessions(context.Context, *ingotv1.ListSessionsRequest) (*ingotv1.ListSessionsResponse, error) {
@@ -59,8 +65,8 @@ func (s *service) ListNeighbors(context.Context, *ingotv1.ListNeighborsRequest) 
 	return &ingotv1.ListNeighborsResponse{Links: seen.GetLinks(), Segments: seen.GetSegments(), Neighbors: s.opts.Source.Neighbors()}, nil
 }
 
-func (s *service) WatchEvents(_ *ingotv1.WatchEventsRequest, stream ingotv1.SpeakerService_WatchEventsServer) error {
-	events, stop, err := s.opts.Events.Watch()
+func (s *service) WatchEvents(req *ingotv1.WatchEventsRequest, stream ingotv1.SpeakerService_WatchEventsServer) error {
+	events, stop, err := s.opts.Events.Watch(req.GetAtLogLevel())
 	if err != nil {
 		return status.Error(codes.ResourceExhausted, err.Error())
 	}
@@ -80,6 +86,9 @@ func (s *service) WatchEvents(_ *ingotv1.WatchEventsRequest, stream ingotv1.Spea
 	}
 }
 
+// defaultLevelTime is how long a changed log level stays by default.
+const defaultLevelTime = 10 * time.Minute
+
 func (s *service) SetLogLevel(_ context.Context, req *ingotv1.SetLogLevelRequest) (*ingotv1.SetLogLevelResponse, error) {
 	if s.readOnly {
 		return nil, status.Error(codes.PermissionDenied, "the log level can be changed on the unix socket only")
@@ -91,11 +100,10 @@ func (s *service) SetLogLevel(_ context.Context, req *ingotv1.SetLogLevelRequest
 		}
 		d = req.GetDuration().AsDuration()
 	}
-	previous, until, err := s.opts.Level.Set(req.GetLevel(), d, time.Now())
+	previous, until, err := s.opts.Level.Limit(req.GetLevel(), d, time.Now())
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	s.opts.Log.Warn("log level changed for a while", "event", "logLevel", "to", req.GetLevel(), "until", until)
 	return &ingotv1.SetLogLevelResponse{Previous: previous, Until: timestamppb.New(until)}, nil
 }
 

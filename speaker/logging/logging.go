@@ -12,8 +12,13 @@ import (
 	"time"
 )
 
-// levelNone is above every level in use, so that nothing is written.
-const levelNone = slog.Level(100)
+const (
+	// LevelAll is that of what is written only where everything is: what libraries say in passing, line by line. Kubernetes'
+	// libraries call it 6; what is beyond, bodies of requests among it, is never written, for it has secrets.
+	LevelAll = slog.Level(-6)
+	// levelNone is above every level in use, so that nothing is written.
+	levelNone = slog.Level(100)
+)
 
 // Levels are the accepted names, from the most to the least talkative.
 var Levels = []string{"all", "debug", "info", "warn", "error", "none"}
@@ -21,7 +26,9 @@ var Levels = []string{"all", "debug", "info", "warn", "error", "none"}
 // ParseLevel turns one of Levels into a slog level. The error names the value and what is accepted.
 func ParseLevel(name string) (slog.Level, error) {
 	switch name {
-	case "all", "debug":
+	case "all":
+		return LevelAll, nil
+	case "debug":
 		return slog.LevelDebug, nil
 	case "info":
 		return slog.LevelInfo, nil
@@ -36,12 +43,25 @@ func ParseLevel(name string) (slog.Level, error) {
 }
 
 // New returns a logger that writes to w whatever is at or above level, which may change while it runs.
-func New(w io.Writer, level *slog.LevelVar) *slog.Logger {
+func New(w io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(sorted{w}, &slog.HandlerOptions{
 		AddSource:   true,
 		Level:       level,
 		ReplaceAttr: metallbKeys,
 	}))
+}
+
+// nameOf is what MetalLB's log calls a level. Libraries know levels between those, and below.
+func nameOf(l slog.Level) string {
+	switch {
+	case l >= slog.LevelError:
+		return "error"
+	case l >= slog.LevelWarn:
+		return "warn"
+	case l >= slog.LevelInfo:
+		return "info"
+	}
+	return "debug"
 }
 
 // metallbKeys renames slog's built-in keys to MetalLB's.
@@ -56,7 +76,7 @@ func metallbKeys(groups []string, a slog.Attr) slog.Attr {
 		}
 	case slog.Level:
 		if a.Key == slog.LevelKey {
-			return slog.String("level", strings.ToLower(v.String()))
+			return slog.String("level", nameOf(v))
 		}
 	case *slog.Source:
 		if a.Key == slog.SourceKey {

@@ -26,7 +26,7 @@ func BenchmarkSave(b *testing.B) {
 	s.State.Lanes[ingotv1.Lane_LANE_ROUTING] = desired.SavedLane{Items: items}
 	store := NewStore(b.TempDir(), "node1", "boot1")
 	for b.Loop() {
-		if err := store.Save(s.State, s.Addresses); err != nil {
+		if err := store.Save(s.State, s.Addresses, s.LogLevel); err != nil {
 			b.Fatal(err)
 		}
 	}

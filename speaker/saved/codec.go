@@ -32,6 +32,7 @@ type header struct {
 	Adoption  uint64                  `json:"adoption"`
 	Adoptions map[ingotv1.Lane]uint64 `json:"adoptions,omitempty"`
 	Addresses map[string][]string     `json:"addresses,omitempty"`
+	LogLevel  string                  `json:"logLevel,omitempty"`
 	Items     int                     `json:"items"`
 }
 
@@ -69,7 +70,7 @@ func (e *encoder) encode(s Snapshot) ([]byte, error) {
 	h := header{
 		Node: s.Node, BootID: s.BootID,
 		Lineage: s.State.Lineage, Epoch: s.State.Epoch, Revision: s.State.Revision, Adoption: s.State.Adoption,
-		Adoptions: map[ingotv1.Lane]uint64{}, Addresses: s.Addresses,
+		Adoptions: map[ingotv1.Lane]uint64{}, Addresses: s.Addresses, LogLevel: s.LogLevel,
 	}
 	for lane, sl := range s.State.Lanes {
 		h.Items += len(sl.Items)
@@ -145,7 +146,7 @@ func Decode(data []byte) (Snapshot, error) {
 		return Snapshot{}, fmt.Errorf("header: %w", err)
 	}
 	s := Snapshot{
-		Node: h.Node, BootID: h.BootID, Addresses: h.Addresses,
+		Node: h.Node, BootID: h.BootID, Addresses: h.Addresses, LogLevel: h.LogLevel,
 		State: desired.Saved{
 			Standing: desired.Standing{Lineage: h.Lineage, Epoch: h.Epoch, Revision: h.Revision, Adoption: h.Adoption},
 			Lanes:    map[ingotv1.Lane]desired.SavedLane{},

@@ -27,6 +27,8 @@ type Snapshot struct {
 	// Addresses are those that each endpoint of the centre last resolved to, so that a restart finds the centre
 	// while the DNS is away.
 	Addresses map[string][]string
+	// LogLevel is what the centre last said that it is to be; empty: nothing.
+	LogLevel string
 }
 
 // Store is the place of one node's state. It is not safe for concurrent use.
@@ -69,8 +71,8 @@ func (s *Store) Load() (Snapshot, bool, error) {
 
 // Save replaces the state kept. The file is written beside and renamed, so that there is always a whole one; it is
 // not synced, since a tmpfs has nothing to sync to.
-func (s *Store) Save(state desired.Saved, addresses map[string][]string) error {
-	data, err := s.encoder.encode(Snapshot{Node: s.node, BootID: s.bootID, State: state, Addresses: addresses})
+func (s *Store) Save(state desired.Saved, addresses map[string][]string, logLevel string) error {
+	data, err := s.encoder.encode(Snapshot{Node: s.node, BootID: s.bootID, State: state, Addresses: addresses, LogLevel: logLevel})
 	if err != nil {
 		return fmt.Errorf("saving the state: %w", err)
 	}

@@ -46,7 +46,7 @@ func TestSavedIsLoaded(t *testing.T) {
 	store := NewStore(dir, "node1", "boot1")
 	want := snapshot()
 	for range 2 { // the second replaces the first
-		if err := store.Save(want.State, want.Addresses); err != nil {
+		if err := store.Save(want.State, want.Addresses, want.LogLevel); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -87,7 +87,7 @@ func TestEverySaveIsOfWhatIsHeldThen(t *testing.T) {
 	}
 	for i, do := range change {
 		do()
-		if err := store.Save(want.State, want.Addresses); err != nil {
+		if err := store.Save(want.State, want.Addresses, want.LogLevel); err != nil {
 			t.Fatal(err)
 		}
 		got, _, err := store.Load()

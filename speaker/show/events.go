@@ -35,7 +35,7 @@ func (c *Client) Events(ctx context.Context, w, complain io.Writer) error {
 
 // watch prints events until the stream ends, which is an error always.
 func (c *Client) watch(ctx context.Context, w io.Writer, received func()) error {
-	stream, err := c.speaker.WatchEvents(ctx, &ingotv1.WatchEventsRequest{})
+	stream, err := c.speaker.WatchEvents(ctx, &ingotv1.WatchEventsRequest{AtLogLevel: true})
 	if err != nil {
 		return err
 	}

@@ -103,6 +103,7 @@ func (c *Client) State(ctx context.Context, w io.Writer) error {
 		t.row("Items "+kind+":", strconv.FormatUint(uint64(s.GetItems()[kind]), 10))
 	}
 	t.row("Refusing:", orNone(s.GetRefusing()))
+	t.row("Log level:", c.logLevel(s.GetLogLevel()))
 	if err := t.flush(); err != nil {
 		return err
 	}
@@ -115,6 +116,18 @@ func (c *Client) State(ctx context.Context, w io.Writer) error {
 			c.age(st.GetSince().AsTime()), orNone(st.GetLineage()), orNone(st.GetLastError()))
 	}
 	return t.flush()
+}
+
+// logLevel is the level in force, who said so, and for how long.
+func (c *Client) logLevel(l *ingotv1.LogLevel) string {
+	if l == nil { // a speaker of an earlier version
+		return orNone("")
+	}
+	said := l.GetLevel() + " (" + l.GetBy()
+	if until := l.GetUntil(); until != nil {
+		said += ", for " + until.AsTime().Sub(c.now()).Truncate(time.Second).String()
+	}
+	return said + ")"
 }
 
 // Sessions prints the BGP sessions.

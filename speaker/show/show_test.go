@@ -25,7 +25,8 @@ type speaker struct {
 func (speaker) GetState(context.Context, *ingotv1.GetStateRequest) (*ingotv1.GetStateResponse, error) {
 	return &ingotv1.GetStateResponse{
 		Node: "node1", Version: "v1", Started: timestamppb.New(now.Add(-time.Hour)), Lineage: "L", Epoch: 5, Revision: 9,
-		Items: map[string]uint32{"bgp_session": 1, "bgp_route": 2},
+		Items:    map[string]uint32{"bgp_session": 1, "bgp_route": 2},
+		LogLevel: &ingotv1.LogLevel{Level: "debug", By: "request", Until: timestamppb.New(now.Add(4 * time.Minute))},
 		Streams: []*ingotv1.StreamState{
 			{Endpoint: "192.0.2.1:7473", Connected: true, Leading: true, Replica: "a", Since: timestamppb.New(now.Add(-time.Minute)), Lineage: "L"},
 			{Endpoint: "192.0.2.2:7473", Since: timestamppb.New(now), LastError: "connection refused"},
@@ -118,6 +119,7 @@ Revision:           9
 Items bgp_route:    2
 Items bgp_session:  1
 Refusing:           -
+Log level:          debug (request, for 4m0s)
 
 ENDPOINT        REPLICA  CONNECTED  LEADING  FOR   LINEAGE  LAST ERROR
 192.0.2.1:7473  a        yes        yes      1m0s  L        -

@@ -94,6 +94,8 @@ func (h *Handler) answer(resource string, review func(context.Context, *admissio
 		default: // more than we can do; nobody shall wait for us
 		}
 		h.count(resource, v.result, start)
+		h.Log.Debug("reviewed", "op", "review", "resource", resource, "namespace", asked.Request.Namespace, "name", asked.Request.Name,
+			"operation", asked.Request.Operation, "result", v.result, "warnings", v.warnings, "seconds", time.Since(start).Seconds())
 		reply := admissionv1.AdmissionReview{TypeMeta: asked.TypeMeta, Response: &admissionv1.AdmissionResponse{
 			UID: asked.Request.UID, Allowed: v.refusal == nil, Result: v.refusal, Warnings: v.warnings[:min(len(v.warnings), mostWarnings)],
 		}}

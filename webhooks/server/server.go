@@ -19,8 +19,10 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/ingot-lb/ingot/certs"
+	"github.com/ingot-lb/ingot/controller/loglevel"
 	"github.com/ingot-lb/ingot/controller/probes"
 	"github.com/ingot-lb/ingot/controller/service"
+	"github.com/ingot-lb/ingot/speaker/logging"
 	"github.com/ingot-lb/ingot/webhooks/admission"
 	"github.com/ingot-lb/ingot/webhooks/registration"
 )
@@ -37,6 +39,8 @@ type Options struct {
 	// Linger is how long to go on answering at the end, until nobody is sent here any longer.
 	Linger time.Duration
 	Log    *slog.Logger
+	// Level is that of Log, to be kept at what the MetalLB object says; nil: it is not.
+	Level *logging.Level
 	// Config reaches the cluster in place of Kubeconfig, where it is not nil.
 	Config *rest.Config
 }
@@ -88,7 +92,11 @@ func Run(ctx context.Context, o Options) error {
 		return nil
 	}
 	if o.MetricsAddress != "" {
-		probe, err := probes.Listen(ctx, o.MetricsAddress, measured{handler, &loaded}, ready)
+		metrics := probes.Collectors{measured{handler, &loaded}}
+		if o.Level != nil {
+			metrics = append(metrics, o.Level)
+		}
+		probe, err := probes.Listen(ctx, o.MetricsAddress, metrics, ready)
 		if err != nil {
 			return err
 		}
@@ -106,6 +114,9 @@ func Run(ctx context.Context, o Options) error {
 	})()
 	g.Go(func() error { return preview.Run(work) })
 	g.Go(func() error { peers.Run(work); return nil })
+	if o.Level != nil {
+		g.Go(func() error { loglevel.Follow(work, pools, o.Namespace, o.Level, o.Log); return nil })
+	}
 	g.Go(func() error {
 		defer end()
 		certificate, keep, err := o.certificate(work, client)

@@ -349,7 +349,7 @@ func (x WitnessReport_Source) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WitnessReport_Source.Descriptor instead.
 func (WitnessReport_Source) EnumDescriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{22, 0}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{23, 0}
 }
 
 // Role of the node for the address.
@@ -399,7 +399,7 @@ func (x Layer2Address_Role) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Layer2Address_Role.Descriptor instead.
 func (Layer2Address_Role) EnumDescriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{30, 0}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{31, 0}
 }
 
 // ConnectRequest is what a speaker says.
@@ -530,6 +530,7 @@ type ConnectResponse struct {
 	//	*ConnectResponse_Update
 	//	*ConnectResponse_Heartbeat
 	//	*ConnectResponse_Drain
+	//	*ConnectResponse_Settings
 	Message       isConnectResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -608,6 +609,15 @@ func (x *ConnectResponse) GetDrain() *Drain {
 	return nil
 }
 
+func (x *ConnectResponse) GetSettings() *Settings {
+	if x != nil {
+		if x, ok := x.Message.(*ConnectResponse_Settings); ok {
+			return x.Settings
+		}
+	}
+	return nil
+}
+
 type isConnectResponse_Message interface {
 	isConnectResponse_Message()
 }
@@ -632,6 +642,11 @@ type ConnectResponse_Drain struct {
 	Drain *Drain `protobuf:"bytes,4,opt,name=drain,proto3,oneof"`
 }
 
+type ConnectResponse_Settings struct {
+	// How the program is to run; after each welcome, as soon as it is known, and when it changed.
+	Settings *Settings `protobuf:"bytes,5,opt,name=settings,proto3,oneof"`
+}
+
 func (*ConnectResponse_Welcome) isConnectResponse_Message() {}
 
 func (*ConnectResponse_Update) isConnectResponse_Message() {}
@@ -639,6 +654,8 @@ func (*ConnectResponse_Update) isConnectResponse_Message() {}
 func (*ConnectResponse_Heartbeat) isConnectResponse_Message() {}
 
 func (*ConnectResponse_Drain) isConnectResponse_Message() {}
+
+func (*ConnectResponse_Settings) isConnectResponse_Message() {}
 
 // Hello introduces a speaker process and says what it holds, so that the server sends only differences.
 type Hello struct {
@@ -1382,6 +1399,53 @@ func (x *Heartbeat) GetEcho() uint64 {
 	return 0
 }
 
+// Settings are what the MetalLB object says of the program itself, and not of what it announces. A speaker goes by those of
+// the replica that it obeys.
+type Settings struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Level of the log: all, debug, info, warn, error or none; empty: the one that the speaker was started with.
+	LogLevel      string `protobuf:"bytes,1,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Settings) Reset() {
+	*x = Settings{}
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Settings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Settings) ProtoMessage() {}
+
+func (x *Settings) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Settings.ProtoReflect.Descriptor instead.
+func (*Settings) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Settings) GetLogLevel() string {
+	if x != nil {
+		return x.LogLevel
+	}
+	return ""
+}
+
 // Drain asks the speaker to connect again, elsewhere if it can.
 type Drain struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1392,7 +1456,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[10]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1404,7 +1468,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[10]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1417,7 +1481,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{10}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Drain) GetReason() string {
@@ -1456,7 +1520,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[11]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1532,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[11]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1545,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{11}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Report) GetFull() bool {
@@ -1570,7 +1634,7 @@ type Standing struct {
 
 func (x *Standing) Reset() {
 	*x = Standing{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[12]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1582,7 +1646,7 @@ func (x *Standing) String() string {
 func (*Standing) ProtoMessage() {}
 
 func (x *Standing) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[12]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1595,7 +1659,7 @@ func (x *Standing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Standing.ProtoReflect.Descriptor instead.
 func (*Standing) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{12}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Standing) GetLineage() string {
@@ -1698,7 +1762,7 @@ type SessionReport struct {
 
 func (x *SessionReport) Reset() {
 	*x = SessionReport{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[13]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1774,7 @@ func (x *SessionReport) String() string {
 func (*SessionReport) ProtoMessage() {}
 
 func (x *SessionReport) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[13]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1787,7 @@ func (x *SessionReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionReport.ProtoReflect.Descriptor instead.
 func (*SessionReport) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{13}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SessionReport) GetPeer() string {
@@ -1926,7 +1990,7 @@ type SessionCounters struct {
 
 func (x *SessionCounters) Reset() {
 	*x = SessionCounters{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[14]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2002,7 @@ func (x *SessionCounters) String() string {
 func (*SessionCounters) ProtoMessage() {}
 
 func (x *SessionCounters) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[14]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2015,7 @@ func (x *SessionCounters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionCounters.ProtoReflect.Descriptor instead.
 func (*SessionCounters) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{14}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SessionCounters) GetOpensSent() uint64 {
@@ -2094,7 +2158,7 @@ type BfdReport struct {
 
 func (x *BfdReport) Reset() {
 	*x = BfdReport{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[15]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2106,7 +2170,7 @@ func (x *BfdReport) String() string {
 func (*BfdReport) ProtoMessage() {}
 
 func (x *BfdReport) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[15]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2119,7 +2183,7 @@ func (x *BfdReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BfdReport.ProtoReflect.Descriptor instead.
 func (*BfdReport) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{15}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BfdReport) GetPeer() string {
@@ -2298,7 +2362,7 @@ type BfdCounters struct {
 
 func (x *BfdCounters) Reset() {
 	*x = BfdCounters{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[16]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2310,7 +2374,7 @@ func (x *BfdCounters) String() string {
 func (*BfdCounters) ProtoMessage() {}
 
 func (x *BfdCounters) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[16]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2323,7 +2387,7 @@ func (x *BfdCounters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BfdCounters.ProtoReflect.Descriptor instead.
 func (*BfdCounters) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{16}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *BfdCounters) GetControlReceived() uint64 {
@@ -2399,7 +2463,7 @@ type Layer2Report struct {
 
 func (x *Layer2Report) Reset() {
 	*x = Layer2Report{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[17]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2411,7 +2475,7 @@ func (x *Layer2Report) String() string {
 func (*Layer2Report) ProtoMessage() {}
 
 func (x *Layer2Report) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[17]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2424,7 +2488,7 @@ func (x *Layer2Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer2Report.ProtoReflect.Descriptor instead.
 func (*Layer2Report) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{17}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Layer2Report) GetAddress() string {
@@ -2520,7 +2584,7 @@ type Layer2Rival struct {
 
 func (x *Layer2Rival) Reset() {
 	*x = Layer2Rival{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2532,7 +2596,7 @@ func (x *Layer2Rival) String() string {
 func (*Layer2Rival) ProtoMessage() {}
 
 func (x *Layer2Rival) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[18]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2545,7 +2609,7 @@ func (x *Layer2Rival) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer2Rival.ProtoReflect.Descriptor instead.
 func (*Layer2Rival) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{18}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Layer2Rival) GetInterface() string {
@@ -2611,7 +2675,7 @@ type LinkReport struct {
 
 func (x *LinkReport) Reset() {
 	*x = LinkReport{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2623,7 +2687,7 @@ func (x *LinkReport) String() string {
 func (*LinkReport) ProtoMessage() {}
 
 func (x *LinkReport) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[19]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2636,7 +2700,7 @@ func (x *LinkReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LinkReport.ProtoReflect.Descriptor instead.
 func (*LinkReport) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{19}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LinkReport) GetName() string {
@@ -2729,7 +2793,7 @@ type SegmentReport struct {
 
 func (x *SegmentReport) Reset() {
 	*x = SegmentReport{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2741,7 +2805,7 @@ func (x *SegmentReport) String() string {
 func (*SegmentReport) ProtoMessage() {}
 
 func (x *SegmentReport) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[20]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2754,7 +2818,7 @@ func (x *SegmentReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentReport.ProtoReflect.Descriptor instead.
 func (*SegmentReport) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{20}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SegmentReport) GetInterface() string {
@@ -2800,7 +2864,7 @@ type SegmentPeerReport struct {
 
 func (x *SegmentPeerReport) Reset() {
 	*x = SegmentPeerReport{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2812,7 +2876,7 @@ func (x *SegmentPeerReport) String() string {
 func (*SegmentPeerReport) ProtoMessage() {}
 
 func (x *SegmentPeerReport) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[21]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2825,7 +2889,7 @@ func (x *SegmentPeerReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentPeerReport.ProtoReflect.Descriptor instead.
 func (*SegmentPeerReport) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{21}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SegmentPeerReport) GetNode() string {
@@ -2900,7 +2964,7 @@ type WitnessReport struct {
 
 func (x *WitnessReport) Reset() {
 	*x = WitnessReport{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[22]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2912,7 +2976,7 @@ func (x *WitnessReport) String() string {
 func (*WitnessReport) ProtoMessage() {}
 
 func (x *WitnessReport) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[22]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2925,7 +2989,7 @@ func (x *WitnessReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WitnessReport.ProtoReflect.Descriptor instead.
 func (*WitnessReport) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{22}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WitnessReport) GetAddress() string {
@@ -2983,7 +3047,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[23]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2995,7 +3059,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[23]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3008,7 +3072,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{23}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Item) GetId() string {
@@ -3154,7 +3218,7 @@ type BgpSession struct {
 
 func (x *BgpSession) Reset() {
 	*x = BgpSession{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[24]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3166,7 +3230,7 @@ func (x *BgpSession) String() string {
 func (*BgpSession) ProtoMessage() {}
 
 func (x *BgpSession) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[24]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3179,7 +3243,7 @@ func (x *BgpSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BgpSession.ProtoReflect.Descriptor instead.
 func (*BgpSession) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{24}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BgpSession) GetPeer() string {
@@ -3341,7 +3405,7 @@ type BfdParameters struct {
 
 func (x *BfdParameters) Reset() {
 	*x = BfdParameters{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[25]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3353,7 +3417,7 @@ func (x *BfdParameters) String() string {
 func (*BfdParameters) ProtoMessage() {}
 
 func (x *BfdParameters) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[25]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3366,7 +3430,7 @@ func (x *BfdParameters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BfdParameters.ProtoReflect.Descriptor instead.
 func (*BfdParameters) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{25}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BfdParameters) GetProfile() string {
@@ -3438,7 +3502,7 @@ type BgpGuard struct {
 
 func (x *BgpGuard) Reset() {
 	*x = BgpGuard{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[26]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3450,7 +3514,7 @@ func (x *BgpGuard) String() string {
 func (*BgpGuard) ProtoMessage() {}
 
 func (x *BgpGuard) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[26]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3463,7 +3527,7 @@ func (x *BgpGuard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BgpGuard.ProtoReflect.Descriptor instead.
 func (*BgpGuard) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{26}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BgpGuard) GetRanges() []string {
@@ -3494,7 +3558,7 @@ type BgpRoute struct {
 
 func (x *BgpRoute) Reset() {
 	*x = BgpRoute{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[27]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3506,7 +3570,7 @@ func (x *BgpRoute) String() string {
 func (*BgpRoute) ProtoMessage() {}
 
 func (x *BgpRoute) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[27]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3519,7 +3583,7 @@ func (x *BgpRoute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BgpRoute.ProtoReflect.Descriptor instead.
 func (*BgpRoute) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{27}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BgpRoute) GetPrefix() string {
@@ -3563,7 +3627,7 @@ type BgpAdvertisement struct {
 
 func (x *BgpAdvertisement) Reset() {
 	*x = BgpAdvertisement{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[28]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3575,7 +3639,7 @@ func (x *BgpAdvertisement) String() string {
 func (*BgpAdvertisement) ProtoMessage() {}
 
 func (x *BgpAdvertisement) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[28]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3588,7 +3652,7 @@ func (x *BgpAdvertisement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BgpAdvertisement.ProtoReflect.Descriptor instead.
 func (*BgpAdvertisement) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{28}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *BgpAdvertisement) GetPeers() []string {
@@ -3645,7 +3709,7 @@ type LargeCommunity struct {
 
 func (x *LargeCommunity) Reset() {
 	*x = LargeCommunity{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[29]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3657,7 +3721,7 @@ func (x *LargeCommunity) String() string {
 func (*LargeCommunity) ProtoMessage() {}
 
 func (x *LargeCommunity) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[29]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3670,7 +3734,7 @@ func (x *LargeCommunity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LargeCommunity.ProtoReflect.Descriptor instead.
 func (*LargeCommunity) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{29}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *LargeCommunity) GetGlobalAdministrator() uint32 {
@@ -3715,7 +3779,7 @@ type Layer2Address struct {
 
 func (x *Layer2Address) Reset() {
 	*x = Layer2Address{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[30]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3727,7 +3791,7 @@ func (x *Layer2Address) String() string {
 func (*Layer2Address) ProtoMessage() {}
 
 func (x *Layer2Address) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[30]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3740,7 +3804,7 @@ func (x *Layer2Address) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer2Address.ProtoReflect.Descriptor instead.
 func (*Layer2Address) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{30}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Layer2Address) GetAddress() string {
@@ -3821,7 +3885,7 @@ type Layer2Segment struct {
 
 func (x *Layer2Segment) Reset() {
 	*x = Layer2Segment{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[31]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3833,7 +3897,7 @@ func (x *Layer2Segment) String() string {
 func (*Layer2Segment) ProtoMessage() {}
 
 func (x *Layer2Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[31]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3846,7 +3910,7 @@ func (x *Layer2Segment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer2Segment.ProtoReflect.Descriptor instead.
 func (*Layer2Segment) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{31}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Layer2Segment) GetInterface() string {
@@ -3901,7 +3965,7 @@ type SegmentPeer struct {
 
 func (x *SegmentPeer) Reset() {
 	*x = SegmentPeer{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[32]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3913,7 +3977,7 @@ func (x *SegmentPeer) String() string {
 func (*SegmentPeer) ProtoMessage() {}
 
 func (x *SegmentPeer) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[32]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3926,7 +3990,7 @@ func (x *SegmentPeer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentPeer.ProtoReflect.Descriptor instead.
 func (*SegmentPeer) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{32}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SegmentPeer) GetNode() string {
@@ -3979,7 +4043,7 @@ type ServiceRef struct {
 
 func (x *ServiceRef) Reset() {
 	*x = ServiceRef{}
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[33]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3991,7 +4055,7 @@ func (x *ServiceRef) String() string {
 func (*ServiceRef) ProtoMessage() {}
 
 func (x *ServiceRef) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_dispatch_proto_msgTypes[33]
+	mi := &file_ingot_v1_dispatch_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4004,7 +4068,7 @@ func (x *ServiceRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceRef.ProtoReflect.Descriptor instead.
 func (*ServiceRef) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{33}
+	return file_ingot_v1_dispatch_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ServiceRef) GetNamespace() string {
@@ -4045,12 +4109,13 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\x03ack\x18\x02 \x01(\v2\r.ingot.v1.AckH\x00R\x03ack\x123\n" +
 	"\theartbeat\x18\x03 \x01(\v2\x13.ingot.v1.HeartbeatH\x00R\theartbeat\x12*\n" +
 	"\x06report\x18\x04 \x01(\v2\x10.ingot.v1.ReportH\x00R\x06reportB\t\n" +
-	"\amessage\"\xd5\x01\n" +
+	"\amessage\"\x87\x02\n" +
 	"\x0fConnectResponse\x12-\n" +
 	"\awelcome\x18\x01 \x01(\v2\x11.ingot.v1.WelcomeH\x00R\awelcome\x12*\n" +
 	"\x06update\x18\x02 \x01(\v2\x10.ingot.v1.UpdateH\x00R\x06update\x123\n" +
 	"\theartbeat\x18\x03 \x01(\v2\x13.ingot.v1.HeartbeatH\x00R\theartbeat\x12'\n" +
-	"\x05drain\x18\x04 \x01(\v2\x0f.ingot.v1.DrainH\x00R\x05drainB\t\n" +
+	"\x05drain\x18\x04 \x01(\v2\x0f.ingot.v1.DrainH\x00R\x05drain\x120\n" +
+	"\bsettings\x18\x05 \x01(\v2\x12.ingot.v1.SettingsH\x00R\bsettingsB\t\n" +
 	"\amessage\"\x96\x02\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1a\n" +
@@ -4122,7 +4187,9 @@ const file_ingot_v1_dispatch_proto_rawDesc = "" +
 	"\x0eSTATUS_REMOVED\x10\x04\"1\n" +
 	"\tHeartbeat\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
-	"\x04echo\x18\x02 \x01(\x04R\x04echo\"\x1f\n" +
+	"\x04echo\x18\x02 \x01(\x04R\x04echo\"'\n" +
+	"\bSettings\x12\x1b\n" +
+	"\tlog_level\x18\x01 \x01(\tR\blogLevel\"\x1f\n" +
 	"\x05Drain\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x83\x03\n" +
 	"\x06Report\x12\x12\n" +
@@ -4426,7 +4493,7 @@ func file_ingot_v1_dispatch_proto_rawDescGZIP() []byte {
 }
 
 var file_ingot_v1_dispatch_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_ingot_v1_dispatch_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_ingot_v1_dispatch_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_ingot_v1_dispatch_proto_goTypes = []any{
 	(Lane)(0),                 // 0: ingot.v1.Lane
 	(Refusal)(0),              // 1: ingot.v1.Refusal
@@ -4445,90 +4512,92 @@ var file_ingot_v1_dispatch_proto_goTypes = []any{
 	(*Ack)(nil),               // 14: ingot.v1.Ack
 	(*ItemResult)(nil),        // 15: ingot.v1.ItemResult
 	(*Heartbeat)(nil),         // 16: ingot.v1.Heartbeat
-	(*Drain)(nil),             // 17: ingot.v1.Drain
-	(*Report)(nil),            // 18: ingot.v1.Report
-	(*Standing)(nil),          // 19: ingot.v1.Standing
-	(*SessionReport)(nil),     // 20: ingot.v1.SessionReport
-	(*SessionCounters)(nil),   // 21: ingot.v1.SessionCounters
-	(*BfdReport)(nil),         // 22: ingot.v1.BfdReport
-	(*BfdCounters)(nil),       // 23: ingot.v1.BfdCounters
-	(*Layer2Report)(nil),      // 24: ingot.v1.Layer2Report
-	(*Layer2Rival)(nil),       // 25: ingot.v1.Layer2Rival
-	(*LinkReport)(nil),        // 26: ingot.v1.LinkReport
-	(*SegmentReport)(nil),     // 27: ingot.v1.SegmentReport
-	(*SegmentPeerReport)(nil), // 28: ingot.v1.SegmentPeerReport
-	(*WitnessReport)(nil),     // 29: ingot.v1.WitnessReport
-	(*Item)(nil),              // 30: ingot.v1.Item
-	(*BgpSession)(nil),        // 31: ingot.v1.BgpSession
-	(*BfdParameters)(nil),     // 32: ingot.v1.BfdParameters
-	(*BgpGuard)(nil),          // 33: ingot.v1.BgpGuard
-	(*BgpRoute)(nil),          // 34: ingot.v1.BgpRoute
-	(*BgpAdvertisement)(nil),  // 35: ingot.v1.BgpAdvertisement
-	(*LargeCommunity)(nil),    // 36: ingot.v1.LargeCommunity
-	(*Layer2Address)(nil),     // 37: ingot.v1.Layer2Address
-	(*Layer2Segment)(nil),     // 38: ingot.v1.Layer2Segment
-	(*SegmentPeer)(nil),       // 39: ingot.v1.SegmentPeer
-	(*ServiceRef)(nil),        // 40: ingot.v1.ServiceRef
+	(*Settings)(nil),          // 17: ingot.v1.Settings
+	(*Drain)(nil),             // 18: ingot.v1.Drain
+	(*Report)(nil),            // 19: ingot.v1.Report
+	(*Standing)(nil),          // 20: ingot.v1.Standing
+	(*SessionReport)(nil),     // 21: ingot.v1.SessionReport
+	(*SessionCounters)(nil),   // 22: ingot.v1.SessionCounters
+	(*BfdReport)(nil),         // 23: ingot.v1.BfdReport
+	(*BfdCounters)(nil),       // 24: ingot.v1.BfdCounters
+	(*Layer2Report)(nil),      // 25: ingot.v1.Layer2Report
+	(*Layer2Rival)(nil),       // 26: ingot.v1.Layer2Rival
+	(*LinkReport)(nil),        // 27: ingot.v1.LinkReport
+	(*SegmentReport)(nil),     // 28: ingot.v1.SegmentReport
+	(*SegmentPeerReport)(nil), // 29: ingot.v1.SegmentPeerReport
+	(*WitnessReport)(nil),     // 30: ingot.v1.WitnessReport
+	(*Item)(nil),              // 31: ingot.v1.Item
+	(*BgpSession)(nil),        // 32: ingot.v1.BgpSession
+	(*BfdParameters)(nil),     // 33: ingot.v1.BfdParameters
+	(*BgpGuard)(nil),          // 34: ingot.v1.BgpGuard
+	(*BgpRoute)(nil),          // 35: ingot.v1.BgpRoute
+	(*BgpAdvertisement)(nil),  // 36: ingot.v1.BgpAdvertisement
+	(*LargeCommunity)(nil),    // 37: ingot.v1.LargeCommunity
+	(*Layer2Address)(nil),     // 38: ingot.v1.Layer2Address
+	(*Layer2Segment)(nil),     // 39: ingot.v1.Layer2Segment
+	(*SegmentPeer)(nil),       // 40: ingot.v1.SegmentPeer
+	(*ServiceRef)(nil),        // 41: ingot.v1.ServiceRef
 }
 var file_ingot_v1_dispatch_proto_depIdxs = []int32{
 	9,  // 0: ingot.v1.ConnectRequest.hello:type_name -> ingot.v1.Hello
 	14, // 1: ingot.v1.ConnectRequest.ack:type_name -> ingot.v1.Ack
 	16, // 2: ingot.v1.ConnectRequest.heartbeat:type_name -> ingot.v1.Heartbeat
-	18, // 3: ingot.v1.ConnectRequest.report:type_name -> ingot.v1.Report
+	19, // 3: ingot.v1.ConnectRequest.report:type_name -> ingot.v1.Report
 	11, // 4: ingot.v1.ConnectResponse.welcome:type_name -> ingot.v1.Welcome
 	12, // 5: ingot.v1.ConnectResponse.update:type_name -> ingot.v1.Update
 	16, // 6: ingot.v1.ConnectResponse.heartbeat:type_name -> ingot.v1.Heartbeat
-	17, // 7: ingot.v1.ConnectResponse.drain:type_name -> ingot.v1.Drain
-	10, // 8: ingot.v1.Hello.held:type_name -> ingot.v1.HeldItem
-	0,  // 9: ingot.v1.HeldItem.lane:type_name -> ingot.v1.Lane
-	4,  // 10: ingot.v1.HeldItem.status:type_name -> ingot.v1.ItemResult.Status
-	6,  // 11: ingot.v1.HeldItem.role:type_name -> ingot.v1.Layer2Address.Role
-	0,  // 12: ingot.v1.Update.lane:type_name -> ingot.v1.Lane
-	30, // 13: ingot.v1.Update.upserts:type_name -> ingot.v1.Item
-	13, // 14: ingot.v1.Update.removals:type_name -> ingot.v1.Removal
-	0,  // 15: ingot.v1.Ack.lane:type_name -> ingot.v1.Lane
-	1,  // 16: ingot.v1.Ack.refusal:type_name -> ingot.v1.Refusal
-	15, // 17: ingot.v1.Ack.results:type_name -> ingot.v1.ItemResult
-	4,  // 18: ingot.v1.ItemResult.status:type_name -> ingot.v1.ItemResult.Status
-	20, // 19: ingot.v1.Report.sessions:type_name -> ingot.v1.SessionReport
-	24, // 20: ingot.v1.Report.layer2:type_name -> ingot.v1.Layer2Report
-	15, // 21: ingot.v1.Report.results:type_name -> ingot.v1.ItemResult
-	26, // 22: ingot.v1.Report.links:type_name -> ingot.v1.LinkReport
-	19, // 23: ingot.v1.Report.standing:type_name -> ingot.v1.Standing
-	22, // 24: ingot.v1.Report.bfd:type_name -> ingot.v1.BfdReport
-	27, // 25: ingot.v1.Report.segments:type_name -> ingot.v1.SegmentReport
-	1,  // 26: ingot.v1.Standing.refusal:type_name -> ingot.v1.Refusal
-	3,  // 27: ingot.v1.SessionReport.families:type_name -> ingot.v1.Family
-	21, // 28: ingot.v1.SessionReport.counters:type_name -> ingot.v1.SessionCounters
-	23, // 29: ingot.v1.BfdReport.counters:type_name -> ingot.v1.BfdCounters
-	6,  // 30: ingot.v1.Layer2Report.role:type_name -> ingot.v1.Layer2Address.Role
-	25, // 31: ingot.v1.Layer2Report.rival:type_name -> ingot.v1.Layer2Rival
-	28, // 32: ingot.v1.SegmentReport.peers:type_name -> ingot.v1.SegmentPeerReport
-	29, // 33: ingot.v1.SegmentReport.witnesses:type_name -> ingot.v1.WitnessReport
-	2,  // 34: ingot.v1.SegmentPeerReport.answer:type_name -> ingot.v1.Answer
-	2,  // 35: ingot.v1.WitnessReport.answer:type_name -> ingot.v1.Answer
-	5,  // 36: ingot.v1.WitnessReport.source:type_name -> ingot.v1.WitnessReport.Source
-	31, // 37: ingot.v1.Item.bgp_session:type_name -> ingot.v1.BgpSession
-	34, // 38: ingot.v1.Item.bgp_route:type_name -> ingot.v1.BgpRoute
-	37, // 39: ingot.v1.Item.layer2_address:type_name -> ingot.v1.Layer2Address
-	33, // 40: ingot.v1.Item.bgp_guard:type_name -> ingot.v1.BgpGuard
-	38, // 41: ingot.v1.Item.layer2_segment:type_name -> ingot.v1.Layer2Segment
-	3,  // 42: ingot.v1.BgpSession.families:type_name -> ingot.v1.Family
-	32, // 43: ingot.v1.BgpSession.bfd:type_name -> ingot.v1.BfdParameters
-	35, // 44: ingot.v1.BgpRoute.advertisements:type_name -> ingot.v1.BgpAdvertisement
-	40, // 45: ingot.v1.BgpRoute.services:type_name -> ingot.v1.ServiceRef
-	36, // 46: ingot.v1.BgpAdvertisement.large_communities:type_name -> ingot.v1.LargeCommunity
-	6,  // 47: ingot.v1.Layer2Address.role:type_name -> ingot.v1.Layer2Address.Role
-	40, // 48: ingot.v1.Layer2Address.services:type_name -> ingot.v1.ServiceRef
-	39, // 49: ingot.v1.Layer2Segment.peers:type_name -> ingot.v1.SegmentPeer
-	32, // 50: ingot.v1.SegmentPeer.bfd:type_name -> ingot.v1.BfdParameters
-	7,  // 51: ingot.v1.Dispatch.Connect:input_type -> ingot.v1.ConnectRequest
-	8,  // 52: ingot.v1.Dispatch.Connect:output_type -> ingot.v1.ConnectResponse
-	52, // [52:53] is the sub-list for method output_type
-	51, // [51:52] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	18, // 7: ingot.v1.ConnectResponse.drain:type_name -> ingot.v1.Drain
+	17, // 8: ingot.v1.ConnectResponse.settings:type_name -> ingot.v1.Settings
+	10, // 9: ingot.v1.Hello.held:type_name -> ingot.v1.HeldItem
+	0,  // 10: ingot.v1.HeldItem.lane:type_name -> ingot.v1.Lane
+	4,  // 11: ingot.v1.HeldItem.status:type_name -> ingot.v1.ItemResult.Status
+	6,  // 12: ingot.v1.HeldItem.role:type_name -> ingot.v1.Layer2Address.Role
+	0,  // 13: ingot.v1.Update.lane:type_name -> ingot.v1.Lane
+	31, // 14: ingot.v1.Update.upserts:type_name -> ingot.v1.Item
+	13, // 15: ingot.v1.Update.removals:type_name -> ingot.v1.Removal
+	0,  // 16: ingot.v1.Ack.lane:type_name -> ingot.v1.Lane
+	1,  // 17: ingot.v1.Ack.refusal:type_name -> ingot.v1.Refusal
+	15, // 18: ingot.v1.Ack.results:type_name -> ingot.v1.ItemResult
+	4,  // 19: ingot.v1.ItemResult.status:type_name -> ingot.v1.ItemResult.Status
+	21, // 20: ingot.v1.Report.sessions:type_name -> ingot.v1.SessionReport
+	25, // 21: ingot.v1.Report.layer2:type_name -> ingot.v1.Layer2Report
+	15, // 22: ingot.v1.Report.results:type_name -> ingot.v1.ItemResult
+	27, // 23: ingot.v1.Report.links:type_name -> ingot.v1.LinkReport
+	20, // 24: ingot.v1.Report.standing:type_name -> ingot.v1.Standing
+	23, // 25: ingot.v1.Report.bfd:type_name -> ingot.v1.BfdReport
+	28, // 26: ingot.v1.Report.segments:type_name -> ingot.v1.SegmentReport
+	1,  // 27: ingot.v1.Standing.refusal:type_name -> ingot.v1.Refusal
+	3,  // 28: ingot.v1.SessionReport.families:type_name -> ingot.v1.Family
+	22, // 29: ingot.v1.SessionReport.counters:type_name -> ingot.v1.SessionCounters
+	24, // 30: ingot.v1.BfdReport.counters:type_name -> ingot.v1.BfdCounters
+	6,  // 31: ingot.v1.Layer2Report.role:type_name -> ingot.v1.Layer2Address.Role
+	26, // 32: ingot.v1.Layer2Report.rival:type_name -> ingot.v1.Layer2Rival
+	29, // 33: ingot.v1.SegmentReport.peers:type_name -> ingot.v1.SegmentPeerReport
+	30, // 34: ingot.v1.SegmentReport.witnesses:type_name -> ingot.v1.WitnessReport
+	2,  // 35: ingot.v1.SegmentPeerReport.answer:type_name -> ingot.v1.Answer
+	2,  // 36: ingot.v1.WitnessReport.answer:type_name -> ingot.v1.Answer
+	5,  // 37: ingot.v1.WitnessReport.source:type_name -> ingot.v1.WitnessReport.Source
+	32, // 38: ingot.v1.Item.bgp_session:type_name -> ingot.v1.BgpSession
+	35, // 39: ingot.v1.Item.bgp_route:type_name -> ingot.v1.BgpRoute
+	38, // 40: ingot.v1.Item.layer2_address:type_name -> ingot.v1.Layer2Address
+	34, // 41: ingot.v1.Item.bgp_guard:type_name -> ingot.v1.BgpGuard
+	39, // 42: ingot.v1.Item.layer2_segment:type_name -> ingot.v1.Layer2Segment
+	3,  // 43: ingot.v1.BgpSession.families:type_name -> ingot.v1.Family
+	33, // 44: ingot.v1.BgpSession.bfd:type_name -> ingot.v1.BfdParameters
+	36, // 45: ingot.v1.BgpRoute.advertisements:type_name -> ingot.v1.BgpAdvertisement
+	41, // 46: ingot.v1.BgpRoute.services:type_name -> ingot.v1.ServiceRef
+	37, // 47: ingot.v1.BgpAdvertisement.large_communities:type_name -> ingot.v1.LargeCommunity
+	6,  // 48: ingot.v1.Layer2Address.role:type_name -> ingot.v1.Layer2Address.Role
+	41, // 49: ingot.v1.Layer2Address.services:type_name -> ingot.v1.ServiceRef
+	40, // 50: ingot.v1.Layer2Segment.peers:type_name -> ingot.v1.SegmentPeer
+	33, // 51: ingot.v1.SegmentPeer.bfd:type_name -> ingot.v1.BfdParameters
+	7,  // 52: ingot.v1.Dispatch.Connect:input_type -> ingot.v1.ConnectRequest
+	8,  // 53: ingot.v1.Dispatch.Connect:output_type -> ingot.v1.ConnectResponse
+	53, // [53:54] is the sub-list for method output_type
+	52, // [52:53] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_ingot_v1_dispatch_proto_init() }
@@ -4547,23 +4616,24 @@ func file_ingot_v1_dispatch_proto_init() {
 		(*ConnectResponse_Update)(nil),
 		(*ConnectResponse_Heartbeat)(nil),
 		(*ConnectResponse_Drain)(nil),
+		(*ConnectResponse_Settings)(nil),
 	}
-	file_ingot_v1_dispatch_proto_msgTypes[23].OneofWrappers = []any{
+	file_ingot_v1_dispatch_proto_msgTypes[24].OneofWrappers = []any{
 		(*Item_BgpSession)(nil),
 		(*Item_BgpRoute)(nil),
 		(*Item_Layer2Address)(nil),
 		(*Item_BgpGuard)(nil),
 		(*Item_Layer2Segment)(nil),
 	}
-	file_ingot_v1_dispatch_proto_msgTypes[24].OneofWrappers = []any{}
-	file_ingot_v1_dispatch_proto_msgTypes[28].OneofWrappers = []any{}
+	file_ingot_v1_dispatch_proto_msgTypes[25].OneofWrappers = []any{}
+	file_ingot_v1_dispatch_proto_msgTypes[29].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ingot_v1_dispatch_proto_rawDesc), len(file_ingot_v1_dispatch_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   34,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -74,7 +74,8 @@ type GetStateResponse struct {
 	// Number of items by kind: the field names of Item.content.
 	Items map[string]uint32 `protobuf:"bytes,10,rep,name=items,proto3" json:"items,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// Why the centre is not obeyed, in words; empty when it is.
-	Refusing      string `protobuf:"bytes,11,opt,name=refusing,proto3" json:"refusing,omitempty"`
+	Refusing      string    `protobuf:"bytes,11,opt,name=refusing,proto3" json:"refusing,omitempty"`
+	LogLevel      *LogLevel `protobuf:"bytes,12,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -186,6 +187,77 @@ func (x *GetStateResponse) GetRefusing() string {
 	return ""
 }
 
+func (x *GetStateResponse) GetLogLevel() *LogLevel {
+	if x != nil {
+		return x.LogLevel
+	}
+	return nil
+}
+
+// LogLevel is the level of the log in force.
+type LogLevel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// all, debug, info, warn, error or none.
+	Level string `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`
+	// Whose word that is: "--log-level", "MetalLB object", or "request", by SetLogLevel.
+	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// Until when, if that is known.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogLevel) Reset() {
+	*x = LogLevel{}
+	mi := &file_ingot_v1_speaker_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogLevel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogLevel) ProtoMessage() {}
+
+func (x *LogLevel) ProtoReflect() protoreflect.Message {
+	mi := &file_ingot_v1_speaker_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogLevel.ProtoReflect.Descriptor instead.
+func (*LogLevel) Descriptor() ([]byte, []int) {
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *LogLevel) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *LogLevel) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *LogLevel) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 // StreamState is one connection to a replica of the centre.
 type StreamState struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -203,7 +275,7 @@ type StreamState struct {
 
 func (x *StreamState) Reset() {
 	*x = StreamState{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[2]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -215,7 +287,7 @@ func (x *StreamState) String() string {
 func (*StreamState) ProtoMessage() {}
 
 func (x *StreamState) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[2]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -228,7 +300,7 @@ func (x *StreamState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamState.ProtoReflect.Descriptor instead.
 func (*StreamState) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{2}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *StreamState) GetEndpoint() string {
@@ -288,7 +360,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[3]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -300,7 +372,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[3]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -313,7 +385,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{3}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{4}
 }
 
 type ListSessionsResponse struct {
@@ -325,7 +397,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[4]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -337,7 +409,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[4]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -350,7 +422,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{4}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*SessionReport {
@@ -368,7 +440,7 @@ type ListBfdSessionsRequest struct {
 
 func (x *ListBfdSessionsRequest) Reset() {
 	*x = ListBfdSessionsRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[5]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -380,7 +452,7 @@ func (x *ListBfdSessionsRequest) String() string {
 func (*ListBfdSessionsRequest) ProtoMessage() {}
 
 func (x *ListBfdSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[5]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -393,7 +465,7 @@ func (x *ListBfdSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBfdSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListBfdSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{5}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{6}
 }
 
 type ListBfdSessionsResponse struct {
@@ -405,7 +477,7 @@ type ListBfdSessionsResponse struct {
 
 func (x *ListBfdSessionsResponse) Reset() {
 	*x = ListBfdSessionsResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[6]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -417,7 +489,7 @@ func (x *ListBfdSessionsResponse) String() string {
 func (*ListBfdSessionsResponse) ProtoMessage() {}
 
 func (x *ListBfdSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[6]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -430,7 +502,7 @@ func (x *ListBfdSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBfdSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListBfdSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{6}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListBfdSessionsResponse) GetSessions() []*BfdReport {
@@ -448,7 +520,7 @@ type GetRunningConfigRequest struct {
 
 func (x *GetRunningConfigRequest) Reset() {
 	*x = GetRunningConfigRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[7]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +532,7 @@ func (x *GetRunningConfigRequest) String() string {
 func (*GetRunningConfigRequest) ProtoMessage() {}
 
 func (x *GetRunningConfigRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[7]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +545,7 @@ func (x *GetRunningConfigRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunningConfigRequest.ProtoReflect.Descriptor instead.
 func (*GetRunningConfigRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{7}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{8}
 }
 
 type GetRunningConfigResponse struct {
@@ -491,7 +563,7 @@ type GetRunningConfigResponse struct {
 
 func (x *GetRunningConfigResponse) Reset() {
 	*x = GetRunningConfigResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[8]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -503,7 +575,7 @@ func (x *GetRunningConfigResponse) String() string {
 func (*GetRunningConfigResponse) ProtoMessage() {}
 
 func (x *GetRunningConfigResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[8]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -516,7 +588,7 @@ func (x *GetRunningConfigResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunningConfigResponse.ProtoReflect.Descriptor instead.
 func (*GetRunningConfigResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{8}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetRunningConfigResponse) GetSessions() []*BgpSession {
@@ -559,7 +631,7 @@ type ListRoutesRequest struct {
 
 func (x *ListRoutesRequest) Reset() {
 	*x = ListRoutesRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[9]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -571,7 +643,7 @@ func (x *ListRoutesRequest) String() string {
 func (*ListRoutesRequest) ProtoMessage() {}
 
 func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[9]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -584,7 +656,7 @@ func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesRequest.ProtoReflect.Descriptor instead.
 func (*ListRoutesRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{9}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListRoutesRequest) GetPrefix() string {
@@ -610,7 +682,7 @@ type ListRoutesResponse struct {
 
 func (x *ListRoutesResponse) Reset() {
 	*x = ListRoutesResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[10]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -622,7 +694,7 @@ func (x *ListRoutesResponse) String() string {
 func (*ListRoutesResponse) ProtoMessage() {}
 
 func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[10]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -635,7 +707,7 @@ func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesResponse.ProtoReflect.Descriptor instead.
 func (*ListRoutesResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{10}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListRoutesResponse) GetRoutes() []*Route {
@@ -659,7 +731,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[11]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -671,7 +743,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[11]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -684,7 +756,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{11}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Route) GetRoute() *BgpRoute {
@@ -723,7 +795,7 @@ type ListAnnouncementsRequest struct {
 
 func (x *ListAnnouncementsRequest) Reset() {
 	*x = ListAnnouncementsRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[12]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +807,7 @@ func (x *ListAnnouncementsRequest) String() string {
 func (*ListAnnouncementsRequest) ProtoMessage() {}
 
 func (x *ListAnnouncementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[12]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +820,7 @@ func (x *ListAnnouncementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAnnouncementsRequest.ProtoReflect.Descriptor instead.
 func (*ListAnnouncementsRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{12}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{13}
 }
 
 type ListAnnouncementsResponse struct {
@@ -760,7 +832,7 @@ type ListAnnouncementsResponse struct {
 
 func (x *ListAnnouncementsResponse) Reset() {
 	*x = ListAnnouncementsResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[13]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +844,7 @@ func (x *ListAnnouncementsResponse) String() string {
 func (*ListAnnouncementsResponse) ProtoMessage() {}
 
 func (x *ListAnnouncementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[13]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +857,7 @@ func (x *ListAnnouncementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAnnouncementsResponse.ProtoReflect.Descriptor instead.
 func (*ListAnnouncementsResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{13}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListAnnouncementsResponse) GetAnnouncements() []*Announcement {
@@ -816,7 +888,7 @@ type Announcement struct {
 
 func (x *Announcement) Reset() {
 	*x = Announcement{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[14]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +900,7 @@ func (x *Announcement) String() string {
 func (*Announcement) ProtoMessage() {}
 
 func (x *Announcement) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[14]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +913,7 @@ func (x *Announcement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Announcement.ProtoReflect.Descriptor instead.
 func (*Announcement) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{14}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Announcement) GetProtocol() string {
@@ -908,7 +980,7 @@ type ListLayer2Request struct {
 
 func (x *ListLayer2Request) Reset() {
 	*x = ListLayer2Request{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[15]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +992,7 @@ func (x *ListLayer2Request) String() string {
 func (*ListLayer2Request) ProtoMessage() {}
 
 func (x *ListLayer2Request) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[15]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,7 +1005,7 @@ func (x *ListLayer2Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLayer2Request.ProtoReflect.Descriptor instead.
 func (*ListLayer2Request) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{15}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{16}
 }
 
 type ListLayer2Response struct {
@@ -945,7 +1017,7 @@ type ListLayer2Response struct {
 
 func (x *ListLayer2Response) Reset() {
 	*x = ListLayer2Response{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[16]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1029,7 @@ func (x *ListLayer2Response) String() string {
 func (*ListLayer2Response) ProtoMessage() {}
 
 func (x *ListLayer2Response) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[16]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1042,7 @@ func (x *ListLayer2Response) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLayer2Response.ProtoReflect.Descriptor instead.
 func (*ListLayer2Response) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{16}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListLayer2Response) GetAddresses() []*Layer2State {
@@ -994,7 +1066,7 @@ type Layer2State struct {
 
 func (x *Layer2State) Reset() {
 	*x = Layer2State{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[17]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1006,7 +1078,7 @@ func (x *Layer2State) String() string {
 func (*Layer2State) ProtoMessage() {}
 
 func (x *Layer2State) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[17]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1019,7 +1091,7 @@ func (x *Layer2State) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer2State.ProtoReflect.Descriptor instead.
 func (*Layer2State) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{17}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Layer2State) GetOrder() *Layer2Address {
@@ -1051,7 +1123,7 @@ type ListNeighborsRequest struct {
 
 func (x *ListNeighborsRequest) Reset() {
 	*x = ListNeighborsRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[18]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1063,7 +1135,7 @@ func (x *ListNeighborsRequest) String() string {
 func (*ListNeighborsRequest) ProtoMessage() {}
 
 func (x *ListNeighborsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[18]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1076,7 +1148,7 @@ func (x *ListNeighborsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNeighborsRequest.ProtoReflect.Descriptor instead.
 func (*ListNeighborsRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{18}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{19}
 }
 
 type ListNeighborsResponse struct {
@@ -1091,7 +1163,7 @@ type ListNeighborsResponse struct {
 
 func (x *ListNeighborsResponse) Reset() {
 	*x = ListNeighborsResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[19]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1103,7 +1175,7 @@ func (x *ListNeighborsResponse) String() string {
 func (*ListNeighborsResponse) ProtoMessage() {}
 
 func (x *ListNeighborsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[19]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1116,7 +1188,7 @@ func (x *ListNeighborsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNeighborsResponse.ProtoReflect.Descriptor instead.
 func (*ListNeighborsResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{19}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListNeighborsResponse) GetLinks() []*LinkReport {
@@ -1153,7 +1225,7 @@ type Neighbor struct {
 
 func (x *Neighbor) Reset() {
 	*x = Neighbor{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[20]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1237,7 @@ func (x *Neighbor) String() string {
 func (*Neighbor) ProtoMessage() {}
 
 func (x *Neighbor) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[20]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1250,7 @@ func (x *Neighbor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbor.ProtoReflect.Descriptor instead.
 func (*Neighbor) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{20}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Neighbor) GetInterface() string {
@@ -1210,14 +1282,16 @@ func (x *Neighbor) GetLastSeen() *timestamppb.Timestamp {
 }
 
 type WatchEventsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only those that the log has, too, at the level in force; otherwise all that are worth the level info.
+	AtLogLevel    bool `protobuf:"varint,1,opt,name=at_log_level,json=atLogLevel,proto3" json:"at_log_level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchEventsRequest) Reset() {
 	*x = WatchEventsRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[21]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1229,7 +1303,7 @@ func (x *WatchEventsRequest) String() string {
 func (*WatchEventsRequest) ProtoMessage() {}
 
 func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[21]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1242,7 +1316,14 @@ func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsRequest.ProtoReflect.Descriptor instead.
 func (*WatchEventsRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{21}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *WatchEventsRequest) GetAtLogLevel() bool {
+	if x != nil {
+		return x.AtLogLevel
+	}
+	return false
 }
 
 type WatchEventsResponse struct {
@@ -1258,7 +1339,7 @@ type WatchEventsResponse struct {
 
 func (x *WatchEventsResponse) Reset() {
 	*x = WatchEventsResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[22]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1351,7 @@ func (x *WatchEventsResponse) String() string {
 func (*WatchEventsResponse) ProtoMessage() {}
 
 func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[22]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1364,7 @@ func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsResponse.ProtoReflect.Descriptor instead.
 func (*WatchEventsResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{22}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WatchEventsResponse) GetTime() *timestamppb.Timestamp {
@@ -1326,7 +1407,7 @@ type SetLogLevelRequest struct {
 
 func (x *SetLogLevelRequest) Reset() {
 	*x = SetLogLevelRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[23]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1338,7 +1419,7 @@ func (x *SetLogLevelRequest) String() string {
 func (*SetLogLevelRequest) ProtoMessage() {}
 
 func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[23]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1351,7 +1432,7 @@ func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelRequest.ProtoReflect.Descriptor instead.
 func (*SetLogLevelRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{23}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SetLogLevelRequest) GetLevel() string {
@@ -1378,7 +1459,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[24]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1471,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[24]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1484,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{24}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DrainRequest) GetDuration() *durationpb.Duration {
@@ -1422,7 +1503,7 @@ type DrainResponse struct {
 
 func (x *DrainResponse) Reset() {
 	*x = DrainResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[25]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +1515,7 @@ func (x *DrainResponse) String() string {
 func (*DrainResponse) ProtoMessage() {}
 
 func (x *DrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[25]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +1528,7 @@ func (x *DrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
 func (*DrainResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{25}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DrainResponse) GetUntil() *timestamppb.Timestamp {
@@ -1468,7 +1549,7 @@ type SetLogLevelResponse struct {
 
 func (x *SetLogLevelResponse) Reset() {
 	*x = SetLogLevelResponse{}
-	mi := &file_ingot_v1_speaker_proto_msgTypes[26]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1480,7 +1561,7 @@ func (x *SetLogLevelResponse) String() string {
 func (*SetLogLevelResponse) ProtoMessage() {}
 
 func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ingot_v1_speaker_proto_msgTypes[26]
+	mi := &file_ingot_v1_speaker_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1493,7 +1574,7 @@ func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLogLevelResponse.ProtoReflect.Descriptor instead.
 func (*SetLogLevelResponse) Descriptor() ([]byte, []int) {
-	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{26}
+	return file_ingot_v1_speaker_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SetLogLevelResponse) GetPrevious() string {
@@ -1515,7 +1596,7 @@ var File_ingot_v1_speaker_proto protoreflect.FileDescriptor
 const file_ingot_v1_speaker_proto_rawDesc = "" +
 	"\n" +
 	"\x16ingot/v1/speaker.proto\x12\bingot.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ingot/v1/dispatch.proto\"\x11\n" +
-	"\x0fGetStateRequest\"\xbe\x03\n" +
+	"\x0fGetStateRequest\"\xef\x03\n" +
 	"\x10GetStateResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1a\n" +
@@ -1528,11 +1609,16 @@ const file_ingot_v1_speaker_proto_rawDesc = "" +
 	"\astreams\x18\t \x03(\v2\x15.ingot.v1.StreamStateR\astreams\x12;\n" +
 	"\x05items\x18\n" +
 	" \x03(\v2%.ingot.v1.GetStateResponse.ItemsEntryR\x05items\x12\x1a\n" +
-	"\brefusing\x18\v \x01(\tR\brefusing\x1a8\n" +
+	"\brefusing\x18\v \x01(\tR\brefusing\x12/\n" +
+	"\tlog_level\x18\f \x01(\v2\x12.ingot.v1.LogLevelR\blogLevel\x1a8\n" +
 	"\n" +
 	"ItemsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\xe6\x01\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"b\n" +
+	"\bLogLevel\x12\x14\n" +
+	"\x05level\x18\x01 \x01(\tR\x05level\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xe6\x01\n" +
 	"\vStreamState\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12\x1c\n" +
 	"\tconnected\x18\x02 \x01(\bR\tconnected\x12\x18\n" +
@@ -1594,8 +1680,10 @@ const file_ingot_v1_speaker_proto_rawDesc = "" +
 	"\tinterface\x18\x01 \x01(\tR\tinterface\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x10\n" +
 	"\x03mac\x18\x03 \x01(\tR\x03mac\x127\n" +
-	"\tlast_seen\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\"\x14\n" +
-	"\x12WatchEventsRequest\"\x83\x02\n" +
+	"\tlast_seen\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\"6\n" +
+	"\x12WatchEventsRequest\x12 \n" +
+	"\fat_log_level\x18\x01 \x01(\bR\n" +
+	"atLogLevel\"\x83\x02\n" +
 	"\x13WatchEventsResponse\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
 	"\x05event\x18\x02 \x01(\tR\x05event\x12\x18\n" +
@@ -1643,108 +1731,111 @@ func file_ingot_v1_speaker_proto_rawDescGZIP() []byte {
 	return file_ingot_v1_speaker_proto_rawDescData
 }
 
-var file_ingot_v1_speaker_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_ingot_v1_speaker_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_ingot_v1_speaker_proto_goTypes = []any{
 	(*GetStateRequest)(nil),           // 0: ingot.v1.GetStateRequest
 	(*GetStateResponse)(nil),          // 1: ingot.v1.GetStateResponse
-	(*StreamState)(nil),               // 2: ingot.v1.StreamState
-	(*ListSessionsRequest)(nil),       // 3: ingot.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),      // 4: ingot.v1.ListSessionsResponse
-	(*ListBfdSessionsRequest)(nil),    // 5: ingot.v1.ListBfdSessionsRequest
-	(*ListBfdSessionsResponse)(nil),   // 6: ingot.v1.ListBfdSessionsResponse
-	(*GetRunningConfigRequest)(nil),   // 7: ingot.v1.GetRunningConfigRequest
-	(*GetRunningConfigResponse)(nil),  // 8: ingot.v1.GetRunningConfigResponse
-	(*ListRoutesRequest)(nil),         // 9: ingot.v1.ListRoutesRequest
-	(*ListRoutesResponse)(nil),        // 10: ingot.v1.ListRoutesResponse
-	(*Route)(nil),                     // 11: ingot.v1.Route
-	(*ListAnnouncementsRequest)(nil),  // 12: ingot.v1.ListAnnouncementsRequest
-	(*ListAnnouncementsResponse)(nil), // 13: ingot.v1.ListAnnouncementsResponse
-	(*Announcement)(nil),              // 14: ingot.v1.Announcement
-	(*ListLayer2Request)(nil),         // 15: ingot.v1.ListLayer2Request
-	(*ListLayer2Response)(nil),        // 16: ingot.v1.ListLayer2Response
-	(*Layer2State)(nil),               // 17: ingot.v1.Layer2State
-	(*ListNeighborsRequest)(nil),      // 18: ingot.v1.ListNeighborsRequest
-	(*ListNeighborsResponse)(nil),     // 19: ingot.v1.ListNeighborsResponse
-	(*Neighbor)(nil),                  // 20: ingot.v1.Neighbor
-	(*WatchEventsRequest)(nil),        // 21: ingot.v1.WatchEventsRequest
-	(*WatchEventsResponse)(nil),       // 22: ingot.v1.WatchEventsResponse
-	(*SetLogLevelRequest)(nil),        // 23: ingot.v1.SetLogLevelRequest
-	(*DrainRequest)(nil),              // 24: ingot.v1.DrainRequest
-	(*DrainResponse)(nil),             // 25: ingot.v1.DrainResponse
-	(*SetLogLevelResponse)(nil),       // 26: ingot.v1.SetLogLevelResponse
-	nil,                               // 27: ingot.v1.GetStateResponse.ItemsEntry
-	nil,                               // 28: ingot.v1.WatchEventsResponse.AttributesEntry
-	(*timestamppb.Timestamp)(nil),     // 29: google.protobuf.Timestamp
-	(*SessionReport)(nil),             // 30: ingot.v1.SessionReport
-	(*BfdReport)(nil),                 // 31: ingot.v1.BfdReport
-	(*BgpSession)(nil),                // 32: ingot.v1.BgpSession
-	(*BgpRoute)(nil),                  // 33: ingot.v1.BgpRoute
-	(Family)(0),                       // 34: ingot.v1.Family
-	(ItemResult_Status)(0),            // 35: ingot.v1.ItemResult.Status
-	(*ServiceRef)(nil),                // 36: ingot.v1.ServiceRef
-	(*Layer2Address)(nil),             // 37: ingot.v1.Layer2Address
-	(*Layer2Report)(nil),              // 38: ingot.v1.Layer2Report
-	(*LinkReport)(nil),                // 39: ingot.v1.LinkReport
-	(*SegmentReport)(nil),             // 40: ingot.v1.SegmentReport
-	(*durationpb.Duration)(nil),       // 41: google.protobuf.Duration
+	(*LogLevel)(nil),                  // 2: ingot.v1.LogLevel
+	(*StreamState)(nil),               // 3: ingot.v1.StreamState
+	(*ListSessionsRequest)(nil),       // 4: ingot.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),      // 5: ingot.v1.ListSessionsResponse
+	(*ListBfdSessionsRequest)(nil),    // 6: ingot.v1.ListBfdSessionsRequest
+	(*ListBfdSessionsResponse)(nil),   // 7: ingot.v1.ListBfdSessionsResponse
+	(*GetRunningConfigRequest)(nil),   // 8: ingot.v1.GetRunningConfigRequest
+	(*GetRunningConfigResponse)(nil),  // 9: ingot.v1.GetRunningConfigResponse
+	(*ListRoutesRequest)(nil),         // 10: ingot.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),        // 11: ingot.v1.ListRoutesResponse
+	(*Route)(nil),                     // 12: ingot.v1.Route
+	(*ListAnnouncementsRequest)(nil),  // 13: ingot.v1.ListAnnouncementsRequest
+	(*ListAnnouncementsResponse)(nil), // 14: ingot.v1.ListAnnouncementsResponse
+	(*Announcement)(nil),              // 15: ingot.v1.Announcement
+	(*ListLayer2Request)(nil),         // 16: ingot.v1.ListLayer2Request
+	(*ListLayer2Response)(nil),        // 17: ingot.v1.ListLayer2Response
+	(*Layer2State)(nil),               // 18: ingot.v1.Layer2State
+	(*ListNeighborsRequest)(nil),      // 19: ingot.v1.ListNeighborsRequest
+	(*ListNeighborsResponse)(nil),     // 20: ingot.v1.ListNeighborsResponse
+	(*Neighbor)(nil),                  // 21: ingot.v1.Neighbor
+	(*WatchEventsRequest)(nil),        // 22: ingot.v1.WatchEventsRequest
+	(*WatchEventsResponse)(nil),       // 23: ingot.v1.WatchEventsResponse
+	(*SetLogLevelRequest)(nil),        // 24: ingot.v1.SetLogLevelRequest
+	(*DrainRequest)(nil),              // 25: ingot.v1.DrainRequest
+	(*DrainResponse)(nil),             // 26: ingot.v1.DrainResponse
+	(*SetLogLevelResponse)(nil),       // 27: ingot.v1.SetLogLevelResponse
+	nil,                               // 28: ingot.v1.GetStateResponse.ItemsEntry
+	nil,                               // 29: ingot.v1.WatchEventsResponse.AttributesEntry
+	(*timestamppb.Timestamp)(nil),     // 30: google.protobuf.Timestamp
+	(*SessionReport)(nil),             // 31: ingot.v1.SessionReport
+	(*BfdReport)(nil),                 // 32: ingot.v1.BfdReport
+	(*BgpSession)(nil),                // 33: ingot.v1.BgpSession
+	(*BgpRoute)(nil),                  // 34: ingot.v1.BgpRoute
+	(Family)(0),                       // 35: ingot.v1.Family
+	(ItemResult_Status)(0),            // 36: ingot.v1.ItemResult.Status
+	(*ServiceRef)(nil),                // 37: ingot.v1.ServiceRef
+	(*Layer2Address)(nil),             // 38: ingot.v1.Layer2Address
+	(*Layer2Report)(nil),              // 39: ingot.v1.Layer2Report
+	(*LinkReport)(nil),                // 40: ingot.v1.LinkReport
+	(*SegmentReport)(nil),             // 41: ingot.v1.SegmentReport
+	(*durationpb.Duration)(nil),       // 42: google.protobuf.Duration
 }
 var file_ingot_v1_speaker_proto_depIdxs = []int32{
-	29, // 0: ingot.v1.GetStateResponse.started:type_name -> google.protobuf.Timestamp
-	2,  // 1: ingot.v1.GetStateResponse.streams:type_name -> ingot.v1.StreamState
-	27, // 2: ingot.v1.GetStateResponse.items:type_name -> ingot.v1.GetStateResponse.ItemsEntry
-	29, // 3: ingot.v1.StreamState.since:type_name -> google.protobuf.Timestamp
-	30, // 4: ingot.v1.ListSessionsResponse.sessions:type_name -> ingot.v1.SessionReport
-	31, // 5: ingot.v1.ListBfdSessionsResponse.sessions:type_name -> ingot.v1.BfdReport
-	32, // 6: ingot.v1.GetRunningConfigResponse.sessions:type_name -> ingot.v1.BgpSession
-	33, // 7: ingot.v1.GetRunningConfigResponse.routes:type_name -> ingot.v1.BgpRoute
-	34, // 8: ingot.v1.ListRoutesRequest.family:type_name -> ingot.v1.Family
-	11, // 9: ingot.v1.ListRoutesResponse.routes:type_name -> ingot.v1.Route
-	33, // 10: ingot.v1.Route.route:type_name -> ingot.v1.BgpRoute
-	35, // 11: ingot.v1.Route.status:type_name -> ingot.v1.ItemResult.Status
-	14, // 12: ingot.v1.ListAnnouncementsResponse.announcements:type_name -> ingot.v1.Announcement
-	36, // 13: ingot.v1.Announcement.services:type_name -> ingot.v1.ServiceRef
-	35, // 14: ingot.v1.Announcement.status:type_name -> ingot.v1.ItemResult.Status
-	17, // 15: ingot.v1.ListLayer2Response.addresses:type_name -> ingot.v1.Layer2State
-	37, // 16: ingot.v1.Layer2State.order:type_name -> ingot.v1.Layer2Address
-	35, // 17: ingot.v1.Layer2State.status:type_name -> ingot.v1.ItemResult.Status
-	38, // 18: ingot.v1.Layer2State.report:type_name -> ingot.v1.Layer2Report
-	39, // 19: ingot.v1.ListNeighborsResponse.links:type_name -> ingot.v1.LinkReport
-	20, // 20: ingot.v1.ListNeighborsResponse.neighbors:type_name -> ingot.v1.Neighbor
-	40, // 21: ingot.v1.ListNeighborsResponse.segments:type_name -> ingot.v1.SegmentReport
-	29, // 22: ingot.v1.Neighbor.last_seen:type_name -> google.protobuf.Timestamp
-	29, // 23: ingot.v1.WatchEventsResponse.time:type_name -> google.protobuf.Timestamp
-	28, // 24: ingot.v1.WatchEventsResponse.attributes:type_name -> ingot.v1.WatchEventsResponse.AttributesEntry
-	41, // 25: ingot.v1.SetLogLevelRequest.duration:type_name -> google.protobuf.Duration
-	41, // 26: ingot.v1.DrainRequest.duration:type_name -> google.protobuf.Duration
-	29, // 27: ingot.v1.DrainResponse.until:type_name -> google.protobuf.Timestamp
-	29, // 28: ingot.v1.SetLogLevelResponse.until:type_name -> google.protobuf.Timestamp
-	0,  // 29: ingot.v1.SpeakerService.GetState:input_type -> ingot.v1.GetStateRequest
-	3,  // 30: ingot.v1.SpeakerService.ListSessions:input_type -> ingot.v1.ListSessionsRequest
-	5,  // 31: ingot.v1.SpeakerService.ListBfdSessions:input_type -> ingot.v1.ListBfdSessionsRequest
-	7,  // 32: ingot.v1.SpeakerService.GetRunningConfig:input_type -> ingot.v1.GetRunningConfigRequest
-	9,  // 33: ingot.v1.SpeakerService.ListRoutes:input_type -> ingot.v1.ListRoutesRequest
-	12, // 34: ingot.v1.SpeakerService.ListAnnouncements:input_type -> ingot.v1.ListAnnouncementsRequest
-	15, // 35: ingot.v1.SpeakerService.ListLayer2:input_type -> ingot.v1.ListLayer2Request
-	18, // 36: ingot.v1.SpeakerService.ListNeighbors:input_type -> ingot.v1.ListNeighborsRequest
-	21, // 37: ingot.v1.SpeakerService.WatchEvents:input_type -> ingot.v1.WatchEventsRequest
-	23, // 38: ingot.v1.SpeakerService.SetLogLevel:input_type -> ingot.v1.SetLogLevelRequest
-	24, // 39: ingot.v1.SpeakerService.Drain:input_type -> ingot.v1.DrainRequest
-	1,  // 40: ingot.v1.SpeakerService.GetState:output_type -> ingot.v1.GetStateResponse
-	4,  // 41: ingot.v1.SpeakerService.ListSessions:output_type -> ingot.v1.ListSessionsResponse
-	6,  // 42: ingot.v1.SpeakerService.ListBfdSessions:output_type -> ingot.v1.ListBfdSessionsResponse
-	8,  // 43: ingot.v1.SpeakerService.GetRunningConfig:output_type -> ingot.v1.GetRunningConfigResponse
-	10, // 44: ingot.v1.SpeakerService.ListRoutes:output_type -> ingot.v1.ListRoutesResponse
-	13, // 45: ingot.v1.SpeakerService.ListAnnouncements:output_type -> ingot.v1.ListAnnouncementsResponse
-	16, // 46: ingot.v1.SpeakerService.ListLayer2:output_type -> ingot.v1.ListLayer2Response
-	19, // 47: ingot.v1.SpeakerService.ListNeighbors:output_type -> ingot.v1.ListNeighborsResponse
-	22, // 48: ingot.v1.SpeakerService.WatchEvents:output_type -> ingot.v1.WatchEventsResponse
-	26, // 49: ingot.v1.SpeakerService.SetLogLevel:output_type -> ingot.v1.SetLogLevelResponse
-	25, // 50: ingot.v1.SpeakerService.Drain:output_type -> ingot.v1.DrainResponse
-	40, // [40:51] is the sub-list for method output_type
-	29, // [29:40] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	30, // 0: ingot.v1.GetStateResponse.started:type_name -> google.protobuf.Timestamp
+	3,  // 1: ingot.v1.GetStateResponse.streams:type_name -> ingot.v1.StreamState
+	28, // 2: ingot.v1.GetStateResponse.items:type_name -> ingot.v1.GetStateResponse.ItemsEntry
+	2,  // 3: ingot.v1.GetStateResponse.log_level:type_name -> ingot.v1.LogLevel
+	30, // 4: ingot.v1.LogLevel.until:type_name -> google.protobuf.Timestamp
+	30, // 5: ingot.v1.StreamState.since:type_name -> google.protobuf.Timestamp
+	31, // 6: ingot.v1.ListSessionsResponse.sessions:type_name -> ingot.v1.SessionReport
+	32, // 7: ingot.v1.ListBfdSessionsResponse.sessions:type_name -> ingot.v1.BfdReport
+	33, // 8: ingot.v1.GetRunningConfigResponse.sessions:type_name -> ingot.v1.BgpSession
+	34, // 9: ingot.v1.GetRunningConfigResponse.routes:type_name -> ingot.v1.BgpRoute
+	35, // 10: ingot.v1.ListRoutesRequest.family:type_name -> ingot.v1.Family
+	12, // 11: ingot.v1.ListRoutesResponse.routes:type_name -> ingot.v1.Route
+	34, // 12: ingot.v1.Route.route:type_name -> ingot.v1.BgpRoute
+	36, // 13: ingot.v1.Route.status:type_name -> ingot.v1.ItemResult.Status
+	15, // 14: ingot.v1.ListAnnouncementsResponse.announcements:type_name -> ingot.v1.Announcement
+	37, // 15: ingot.v1.Announcement.services:type_name -> ingot.v1.ServiceRef
+	36, // 16: ingot.v1.Announcement.status:type_name -> ingot.v1.ItemResult.Status
+	18, // 17: ingot.v1.ListLayer2Response.addresses:type_name -> ingot.v1.Layer2State
+	38, // 18: ingot.v1.Layer2State.order:type_name -> ingot.v1.Layer2Address
+	36, // 19: ingot.v1.Layer2State.status:type_name -> ingot.v1.ItemResult.Status
+	39, // 20: ingot.v1.Layer2State.report:type_name -> ingot.v1.Layer2Report
+	40, // 21: ingot.v1.ListNeighborsResponse.links:type_name -> ingot.v1.LinkReport
+	21, // 22: ingot.v1.ListNeighborsResponse.neighbors:type_name -> ingot.v1.Neighbor
+	41, // 23: ingot.v1.ListNeighborsResponse.segments:type_name -> ingot.v1.SegmentReport
+	30, // 24: ingot.v1.Neighbor.last_seen:type_name -> google.protobuf.Timestamp
+	30, // 25: ingot.v1.WatchEventsResponse.time:type_name -> google.protobuf.Timestamp
+	29, // 26: ingot.v1.WatchEventsResponse.attributes:type_name -> ingot.v1.WatchEventsResponse.AttributesEntry
+	42, // 27: ingot.v1.SetLogLevelRequest.duration:type_name -> google.protobuf.Duration
+	42, // 28: ingot.v1.DrainRequest.duration:type_name -> google.protobuf.Duration
+	30, // 29: ingot.v1.DrainResponse.until:type_name -> google.protobuf.Timestamp
+	30, // 30: ingot.v1.SetLogLevelResponse.until:type_name -> google.protobuf.Timestamp
+	0,  // 31: ingot.v1.SpeakerService.GetState:input_type -> ingot.v1.GetStateRequest
+	4,  // 32: ingot.v1.SpeakerService.ListSessions:input_type -> ingot.v1.ListSessionsRequest
+	6,  // 33: ingot.v1.SpeakerService.ListBfdSessions:input_type -> ingot.v1.ListBfdSessionsRequest
+	8,  // 34: ingot.v1.SpeakerService.GetRunningConfig:input_type -> ingot.v1.GetRunningConfigRequest
+	10, // 35: ingot.v1.SpeakerService.ListRoutes:input_type -> ingot.v1.ListRoutesRequest
+	13, // 36: ingot.v1.SpeakerService.ListAnnouncements:input_type -> ingot.v1.ListAnnouncementsRequest
+	16, // 37: ingot.v1.SpeakerService.ListLayer2:input_type -> ingot.v1.ListLayer2Request
+	19, // 38: ingot.v1.SpeakerService.ListNeighbors:input_type -> ingot.v1.ListNeighborsRequest
+	22, // 39: ingot.v1.SpeakerService.WatchEvents:input_type -> ingot.v1.WatchEventsRequest
+	24, // 40: ingot.v1.SpeakerService.SetLogLevel:input_type -> ingot.v1.SetLogLevelRequest
+	25, // 41: ingot.v1.SpeakerService.Drain:input_type -> ingot.v1.DrainRequest
+	1,  // 42: ingot.v1.SpeakerService.GetState:output_type -> ingot.v1.GetStateResponse
+	5,  // 43: ingot.v1.SpeakerService.ListSessions:output_type -> ingot.v1.ListSessionsResponse
+	7,  // 44: ingot.v1.SpeakerService.ListBfdSessions:output_type -> ingot.v1.ListBfdSessionsResponse
+	9,  // 45: ingot.v1.SpeakerService.GetRunningConfig:output_type -> ingot.v1.GetRunningConfigResponse
+	11, // 46: ingot.v1.SpeakerService.ListRoutes:output_type -> ingot.v1.ListRoutesResponse
+	14, // 47: ingot.v1.SpeakerService.ListAnnouncements:output_type -> ingot.v1.ListAnnouncementsResponse
+	17, // 48: ingot.v1.SpeakerService.ListLayer2:output_type -> ingot.v1.ListLayer2Response
+	20, // 49: ingot.v1.SpeakerService.ListNeighbors:output_type -> ingot.v1.ListNeighborsResponse
+	23, // 50: ingot.v1.SpeakerService.WatchEvents:output_type -> ingot.v1.WatchEventsResponse
+	27, // 51: ingot.v1.SpeakerService.SetLogLevel:output_type -> ingot.v1.SetLogLevelResponse
+	26, // 52: ingot.v1.SpeakerService.Drain:output_type -> ingot.v1.DrainResponse
+	42, // [42:53] is the sub-list for method output_type
+	31, // [31:42] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_ingot_v1_speaker_proto_init() }
@@ -1759,7 +1850,7 @@ func file_ingot_v1_speaker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ingot_v1_speaker_proto_rawDesc), len(file_ingot_v1_speaker_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
