@@ -49,9 +49,7 @@ func Await(ctx context.Context, client kubernetes.Interface, workloads []Workloa
 	if err == nil {
 		return nil
 	}
-	// ctx has ended, and with it the answers.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx) // which has ended, and with it the answers
 	var all []error
 	for _, w := range workloads {
 		if missing[w] != nil {
@@ -117,6 +115,8 @@ func complete(generation, observed int64, want, updated, available, all int32) e
 
 // explain is what the Pods of a workload that are not ready have to say.
 func explain(ctx context.Context, client kubernetes.Interface, w Workload) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	pods, err := client.CoreV1().Pods(w.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return "\n  " + err.Error()
@@ -162,7 +162,7 @@ func describe(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod,
 			b.WriteString("runs, and is not ready")
 		}
 		lines := int64(logLines)
-		log, err := client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: c.Name, TailLines: &lines}).DoRaw(ctx)
+		log, err := client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: c.Name, TailLines: &lines}).Timeout(time.Second).DoRaw(ctx)
 		if err != nil {
 			log = []byte(err.Error())
 		}
