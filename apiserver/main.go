@@ -3,6 +3,8 @@
 //
 //	apiserver [flags]          serve
 //	apiserver adopt [flags]    make speakers obey this store that obey another
+//	apiserver export [flags]   write the store to a file
+//	apiserver restore [flags]  fill a lost store from an export
 //	apiserver etcd [flags]     run etcd, for an etcd cluster of one's own
 //	apiserver version
 package main
@@ -37,12 +39,16 @@ func main() {
 		err = serve(args)
 	case "adopt":
 		err = adopt(args)
+	case "export":
+		err = exportStore(args)
+	case "restore":
+		err = restoreStore(args)
 	case "etcd":
 		etcdmain.Main(append([]string{"etcd"}, args...)) // ends the process itself
 	case "version":
 		fmt.Println(version)
 	default:
-		err = fmt.Errorf("unknown command %q: one of adopt, etcd, version, or none to serve", command)
+		err = fmt.Errorf("unknown command %q: one of adopt, export, restore, etcd, version, or none to serve", command)
 	}
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
@@ -55,6 +61,7 @@ func main() {
 
 func serve(args []string) error {
 	o := server.NewOptions()
+	o.Version = version
 	flags := pflag.NewFlagSet("apiserver", pflag.ContinueOnError)
 	o.AddFlags(flags)
 	if err := parse(flags, args); err != nil {

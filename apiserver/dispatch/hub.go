@@ -52,6 +52,9 @@ type Options struct {
 	// Planned hears of every plan that this replica makes as the leader, and once, with nil, when it does not lead any
 	// more. It must not block. It may be nil.
 	Planned func(*Planned)
+	// Permitted says why nothing may be sent, beside what the hub knows itself; nil: it may. Reconsider tells the hub that
+	// the answer is another one. It may be nil.
+	Permitted func() error
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -72,6 +75,7 @@ type Hub struct {
 	engine    *engine
 	metrics   *metrics
 	planned   func(*Planned)
+	permitted func() error
 	draining  chan struct{}
 	lead      atomic.Pointer[leadership] // nil while another replica leads
 	desired   atomic.Pointer[desired]    // nil while nothing is to be sent
@@ -112,10 +116,14 @@ func newHub(o Options, issuer rest.Interface) (*Hub, error) {
 		log:       log,
 		listener:  o.Listener,
 		planned:   o.Planned,
+		permitted: o.Permitted,
 		draining:  make(chan struct{}),
 	}
 	if h.planned == nil {
 		h.planned = func(*Planned) {}
+	}
+	if h.permitted == nil {
+		h.permitted = func() error { return nil }
 	}
 	h.metrics = newMetrics(h)
 	h.events = events.New(o.Client.CoreV1(), log, h.metrics.eventsDropped.Inc)
@@ -167,6 +175,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	return err
 }
+
+// Reconsider has the hub ask again whether it is permitted to send.
+func (h *Hub) Reconsider() { h.engine.kick() }
 
 // Ready says what is still missing before this replica could lead, and nothing when it could.
 func (h *Hub) Ready() error {

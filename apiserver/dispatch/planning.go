@@ -155,6 +155,9 @@ func (e *engine) gather(ctx context.Context) (*inputs, error) {
 	if _, read := e.hub.store.Ledger(); !read {
 		return nil, errors.New("the ledger of addresses has not been read yet")
 	}
+	if err := e.hub.permitted(); err != nil {
+		return nil, err
+	}
 	if missing := e.hub.cluster.Missing(); len(missing) > 0 {
 		return nil, fmt.Errorf("not read yet from the kube-apiserver: %v", missing)
 	}

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/ingot-lb/ingot/apiserver/export"
 )
 
 // Adopter gives the operator's word.
@@ -41,6 +43,7 @@ type adminError struct {
 // admin answers on the admin socket. Whoever can open the socket may say the word.
 type admin struct {
 	adopter atomic.Pointer[adopter]
+	keeper  atomic.Pointer[storeKeeper]
 }
 
 // adopter is set once both are known.
@@ -69,6 +72,8 @@ func (a *admin) handler() http.Handler {
 		}
 		reply(w, http.StatusOK, AdoptResponse{Lineage: who.lineage, Supersedes: superseded})
 	})
+	mux.HandleFunc("GET /v1/export", a.export)
+	mux.HandleFunc("POST /v1/restore", a.restore)
 	return mux
 }
 
@@ -85,8 +90,20 @@ func Adopt(ctx context.Context, socket string, request AdoptRequest) (AdoptRespo
 	if err != nil {
 		return answer, fmt.Errorf("encode the request: %w", err)
 	}
+	data, err := ask(ctx, socket, http.MethodPost, "/v1/adopt", body, 30*time.Second)
+	if err != nil {
+		return answer, err
+	}
+	if err := json.Unmarshal(data, &answer); err != nil {
+		return answer, fmt.Errorf("read the answer: %w", err)
+	}
+	return answer, nil
+}
+
+// ask asks the process behind a socket.
+func ask(ctx context.Context, socket, method, path string, body []byte, timeout time.Duration) ([]byte, error) {
 	client := http.Client{
-		Timeout: 30 * time.Second,
+		Timeout: timeout,
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -94,28 +111,25 @@ func Adopt(ctx context.Context, socket string, request AdoptRequest) (AdoptRespo
 			},
 		},
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://apiserver/v1/adopt", bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, method, "http://apiserver"+path, bytes.NewReader(body))
 	if err != nil {
-		return answer, fmt.Errorf("request: %w", err)
+		return nil, fmt.Errorf("request: %w", err)
 	}
 	resp, err := client.Do(r)
 	if err != nil {
-		return answer, fmt.Errorf("ask the apiserver at %s: %w", socket, err)
+		return nil, fmt.Errorf("ask the apiserver at %s: %w", socket, err)
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	data, err := io.ReadAll(io.LimitReader(resp.Body, export.MaxFile))
 	if err != nil {
-		return answer, fmt.Errorf("read the answer: %w", err)
+		return nil, fmt.Errorf("read the answer: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		var failure adminError
 		if json.Unmarshal(data, &failure) == nil && failure.Error != "" {
-			return answer, errors.New(failure.Error)
+			return nil, errors.New(failure.Error)
 		}
-		return answer, fmt.Errorf("the apiserver answered %s", resp.Status)
+		return nil, fmt.Errorf("the apiserver answered %s", resp.Status)
 	}
-	if err := json.Unmarshal(data, &answer); err != nil {
-		return answer, fmt.Errorf("read the answer: %w", err)
-	}
-	return answer, nil
+	return data, nil
 }

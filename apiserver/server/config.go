@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	genericserver "k8s.io/apiserver/pkg/server"
@@ -73,8 +74,11 @@ func (c *Config) Complete(ctx context.Context) (CompletedConfig, error) {
 	if err := serving.ApplyToConfig(&config.Config); err != nil {
 		return CompletedConfig{}, fmt.Errorf("serving options: %w", err)
 	}
-	config.BuildHandlerChainFunc = func(handler http.Handler, c *genericserver.Config) http.Handler {
-		return genericserver.DefaultBuildHandlerChain(withBoundedBodies(handler), c)
+	stored := func(resource string) bool {
+		return !slices.ContainsFunc(c.Live, func(s *live.Set) bool { return s.Kind().Plural == resource })
+	}
+	config.BuildHandlerChainFunc = func(handler http.Handler, config *genericserver.Config) http.Handler {
+		return genericserver.DefaultBuildHandlerChain(withoutOtherPasts(withBoundedBodies(handler), c.Store.Ahead, stored), config)
 	}
 	if err := c.Host(ctx, config); err != nil {
 		return CompletedConfig{}, err

@@ -47,6 +47,8 @@ type Options struct {
 	// right while they are there.
 	CreateAPIServices bool
 	LogLevel          string
+	// Version of the program, for exports.
+	Version string
 
 	// WebhooksService is whose certificate is issued here; empty: nobody's.
 	WebhooksService string

@@ -22,6 +22,7 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/conditions/writer"
 	"github.com/ingot-lb/ingot/apiserver/dispatch"
 	dispatchstorage "github.com/ingot-lb/ingot/apiserver/dispatch/storage"
+	"github.com/ingot-lb/ingot/apiserver/lineage"
 	"github.com/ingot-lb/ingot/apiserver/live/feed"
 	"github.com/ingot-lb/ingot/apiserver/rules"
 	"github.com/ingot-lb/ingot/apiserver/store"
@@ -34,6 +35,7 @@ import (
 // The parts of the process, as /readyz names them, in the order in which they come up.
 const (
 	partStore        = "store"
+	partLineage      = "lineage"
 	partCertificates = "certificates"
 	partDispatch     = "dispatch"
 	partAPI          = "api"
@@ -59,6 +61,8 @@ type process struct {
 	host  *rest.Config
 	kube  kubernetes.Interface
 	store *store.Store
+	// lineage says whether the store is the cluster's.
+	lineage *lineage.Guard
 	// serving is the certificate of the API and of the stream, and bundle what clients know it by: nil where others see to
 	// that.
 	serving *certs.Serving
@@ -83,7 +87,7 @@ func Run(ctx context.Context, o *Options, log *slog.Logger, level *logging.Level
 		options:   o,
 		log:       log,
 		level:     level,
-		readiness: newReadiness([]string{partStore, partCertificates, partDispatch, partAPI}, []string{partAPIServices}),
+		readiness: newReadiness([]string{partStore, partLineage, partCertificates, partDispatch, partAPI}, []string{partAPIServices}),
 		admin:     &admin{},
 		group:     group,
 		facts:     &hostFacts{namespace: o.Namespace},
@@ -149,6 +153,7 @@ func (p *process) openStore(ctx context.Context) error {
 		StorageVersion: install.StorageVersion(install.Scheme),
 		Check:          lawOf(p.judge),
 		Log:            p.log,
+		KeepEmpty:      true,
 	})
 	if err != nil {
 		return err
@@ -156,9 +161,8 @@ func (p *process) openStore(ctx context.Context) error {
 	p.store = s
 	p.log.Info("store opened", "event", "storeOpened", "lineage", s.Lineage(), "embedded", s.Embedded(),
 		"seconds", time.Since(began).Seconds())
-	p.readiness.set(partStore, func() error { return s.Health(ctx) })
-	p.group.Go(func() error { return p.watchStore(ctx) })
-	p.group.Go(func() error { return p.followLogLevel(ctx) })
+	p.lineage = p.newLineageGuard()
+	p.admin.keeper.Store(&storeKeeper{p})
 	return nil
 }
 
@@ -174,8 +178,12 @@ func (p *process) watchStore(ctx context.Context) error {
 	}
 }
 
-// afterStore waits for certificates, which everything that listens needs, and starts the stream and the API.
+// afterStore waits until there is a store, and for certificates, which everything that listens needs, and starts the
+// stream and the API.
 func (p *process) afterStore(ctx context.Context) error {
+	if err := p.awaitStore(ctx); err != nil {
+		return err
+	}
 	if err := p.openCertificates(ctx); err != nil {
 		return err
 	}
@@ -208,6 +216,7 @@ func (p *process) startDispatch(ctx context.Context) error {
 		TLS:                &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: p.serving.GetCertificate},
 		DataDir:            p.options.DataDir,
 		Planned:            p.planned.set,
+		Permitted:          p.lineage.Err,
 		Log:                p.log,
 	})
 	if err != nil {
@@ -259,6 +268,12 @@ func (p *process) serveAPI(ctx context.Context) error {
 		Host: func(ctx context.Context, config *genericserver.RecommendedConfig) error {
 			if err := host.apply(ctx, config); err != nil {
 				return err
+			}
+			// A store that is not the cluster's would have its controller take addresses away.
+			select {
+			case <-p.lineage.Accepted():
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 			namespaces := config.SharedInformerFactory.Core().V1().Namespaces().Lister()
 			p.facts.namespaces.Store(&namespaces)

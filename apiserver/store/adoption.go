@@ -54,7 +54,7 @@ func (s *Store) Adopt(ctx context.Context, supersedes []string) (Adoption, error
 			TimeMs:     max(uint64(time.Now().UnixMilli()), last.TimeMs+1),
 			Supersedes: slices.Concat(last.Supersedes, supersedes),
 		}
-		next.Supersedes = slices.DeleteFunc(next.Supersedes, func(l string) bool { return l == "" || l == s.lineage })
+		next.Supersedes = slices.DeleteFunc(next.Supersedes, func(l string) bool { return l == "" || l == s.Lineage() })
 		slices.Sort(next.Supersedes)
 		next.Supersedes = slices.Compact(next.Supersedes)
 		value, err := json.Marshal(next)

@@ -16,8 +16,8 @@ func (s *Store) Changed(ctx context.Context) <-chan struct{} {
 	return s.notify(ctx, guardKey)
 }
 
-// notify signals changes of one key.
-func (s *Store) notify(ctx context.Context, key string) <-chan struct{} {
+// notify signals changes of one key, or of several, as opts say.
+func (s *Store) notify(ctx context.Context, key string, opts ...clientv3.OpOption) <-chan struct{} {
 	signals := make(chan struct{}, 1)
 	signal := func() {
 		select {
@@ -30,7 +30,7 @@ func (s *Store) notify(ctx context.Context, key string) <-chan struct{} {
 		retry := backoff.Backoff{First: 50 * time.Millisecond, Most: 2 * time.Second}
 		for {
 			began := time.Now()
-			err := s.watchOnce(ctx, key, signal)
+			err := s.watchOnce(ctx, key, signal, opts)
 			if ctx.Err() != nil {
 				return
 			}
@@ -47,10 +47,10 @@ func (s *Store) notify(ctx context.Context, key string) <-chan struct{} {
 }
 
 // watchOnce signals when the watch is established, which covers what it may have missed, and at each change.
-func (s *Store) watchOnce(ctx context.Context, key string, signal func()) error {
+func (s *Store) watchOnce(ctx context.Context, key string, signal func(), opts []clientv3.OpOption) error {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	for resp := range s.client.Watch(ctx, key, clientv3.WithCreatedNotify()) {
+	for resp := range s.client.Watch(ctx, key, append(opts, clientv3.WithCreatedNotify())...) {
 		if err := resp.Err(); err != nil {
 			return err
 		}

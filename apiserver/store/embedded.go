@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -21,6 +22,8 @@ type embeddedEtcd struct {
 	fate     *startFate
 	endpoint string
 	lock     *os.File
+	// made is the directory that etcd made, if it was not there before; abandoned is to be removed at the end.
+	made, abandoned string
 	// socketDir is removed at the end, when the socket could not be put into the data directory.
 	socketDir string
 }
@@ -59,8 +62,12 @@ func startEmbedded(ctx context.Context, dir string, noFsync bool, log *slog.Logg
 	}
 	e.endpoint = "unix://" + socket
 
+	member := filepath.Join(dir, "etcd")
+	if _, err := os.Stat(member); errors.Is(err, fs.ErrNotExist) {
+		e.made = member
+	}
 	e.fate = newStartFate()
-	if e.etcd, err = e.fate.start(ctx, embeddedConfig(filepath.Join(dir, "etcd"), socket, noFsync, e.fate.logger(log))); err != nil {
+	if e.etcd, err = e.fate.start(ctx, embeddedConfig(member, socket, noFsync, e.fate.logger(log))); err != nil {
 		return nil, fmt.Errorf("etcd does not start on %s; if it is damaged, restore it from a backup, or move it "+
 			"away to begin with an empty configuration and then run \"apiserver adopt\": %w", dir, err)
 	}
@@ -128,11 +135,22 @@ func (e *embeddedEtcd) socketPath(dir string) (string, error) {
 	return filepath.Join(tmp, "etcd.sock"), nil
 }
 
+// abandon has close leave the directory as it was found: nothing was stored, and somebody may put a copy of a store
+// there.
+func (e *embeddedEtcd) abandon() {
+	if e.made != "" {
+		e.abandoned = e.made
+	}
+}
+
 func (e *embeddedEtcd) close() error {
 	var errs []error
 	if e.etcd != nil {
 		e.fate.ending.Store(true)
 		e.etcd.Close()
+	}
+	if e.abandoned != "" {
+		errs = append(errs, os.RemoveAll(e.abandoned))
 	}
 	if e.socketDir != "" {
 		errs = append(errs, os.RemoveAll(e.socketDir))

@@ -18,6 +18,11 @@ const (
 	digestKey    = "/ingot/digest-key"
 	layer2Prefix = "/ingot/layer2/"
 
+	ownPrefix    = "/ingot/"
+	epochBaseKey = ownPrefix + "epoch-base"
+	fillingKey   = ownPrefix + "filling"
+	fillingLock  = ownPrefix + "filling-lock"
+
 	// allocationPrefix begins the keys of IPAllocations, which stand apart from the configuration. One watch sees them
 	// and ledgerKey.
 	ledgerStorage    = "/ingot"

@@ -64,7 +64,7 @@ func (s *Store) SaveDecisions(ctx context.Context, epoch int64, put map[netip.Ad
 	for len(ops) > 0 {
 		n := min(len(ops), maxOpsPerTxn)
 		resp, err := s.client.Txn(ctx).
-			If(clientv3.Compare(clientv3.CreateRevision(leaderKey), "=", epoch)).
+			If(s.leads(epoch)).
 			Then(ops[:n]...).
 			Commit()
 		if err != nil {

@@ -19,7 +19,8 @@ var ErrNotLeader = errors.New("not the leader")
 
 // Leadership is the time during which one replica leads.
 type Leadership struct {
-	// Epoch is the create revision of the leader key. It grows with every change of leader within a lineage.
+	// Epoch is the create revision of the leader key above the store's base. It grows with every change of leader within a
+	// lineage.
 	Epoch int64
 	// Done is closed when leadership ended or can no longer be proven.
 	Done <-chan struct{}
@@ -96,8 +97,9 @@ func (s *Store) awaitRelease(ctx context.Context, from int64) error {
 	return errors.New("watch of the leader key ended")
 }
 
-// hold keeps the lease alive and closes Done when the lease, the key or ctx ends.
-func (s *Store) hold(ctx context.Context, lease clientv3.LeaseID, epoch int64) *Leadership {
+// hold keeps the lease of a leader key that was created at a revision alive, and closes Done when the lease, the key or
+// ctx ends.
+func (s *Store) hold(ctx context.Context, lease clientv3.LeaseID, created int64) *Leadership {
 	done := make(chan struct{})
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
@@ -106,14 +108,14 @@ func (s *Store) hold(ctx context.Context, lease clientv3.LeaseID, epoch int64) *
 		defer s.revoke(ctx, lease)
 		alive, err := s.client.KeepAlive(ctx, lease)
 		if err != nil {
-			s.log.Warn("leader lease lost", "event", "leaderLost", "epoch", epoch, "error", err)
+			s.log.Warn("leader lease lost", "event", "leaderLost", "epoch", s.epochBase()+created, "error", err)
 			return
 		}
 		lost := make(chan struct{})
 		go func() {
 			defer close(lost)
-			if err := s.awaitRelease(ctx, epoch+1); err != nil && ctx.Err() == nil {
-				s.log.Warn("leader key cannot be watched", "event", "leaderLost", "epoch", epoch, "error", err)
+			if err := s.awaitRelease(ctx, created+1); err != nil && ctx.Err() == nil {
+				s.log.Warn("leader key cannot be watched", "event", "leaderLost", "epoch", s.epochBase()+created, "error", err)
 			}
 		}()
 		for {
@@ -127,7 +129,7 @@ func (s *Store) hold(ctx context.Context, lease clientv3.LeaseID, epoch int64) *
 			}
 		}
 	}()
-	return &Leadership{Epoch: epoch, Done: done}
+	return &Leadership{Epoch: s.epochBase() + created, Done: done}
 }
 
 // revoke gives a lease back, so that others need not wait for its end; when that fails, they do.
@@ -137,4 +139,21 @@ func (s *Store) revoke(ctx context.Context, lease clientv3.LeaseID) {
 	if _, err := s.client.Revoke(ctx, lease); err != nil {
 		s.log.Debug("lease not given back", "error", err)
 	}
+}
+
+// leads is the comparison that holds in an epoch.
+func (s *Store) leads(epoch int64) clientv3.Cmp {
+	return clientv3.Compare(clientv3.CreateRevision(leaderKey), "=", epoch-s.epochBase())
+}
+
+// Leader returns who leads, and in which epoch; "" and 0 where nobody does.
+func (s *Store) Leader(ctx context.Context) (id string, epoch int64, err error) {
+	resp, err := s.client.Get(ctx, leaderKey)
+	if err != nil {
+		return "", 0, fmt.Errorf("read the leader key: %w", err)
+	}
+	if kv := first(resp.Kvs); kv != nil {
+		return string(kv.Value), s.epochBase() + kv.CreateRevision, nil
+	}
+	return "", 0, nil
 }

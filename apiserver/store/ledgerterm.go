@@ -141,7 +141,7 @@ func (c *claiming) establish(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("encode that the ledger is established: %w", err)
 	}
-	p.compares = append(p.compares, clientv3.Compare(clientv3.CreateRevision(leaderKey), "=", epoch))
+	p.compares = append(p.compares, c.leads(epoch))
 	if _, err := c.commit(ctx, p, []clientv3.Op{clientv3.OpPut(ledgerKey, string(value))}); err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (c *claiming) established(ctx context.Context) (e established, epoch int64,
 		}
 	}
 	if kv := first(resp.Responses[1].GetResponseRange().Kvs); kv != nil {
-		epoch = kv.CreateRevision
+		epoch = c.epochBase() + kv.CreateRevision
 	}
 	return e, epoch, nil
 }

@@ -48,6 +48,9 @@ type Options struct {
 	Check CheckFunc
 	// Log may be nil.
 	Log *slog.Logger
+	// KeepEmpty leaves an etcd without a store in it as it is: Lineage is empty until Begin or Restore made one there, or
+	// Look found that another replica has.
+	KeepEmpty bool
 	// UnsafeNoFsync makes the embedded etcd lose data when the machine stops. For tests only.
 	UnsafeNoFsync bool
 }
@@ -66,7 +69,8 @@ type Store struct {
 	storageVersion runtime.GroupVersioner
 	check          CheckFunc
 	log            *slog.Logger
-	lineage        string
+	// identity is nil while there is no store in etcd (Options.KeepEmpty).
+	identity atomic.Pointer[Identity]
 	// writes puts the guarded write over the writes of a client. Tests, and they alone, put something else here.
 	writes func(plain kubernetes.Interface, kind schema.GroupKind) kubernetes.Interface
 
@@ -127,7 +131,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if s.client, err = newClient(endpoints, o, s.log); err != nil {
 		return nil, err
 	}
-	if err := s.initialize(ctx); err != nil {
+	if err := s.initialize(ctx, o.KeepEmpty); err != nil {
 		return nil, err
 	}
 	s.compactor = etcd3.StartCompactorPerEndpoint(s.client, compactInterval)
@@ -138,10 +142,10 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 const compactInterval = 5 * time.Minute
 
 // initialize brings the keys into being that exist in every store, and retries while etcd cannot be reached.
-func (s *Store) initialize(ctx context.Context) error {
+func (s *Store) initialize(ctx context.Context, keepEmpty bool) error {
 	retry := backoff.Backoff{First: 200 * time.Millisecond, Most: 5 * time.Second}
 	for {
-		err := s.initializeOnce(ctx)
+		err := s.initializeOnce(ctx, keepEmpty)
 		if err == nil {
 			return nil
 		}
@@ -155,14 +159,18 @@ func (s *Store) initialize(ctx context.Context) error {
 	}
 }
 
-func (s *Store) initializeOnce(ctx context.Context) error {
+func (s *Store) initializeOnce(ctx context.Context, keepEmpty bool) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	lineage, err := s.readOrWriteLineage(ctx)
-	if err != nil {
+	found, err := s.Look(ctx)
+	if err != nil || !found && keepEmpty {
 		return err
 	}
-	s.lineage = lineage
+	if !found {
+		if err := s.Begin(ctx); err != nil {
+			return err
+		}
+	}
 	if err := s.createGuard(ctx); err != nil {
 		return err
 	}
@@ -196,8 +204,8 @@ func (s *Store) Health(ctx context.Context) error {
 		return fmt.Errorf("%w: it went back from revision %d to %d", ErrReplaced, before, now)
 	}
 	s.saw(resp.Header.Revision)
-	if len(resp.Kvs) != 1 || string(resp.Kvs[0].Value) != s.lineage {
-		return fmt.Errorf("%w: lineage %s is gone", ErrReplaced, s.lineage)
+	if lineage := s.Lineage(); len(resp.Kvs) != 1 || string(resp.Kvs[0].Value) != lineage {
+		return fmt.Errorf("%w: lineage %s is gone", ErrReplaced, lineage)
 	}
 	return nil
 }
@@ -225,6 +233,9 @@ func (s *Store) Close() error {
 		errs = append(errs, s.client.Close())
 	}
 	if s.embedded != nil {
+		if s.identity.Load() == nil {
+			s.embedded.abandon()
+		}
 		errs = append(errs, s.embedded.close())
 	}
 	return errors.Join(errs...)

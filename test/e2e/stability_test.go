@@ -142,6 +142,7 @@ func TestForeignLineageIsRefusedUntilAdopted(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(labDir, "apiserver-1")); err != nil {
 		t.Fatal(err)
 	}
+	giveUp(t, held.Lineage)
 	lab(t, "start", "apiserver/1")
 	for i := range nodes {
 		node := fmt.Sprintf("node%d", i+1)
