@@ -82,7 +82,7 @@ type About struct {
 func AboutOf(s *corev1.Secret) (*About, error) {
 	var a About
 	if err := json.Unmarshal(s.Data[aboutKey], &a); err != nil {
-		return nil, fmt.Errorf("Secret %s/%s: %s: %w", s.Namespace, s.Name, aboutKey, err)
+		return nil, fmt.Errorf("in Secret %s/%s: %s: %w", s.Namespace, s.Name, aboutKey, err)
 	}
 	return &a, nil
 }
@@ -143,7 +143,7 @@ func Unpack(head *corev1.Secret, get func(name string) (*corev1.Secret, error)) 
 		return nil, err
 	}
 	if len(a.Parts) >= maxParts {
-		return nil, fmt.Errorf("Secret %s/%s says that it has %d parts", head.Namespace, head.Name, len(a.Parts))
+		return nil, fmt.Errorf("the export in Secret %s/%s says that it has %d parts", head.Namespace, head.Name, len(a.Parts))
 	}
 	file := bytes.Clone(head.Data[FileKey])
 	for _, name := range a.Parts {
