@@ -1,4 +1,5 @@
-// Command controller gives addresses out of IPAddressPools to Services of type LoadBalancer.
+// Command controller gives addresses out of IPAddressPools to Services of type LoadBalancer. `controller operator` installs
+// what a MetalLB object says.
 package main
 
 import (
@@ -18,8 +19,10 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/ingot-lb/ingot/controller/election"
 	"github.com/ingot-lb/ingot/controller/loglevel"
 	"github.com/ingot-lb/ingot/controller/probes"
+	"github.com/ingot-lb/ingot/controller/report"
 	"github.com/ingot-lb/ingot/controller/service"
 	"github.com/ingot-lb/ingot/speaker/backoff"
 	"github.com/ingot-lb/ingot/speaker/logging"
@@ -37,6 +40,15 @@ type options struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "operator" {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		if err := operate(ctx, os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "controller operator:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	o := options{unknownPools: service.UnknownPoolFallback}
 	flag.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; empty: in-cluster")
 	flag.StringVar(&o.namespace, "namespace", envOr("METALLB_NAMESPACE", "metallb-system"), "the system namespace, where pools are (env METALLB_NAMESPACE)")
@@ -77,13 +89,13 @@ func run(ctx context.Context, o options, args []string) error {
 	log.Info("MetalLB controller starting (Ingot "+version+")", "version", version, "commit", commit(), "branch", branch,
 		"goversion", runtime.Compiler+" / "+runtime.Version()+" / "+runtime.GOARCH)
 
-	controller, election, metallb, err := build(o, log)
+	controller, elected, metallb, err := build(o, log)
 	if err != nil {
 		return err
 	}
 	if o.metricsAddress != "" {
 		ready := func() error {
-			if o.leaderElect && election.Standby() {
+			if o.leaderElect && elected.Standby() {
 				return nil
 			}
 			return controller.Ready()
@@ -101,7 +113,7 @@ func run(ctx context.Context, o options, args []string) error {
 		loglevel.Follow(following, metallb, o.namespace, level, log)
 	}()
 	if o.leaderElect {
-		err = election.Run(ctx, controller.Run)
+		err = elected.Run(ctx, controller.Run)
 	} else {
 		err = runAlone(ctx, controller.Run)
 	}
@@ -128,7 +140,7 @@ func runAlone(ctx context.Context, work func(context.Context) error) error {
 }
 
 // build makes the parts, and a client of metallb.io.
-func build(o options, log *slog.Logger) (*service.Controller, *service.Election, rest.Interface, error) {
+func build(o options, log *slog.Logger) (*service.Controller, *election.Election, rest.Interface, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("reading the cluster's address and our credentials: %w", err)
@@ -152,7 +164,7 @@ func build(o options, log *slog.Logger) (*service.Controller, *service.Election,
 		options.Identity = o.id
 	}
 	controller := service.New(options)
-	return controller, &service.Election{Client: client, Namespace: o.namespace, Identity: o.id, Log: log}, pools, nil
+	return controller, &election.Election{Lease: report.Lease, Client: client, Namespace: o.namespace, Identity: o.id, Log: log}, pools, nil
 }
 
 // commit that this program was built from, if it was built where that is known.

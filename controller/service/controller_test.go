@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
+	"github.com/ingot-lb/ingot/controller/election"
+	"github.com/ingot-lb/ingot/controller/report"
 )
 
 // TestServiceLifecycle: an address comes with annotation and event, and goes back when the Service goes.
@@ -225,8 +227,8 @@ func TestElection(t *testing.T) {
 		t.Fatal(err)
 	}
 	working := make(chan string, 2)
-	run := func(identity string) (*Election, func()) {
-		e := &Election{Client: client, Namespace: system, Identity: identity, Log: silent()}
+	run := func(identity string) (*election.Election, func()) {
+		e := &election.Election{Lease: report.Lease, Client: client, Namespace: system, Identity: identity, Log: silent()}
 		ctx, cancel := context.WithCancel(c.ctx)
 		done := make(chan error, 1)
 		go func() {

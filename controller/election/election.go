@@ -1,4 +1,5 @@
-package service
+// Package election lets one of several replicas work, by a Lease.
+package election
 
 import (
 	"context"
@@ -11,14 +12,14 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
-
-	"github.com/ingot-lb/ingot/controller/report"
 )
 
 // Election lets one replica at a time work.
 type Election struct {
 	Client    kubernetes.Interface
 	Namespace string
+	// Lease is the name of the Lease, in Namespace.
+	Lease string
 	// Identity is this replica's name. It should outlive a restart of the process, which then goes on at once with the
 	// lease it has.
 	Identity string
@@ -50,7 +51,7 @@ func (e *Election) term(ctx context.Context, work func(context.Context) error) e
 	done := make(chan error, 1)
 	le, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: &resourcelock.LeaseLock{
-			LeaseMeta:  metav1.ObjectMeta{Namespace: e.Namespace, Name: report.Lease},
+			LeaseMeta:  metav1.ObjectMeta{Namespace: e.Namespace, Name: e.Lease},
 			Client:     e.Client.CoordinationV1(),
 			LockConfig: resourcelock.ResourceLockConfig{Identity: e.Identity},
 		},
@@ -58,7 +59,7 @@ func (e *Election) term(ctx context.Context, work func(context.Context) error) e
 		RenewDeadline:   3 * time.Second,
 		RetryPeriod:     time.Second,
 		ReleaseOnCancel: true,
-		Name:            report.Lease,
+		Name:            e.Lease,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(lead context.Context) {
 				elected.Store(true)
