@@ -147,7 +147,7 @@ func (s *Server) writeFiles() error {
 	}
 	block := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 	tokens := []string{adminToken + `,admin,admin,"system:masters"`}
-	for _, account := range []string{"apiserver", "controller", "speaker", "webhooks"} {
+	for _, account := range []string{"apiserver", "controller", "operator", "speaker", "webhooks"} {
 		tokens = append(tokens, account+",system:serviceaccount:metallb-system:"+account+","+account+
 			`,"system:serviceaccounts,system:serviceaccounts:metallb-system"`)
 	}
@@ -233,7 +233,7 @@ func (s *Server) Etcd() string { return s.etcdURL.String() }
 // Admin is a client configuration that may do everything.
 func (s *Server) Admin() *rest.Config { return s.Config(adminToken) }
 
-// Config is the client configuration of one of our ServiceAccounts: apiserver, controller, speaker or webhooks.
+// Config is the client configuration of one of our ServiceAccounts: apiserver, controller, operator, speaker or webhooks.
 func (s *Server) Config(account string) *rest.Config {
 	return &rest.Config{
 		Host:        "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)),

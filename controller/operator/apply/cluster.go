@@ -152,7 +152,15 @@ func (c *Cluster) Apply(ctx context.Context, wanted *unstructured.Unstructured, 
 	if live != nil && known && last.wanted == now.wanted && last.live == content(live) {
 		return live, nil
 	}
-	result, err := c.objects(k).Apply(ctx, name, wanted, metav1.ApplyOptions{FieldManager: FieldManager, Force: true})
+	options := metav1.ApplyOptions{FieldManager: FieldManager, Force: true}
+	result, err := c.objects(k).Apply(ctx, name, wanted, options)
+	if apierrors.IsInvalid(err) && live != nil && !k.pods {
+		// What others have put in beside ours, another port of the same name, say, cannot be beside it.
+		if err := c.remove(ctx, k, live); err != nil {
+			return nil, err
+		}
+		result, err = c.objects(k).Apply(ctx, name, wanted, options)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("apply %s: %w", key, err)
 	}
