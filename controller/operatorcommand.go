@@ -5,21 +5,23 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"runtime"
 	"strconv"
 
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/klog/v2"
 
 	"github.com/ingot-lb/ingot/controller/election"
+	"github.com/ingot-lb/ingot/controller/loglevel"
 	"github.com/ingot-lb/ingot/controller/operator"
 	"github.com/ingot-lb/ingot/controller/operator/render"
 	"github.com/ingot-lb/ingot/controller/probes"
+	"github.com/ingot-lb/ingot/controller/service"
 	"github.com/ingot-lb/ingot/speaker/logging"
+	"github.com/ingot-lb/ingot/speaker/logging/kubelog"
 )
 
 // operatorOptions are the flags of `controller operator`.
@@ -48,14 +50,14 @@ func operate(ctx context.Context, args []string) error {
 	if fs.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
-	level, err := logging.ParseLevel(o.logLevel)
+	level, err := logging.NewLevel(o.logLevel)
 	if err != nil {
-		return err
+		return fmt.Errorf("--log-level: %w", err)
 	}
-	var levelVar slog.LevelVar
-	levelVar.Set(level)
-	log := logging.New(os.Stdout, &levelVar)
-	klog.SetSlogLogger(log)
+	log := logging.New(os.Stdout, level)
+	level.Tell(log)
+	logging.Libraries(log)
+	kubelog.Adopt(log, level)
 	settings, err := settingsFrom(os.Getenv, o.namespace)
 	if err != nil {
 		return err
@@ -69,13 +71,21 @@ func operate(ctx context.Context, args []string) error {
 	}
 	config.UserAgent = "ingot-operator/" + version
 	config.QPS = -1 // as the controller's
-	client, err := kubernetes.NewForConfig(config)
+	hc, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return fmt.Errorf("HTTP client: %w", err)
+	}
+	client, err := kubernetes.NewForConfigAndClient(config, hc)
 	if err != nil {
 		return fmt.Errorf("client of Kubernetes: %w", err)
 	}
-	objects, err := dynamic.NewForConfig(config)
+	objects, err := dynamic.NewForConfigAndClient(config, hc)
 	if err != nil {
 		return fmt.Errorf("client of Kubernetes: %w", err)
+	}
+	metallb, err := service.NewPoolClient(config, hc)
+	if err != nil {
+		return fmt.Errorf("client of metallb.io: %w", err)
 	}
 	op := operator.New(operator.Options{Client: client, Dynamic: objects, Settings: settings, ApiserverImage: os.Getenv("APISERVER_IMAGE"),
 		Version: version, OperatorCondition: os.Getenv("OPERATOR_CONDITION_NAME"), Log: log})
@@ -87,12 +97,22 @@ func operate(ctx context.Context, args []string) error {
 			}
 			return op.Ready()
 		}
-		server, err := probes.Listen(ctx, o.metricsAddress, op, ready)
+		server, err := probes.Listen(ctx, o.metricsAddress, probes.Collectors{op, level}, ready)
 		if err != nil {
 			return err
 		}
 		defer server.Stop()
 	}
+	following, unfollow := context.WithCancel(ctx)
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		loglevel.Follow(following, metallb, o.namespace, level, log)
+	}()
+	defer func() {
+		unfollow()
+		<-followed
+	}()
 	if o.leaderElect {
 		err = elected.Run(ctx, op.Run)
 	} else {
