@@ -31,6 +31,7 @@ const adminToken = "admin"
 // Server is an etcd and a kube-apiserver in front of it.
 type Server struct {
 	dir, binary string
+	flags       []string
 	etcd        *embed.Etcd
 	etcdURL     url.URL
 	port        int
@@ -39,13 +40,13 @@ type Server struct {
 	exited  chan struct{}
 }
 
-// Start starts both in dir and waits until the API is ready.
-func Start(ctx context.Context, dir string) (*Server, error) {
+// Start starts both in dir and waits until the API is ready. Further flags are for the kube-apiserver.
+func Start(ctx context.Context, dir string, flags ...string) (*Server, error) {
 	binary, err := find("kube-apiserver")
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, binary: binary}
+	s := &Server{dir: dir, binary: binary, flags: flags}
 	if s.port, err = freePort(); err != nil {
 		return nil, err
 	}
@@ -171,6 +172,7 @@ func (s *Server) StartAPI(ctx context.Context) error {
 		"--service-account-key-file="+filepath.Join(s.dir, "sa.key"), "--service-account-signing-key-file="+filepath.Join(s.dir, "sa.key"),
 		"--service-cluster-ip-range=10.96.0.0/16,fd96::/112", "--disable-admission-plugins=ServiceAccount",
 		"--endpoint-reconciler-type=none")
+	cmd.Args = append(cmd.Args, s.flags...)
 	cmd.Stdout, cmd.Stderr = log, log
 	// Whatever ends the test, this process ends with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -3,7 +3,6 @@ package kubelet
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
@@ -42,14 +41,14 @@ func (p *pod) sync(ctx context.Context) (next time.Time, over bool) {
 // bring brings the Pod up, as far as can be done now.
 func (p *pod) bring(ctx context.Context, object *corev1.Pod) (next time.Time) {
 	if err := unsupported(object); err != nil {
-		p.complain("", "Failed", err)
+		p.complain("", "Failed", err.Error())
 		p.waitAll(object, "CreateContainerConfigError", err.Error())
 		return time.Time{}
 	}
 	made, renew, err := p.volumes.Setup(ctx, object)
 	p.renew = renew
 	if err != nil {
-		p.complain("", "FailedMount", err)
+		p.complain("", "FailedMount", err.Error())
 		next = p.later("volumes")
 		// What is there already stays, as it was.
 		if p.made == nil {
@@ -60,7 +59,7 @@ func (p *pod) bring(ctx context.Context, object *corev1.Pod) (next time.Time) {
 		p.retries.DeleteEntry("volumes")
 	}
 	if err := p.network(ctx, object); err != nil {
-		p.complain("", "FailedCreatePodSandBox", fmt.Errorf("Failed to create pod sandbox: %w", err))
+		p.complain("", "FailedCreatePodSandBox", "Failed to create pod sandbox: "+err.Error())
 		return sooner(next, p.later("network"))
 	}
 	object, _ = p.current() // it has addresses now
@@ -108,10 +107,10 @@ func (p *pod) later(what string) time.Time {
 }
 
 // complain tells of what is wrong, once until it is something else.
-func (p *pod) complain(container, reason string, err error) {
-	if told := container + reason + err.Error(); told != p.told {
+func (p *pod) complain(container, reason, message string) {
+	if told := container + reason + message; told != p.told {
 		p.told = told
-		p.event(corev1.EventTypeWarning, container, reason, "%s", err)
+		p.event(corev1.EventTypeWarning, container, reason, "%s", message)
 	}
 }
 

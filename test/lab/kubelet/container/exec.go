@@ -142,11 +142,11 @@ func openTerminal() (near, far *os.File, err error) {
 	if err := unix.IoctlSetPointerInt(int(near.Fd()), unix.TIOCSPTLCK, 0); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("unlocking a terminal: %w", err), near.Close())
 	}
-	fd, err := unix.IoctlRetInt(int(near.Fd()), unix.TIOCGPTN)
+	number, err := unix.IoctlGetInt(int(near.Fd()), unix.TIOCGPTN)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("naming a terminal: %w", err), near.Close())
 	}
-	far, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", fd), os.O_RDWR|unix.O_NOCTTY, 0)
+	far, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, nil, errors.Join(err, near.Close())
 	}

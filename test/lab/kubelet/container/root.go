@@ -35,6 +35,9 @@ func (s *Spec) root() error {
 			return err
 		}
 	}
+	if err := os.MkdirAll(s.at(s.Dir), 0o755); err != nil {
+		return err
+	}
 	// The old root lies over the new one until it is taken away (pivot_root(2), notes).
 	if err := os.Chdir(s.Directory); err != nil {
 		return err

@@ -60,9 +60,6 @@ func run(args []string) error {
 func (p *Process) become() error {
 	unix.Umask(0o022)
 	if p.Dir != "" {
-		if err := os.MkdirAll(p.Dir, 0o755); err != nil {
-			return err
-		}
 		if err := os.Chdir(p.Dir); err != nil {
 			return err
 		}

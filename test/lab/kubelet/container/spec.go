@@ -35,7 +35,7 @@ type Mount struct {
 type Process struct {
 	Args         []string
 	Env          []string
-	Dir          string // created in the container if it is not there
+	Dir          string // made with the container if it is not there
 	User, Group  int
 	Groups       []int    // further ones
 	Capabilities []string // at most these, without CAP_; only root gets them
