@@ -16,6 +16,7 @@ import (
 
 	"github.com/ingot-lb/ingot/test/lab/cluster"
 	"github.com/ingot-lb/ingot/test/lab/control"
+	"github.com/ingot-lb/ingot/test/lab/kubelet/logs"
 	"github.com/ingot-lb/ingot/test/lab/part"
 	"github.com/ingot-lb/ingot/test/lab/topology"
 )
@@ -102,6 +103,9 @@ func logsCommand(dir *string) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			file, err := os.Open(cluster.LogFile(*dir, args[0]))
 			if errors.Is(err, fs.ErrNotExist) {
+				if path := containerLog(c.Context(), *dir, args[0]); path != "" {
+					return tailContainer(c.Context(), path, c.OutOrStdout(), lines, follow)
+				}
 				return fmt.Errorf("%s has no log in %s: it is not in that lab, or was never started", args[0], *dir)
 			}
 			if err != nil {
@@ -114,6 +118,33 @@ func logsCommand(dir *string) *cobra.Command {
 	c.Flags().IntVarP(&lines, "lines", "n", 100, "how many lines")
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is written from now on")
 	return c
+}
+
+// containerLog is where the last container that a part stands for has its log, in a lab that runs; empty: nowhere.
+func containerLog(ctx context.Context, dir, name string) string {
+	var s control.LabStatus
+	if err := control.Call(ctx, dir, control.Request{Verb: control.Status}, &s); err != nil {
+		return ""
+	}
+	for _, p := range s.Parts {
+		if p.Name == name {
+			return p.Log
+		}
+	}
+	return ""
+}
+
+// tailContainer is tail for what a kubelet has written.
+func tailContainer(ctx context.Context, path string, out io.Writer, lines int, follow bool) error {
+	last := int64(lines)
+	o := logs.Options{Tail: &last}
+	if follow {
+		o.Ended = func() bool { return false }
+	}
+	if err := logs.Read(ctx, path, o, out); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
 }
 
 // tail copies the last lines of a file, and if asked to what is added to it until ctx ends.

@@ -25,6 +25,9 @@ import (
 // kubeletPort is where a kubelet is asked for logs and sessions.
 const kubeletPort = 10250
 
+// podPlace is what the names of Pods' places begin with.
+const podPlace = "pod-"
+
 // dnsAddresses are the ClusterIPs of the cluster's DNS.
 var dnsAddresses = []netip.Addr{netip.MustParseAddr("10.96.0.10"), netip.MustParseAddr("fd96::a")}
 
@@ -127,9 +130,9 @@ func (l *Lab) newKubelet(i int, node string) (*nodeKubelet, error) {
 		return kubelet.New(kubelet.Config{
 			Client: client, NodeName: node, Addresses: addresses, PodCIDRs: cidrs, Network: in,
 			Sandbox: func(_ context.Context, pod *corev1.Pod) (*kubelet.Sandbox, error) {
-				name := "pod-" + pod.Name // Namespaces of Pods that the lab is asked about have different names in them.
+				name := podPlace + pod.Name
 				if pod.Namespace != corev1.NamespaceDefault {
-					name += "." + pod.Namespace
+					name += "." + pod.Namespace // which has no dot
 				}
 				network, own, err := pods.Attach(name)
 				if err != nil {

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/ingot-lb/ingot/test/lab/control"
+	"github.com/ingot-lb/ingot/test/lab/netns"
 	"github.com/ingot-lb/ingot/test/lab/network"
 	"github.com/ingot-lb/ingot/test/lab/topology"
 )
@@ -35,7 +39,14 @@ func (l *Lab) handle(ctx context.Context, r control.Request) (any, error) {
 	case control.Status:
 		return l.status(ctx)
 	case control.Places:
-		return control.LabPlaces{PID: l.host.self, Names: append(l.topology.Names(), network.Switch), KubeConfig: l.file("kubeconfig.inside")}, nil
+		names := append(l.topology.Names(), network.Switch)
+		pods, err := os.ReadDir(netns.Dir)
+		for _, pod := range pods {
+			if strings.HasPrefix(pod.Name(), podPlace) && !slices.Contains(names, pod.Name()) {
+				names = append(names, pod.Name())
+			}
+		}
+		return control.LabPlaces{PID: l.host.self, Names: names, KubeConfig: l.file("kubeconfig.inside")}, err
 	case control.Cut:
 		return nil, l.network.Cut(r.Place, r.Link)
 	case control.Heal:
