@@ -35,12 +35,12 @@ type Kubelet struct {
 	port    atomic.Uint32
 
 	// Of the Run that goes on.
-	events   record.EventRecorder
 	objects  *objects.Store
 	services corelisters.ServiceLister
 
-	mu   sync.Mutex
-	pods map[types.UID]*pod
+	mu     sync.Mutex
+	events record.EventRecorder // of the last Run
+	pods   map[types.UID]*pod
 }
 
 // New returns a kubelet whose containers, once Run runs, are children of this process.
@@ -69,7 +69,9 @@ func (k *Kubelet) Run(ctx context.Context) error {
 	}
 	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: k.Client.CoreV1().Events("")})
+	k.mu.Lock()
 	k.events = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet", Host: k.NodeName})
+	k.mu.Unlock()
 
 	g, ctx := errgroup.WithContext(ctx)
 	k.objects = objects.New(ctx, k.Client, k.wake)
@@ -86,6 +88,12 @@ func (k *Kubelet) Run(ctx context.Context) error {
 		return k.watchPods(ctx, g)
 	})
 	return g.Wait()
+}
+
+func (k *Kubelet) recorder() record.EventRecorder {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.events
 }
 
 func (k *Kubelet) watchServices() (corelisters.ServiceLister, cache.SharedIndexInformer) {
@@ -138,7 +146,9 @@ func (k *Kubelet) watchPods(ctx context.Context, g *errgroup.Group) error {
 	k.mu.Unlock()
 	for _, p := range orphans {
 		k.miss(p.uid)
-		g.Go(func() error { p.work(ctx); return nil })
+		if p.working.CompareAndSwap(false, true) {
+			g.Go(func() error { p.work(ctx); return nil })
+		}
 	}
 	<-ctx.Done()
 	return nil

@@ -36,7 +36,7 @@ type pod struct {
 	backoff *flowcontrol.Backoff // of restarts, by container
 	retries *flowcontrol.Backoff // of "volumes", "network" and images
 	renew   time.Time            // when a token in a volume has to be renewed
-	told    string               // the last complaint, so that it is not told again and again
+	told    map[string]string    // the last complaint about each, so that it is not told again and again
 	ctx     context.Context      // of the Run that goes on
 
 	mu        sync.Mutex
@@ -55,6 +55,7 @@ type instance struct {
 	stopBy  time.Time // when it will be killed; zero: nobody wants it to end
 	starts  int
 	id      string
+	image   string
 	imageID string
 	state   corev1.ContainerState
 	last    corev1.ContainerState
@@ -73,7 +74,7 @@ func newPod(k *Kubelet, object *corev1.Pod) *pod {
 	dir := filepath.Join(k.State, "pods", string(object.UID))
 	return &pod{
 		k: k, uid: object.UID, key: types.NamespacedName{Namespace: object.Namespace, Name: object.Name}, began: time.Now(),
-		awake: make(chan struct{}, 1), object: object, instances: map[string]*instance{},
+		awake: make(chan struct{}, 1), object: object, instances: map[string]*instance{}, told: map[string]string{},
 		backoff: flowcontrol.NewBackOff(k.BackOff, 30*k.BackOff), retries: flowcontrol.NewBackOff(k.BackOff/20, 12*k.BackOff),
 		volumes: volumes.Volumes{Dir: filepath.Join(dir, "volumes"), Root: k.Root, Client: k.Client, Allocatable: allocatable(), Log: k.log},
 	}
@@ -157,7 +158,7 @@ func (p *pod) event(kind, containerName, reason, format string, args ...any) {
 		p.k.log.Error("an event's object", "pod", p.key.String(), "error", err)
 		return
 	}
-	p.k.events.Eventf(ref, kind, reason, format, args...)
+	p.k.recorder().Eventf(ref, kind, reason, format, args...)
 }
 
 // takeDown lets go of all that the Pod had. Nothing may run in it any more.

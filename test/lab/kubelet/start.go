@@ -22,11 +22,15 @@ func (p *pod) ensure(ctx context.Context, object *corev1.Pod, c *corev1.Containe
 	p.mu.Lock()
 	i := p.instance(c.Name)
 	running, starts, held, healthy, ended := i.running, i.starts, i.held, i.healthy, i.last
+	changed := i.image != c.Image
 	if i.state.Terminated != nil {
 		ended = i.state
 	}
 	p.mu.Unlock()
 	switch {
+	case running && changed:
+		p.stopContainer(ctx, c, graceOf(object, c), fmt.Sprintf("Container %s definition changed, will be restarted", c.Name))
+		return time.Time{}
 	case running && healthy, held:
 		return time.Time{}
 	case running:
@@ -112,7 +116,7 @@ func (p *pod) start(object *corev1.Pod, c *corev1.Container) time.Time {
 		instance.last = instance.state
 	}
 	old := instance.before
-	instance.starts, instance.id, instance.imageID = attempt+1, newID(), c.Image+"@lab"
+	instance.starts, instance.id, instance.image, instance.imageID = attempt+1, newID(), c.Image, c.Image+"@lab"
 	instance.before, instance.logPath, instance.log = instance.logPath, path, log
 	instance.stopBy, instance.as, instance.process = time.Time{}, spec.Process, started
 	instance.message = filepath.Join(p.dir(), c.Name+".message")

@@ -108,8 +108,8 @@ func (p *pod) later(what string) time.Time {
 
 // complain tells of what is wrong, once until it is something else.
 func (p *pod) complain(container, reason, message string) {
-	if told := container + reason + message; told != p.told {
-		p.told = told
+	if about := container + "/" + reason; p.told[about] != message {
+		p.told[about] = message
 		p.event(corev1.EventTypeWarning, container, reason, "%s", message)
 	}
 }

@@ -115,7 +115,9 @@ func TestEnvironment(t *testing.T) {
 			}
 			return &corev1.ConfigMap{Data: map[string]string{"k": "v", "FIRST": "of the ConfigMap"}}, nil
 		},
-		Secret:   func(string) (*corev1.Secret, error) { return &corev1.Secret{Data: map[string][]byte{"s": []byte("t")}}, nil },
+		Secret: func(string) (*corev1.Secret, error) {
+			return &corev1.Secret{Data: map[string][]byte{"s": []byte("t")}}, nil
+		},
 		Services: []*corev1.Service{service("default", "kubernetes", "10.96.0.1"), service("other", "x", "10.96.0.2"), service("ns", "no-ip", "None")},
 	}
 	yes := true
