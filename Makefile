@@ -10,7 +10,7 @@ KUBE_VERSION := v1.36.3
 KUBE_LDFLAGS := -s -w $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/version,-X $(p).gitVersion=$(KUBE_VERSION) -X $(p).gitMajor=1 -X $(p).gitMinor=36)
 KUBE_PROGRAMS := kube-apiserver kube-controller-manager kube-scheduler kube-proxy
 
-.PHONY: build programs images kubernetes tools grpcurl helm crds lint generate check-generated test fuzz bench-l2 packages run nowork
+.PHONY: build programs images bundle bundle-image bundlecheck kubernetes tools grpcurl helm crds lint generate check-generated test fuzz bench-l2 packages run nowork
 
 ## build: everything, into bin/
 build: kubernetes programs
@@ -29,6 +29,21 @@ images:
 	done
 	go run ./deploy/image/build -programs bin/release -out bin/images -arch "$(ARCHES)" \
 		-version "$(VERSION)" -revision "$$(git rev-parse HEAD)" -created "$(SOURCE_DATE_EPOCH)"
+
+## bundle: what the Operator Lifecycle Manager installs, checked in, from deploy/operator
+bundle:
+	bin/kubectl kustomize deploy/operator | go run ./deploy/bundle/generate
+
+## bundle-image: the same for images in REGISTRY with the tag VERSION, which has to be a semantic version, and as an OCI archive
+REGISTRY ?=
+bundle-image:
+	@test -n "$(REGISTRY)" || { echo "REGISTRY= says where the images are"; exit 1; }
+	bin/kubectl kustomize deploy/operator | go run ./deploy/bundle/generate -out bin/bundle -archive bin/images/metallb-operator-bundle.tar \
+		-registry "$(patsubst %/,%,$(REGISTRY))/" -tag "$(VERSION)" -revision "$$(git rev-parse HEAD)" -created "$(SOURCE_DATE_EPOCH)"
+
+## bundlecheck: operator-framework's validators of bundles
+bundlecheck:
+	GOWORK=off go -C $(TOOLS) build -o ../../bin/tools/ ./bundlecheck
 
 ## kubernetes: the real Kubernetes programs that the lab runs
 kubernetes:
@@ -78,7 +93,11 @@ lint: tools
 CRDS := github.com/prometheus-operator/prometheus-operator@v0.85.0/example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml \
 	github.com/prometheus-operator/prometheus-operator@v0.85.0/example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml \
 	github.com/cert-manager/cert-manager@v1.21.2/deploy/crds/cert-manager.io_certificates.yaml \
-	github.com/cert-manager/cert-manager@v1.21.2/deploy/crds/cert-manager.io_issuers.yaml
+	github.com/cert-manager/cert-manager@v1.21.2/deploy/crds/cert-manager.io_issuers.yaml \
+	github.com/operator-framework/api@v0.37.0/crds/operators.coreos.com_clusterserviceversions.yaml \
+	github.com/operator-framework/api@v0.37.0/crds/operators.coreos.com_operatorgroups.yaml \
+	github.com/operator-framework/api@v0.37.0/crds/operators.coreos.com_subscriptions.yaml \
+	github.com/operator-framework/api@v0.37.0/crds/operators.coreos.com_catalogsources.yaml
 crds:
 	mkdir -p bin/crds
 	cd $(TOOLS) && for file in $(CRDS); do \
@@ -88,7 +107,7 @@ crds:
 	done
 
 ## test: unit, integration and end-to-end tests; the latter need root
-test: packages build grpcurl helm crds
+test: packages build grpcurl helm crds bundlecheck
 	go test -timeout 40m ./...
 
 ## fuzz: every fuzz test, each for FUZZTIME; make test runs their seeds alone

@@ -22,6 +22,8 @@ type Image struct {
 	Entrypoint []string
 	// User and Group that it runs as unless a manifest says otherwise; numbers, which Kubernetes can tell from root.
 	User, Group int
+	// Labels besides those that every image has.
+	Labels map[string]string
 	// Env are the variables that the container starts with, NAME=VALUE.
 	Env []string
 	// Files of the root file system, sorted by path, each directory before what is in it. They belong to root.
@@ -42,7 +44,8 @@ type File struct {
 	Program bool
 }
 
-// Program is the name of the program that the image has: of its package, and of its file under bin/.
+// Program is the name of the program that the image has: of its package, and of its file under bin/. Where there is none, it is
+// what the archive is called all the same.
 func (i Image) Program() string { return path.Base(i.Package) }
 
 // search has the root last, where the programs are, so that `kubectl exec … -- speaker show state` finds them.

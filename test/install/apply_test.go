@@ -35,6 +35,7 @@ func TestEveryRenderingIsTaken(t *testing.T) {
 		})
 	}
 	t.Run("seeds", c.seeds)
+	t.Run("bundle", c.bundle)
 	t.Run("uninstall", c.uninstall)
 }
 

@@ -42,6 +42,9 @@ func layer(i image.Image, p program, when time.Time) (v1.Layer, error) {
 // files are those of the image and its SBOM, in order.
 func files(i image.Image, p program) []image.File {
 	all := slices.Clone(i.Files)
+	if p.bill == nil {
+		return all
+	}
 	have := map[string]bool{}
 	for _, f := range all {
 		have[f.Path] = true

@@ -26,6 +26,9 @@ type program struct {
 // read returns the program of a platform and what it is made of. A program that would not run in an image that has nothing else, or
 // is for another architecture, is refused.
 func read(i image.Image, r Release, p Platform) (program, error) {
+	if file(i) == "" && p.Program == "" {
+		return program{}, nil
+	}
 	content, err := os.ReadFile(p.Program)
 	if err != nil {
 		return program{}, fmt.Errorf("program of %s: %w", i.Name, err)

@@ -58,6 +58,7 @@ func (r Release) labels(i image.Image) map[string]string {
 		"org.opencontainers.image.licenses":    Licenses,
 		"org.opencontainers.image.vendor":      vendor,
 	}
+	maps.Copy(labels, i.Labels)
 	maps.DeleteFunc(labels, func(_, value string) bool { return value == "" })
 	return labels
 }
@@ -65,7 +66,7 @@ func (r Release) labels(i image.Image) map[string]string {
 // Platform is one of an image's: linux on an architecture of GOARCH's names.
 type Platform struct {
 	Architecture string
-	// Program is the file with the static program for it.
+	// Program is the file with the static program for it; empty for an image that has none.
 	Program string
 }
 
