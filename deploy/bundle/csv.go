@@ -54,7 +54,7 @@ func (o Options) csv(p parts) (map[string]any, error) {
 	return map[string]any{
 		"apiVersion": "operators.coreos.com/v1alpha1", "kind": "ClusterServiceVersion",
 		"metadata": map[string]any{
-			"name": Package + ".v" + o.Version, "namespace": "placeholder", "annotations": annotations,
+			"name": Package + ".v" + o.Version, "annotations": annotations,
 			"labels": map[string]any{"operatorframework.io/arch.amd64": "supported", "operatorframework.io/arch.arm64": "supported", "operatorframework.io/os.linux": "supported"},
 		},
 		"spec": map[string]any{

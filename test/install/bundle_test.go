@@ -101,5 +101,6 @@ func deploymentOf(t *testing.T, d manifest) manifest {
 		pod["volumes"] = append(pod["volumes"].([]any), map[string]any{"name": "apiservice-cert", "secret": map[string]any{"secretName": "apiserver-service-cert",
 			"items": []any{map[string]any{"key": "tls.crt", "path": "apiserver.crt"}, map[string]any{"key": "tls.key", "path": "apiserver.key"}}}})
 	}
-	return manifest{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"name": d.text("name"), "namespace": system, "labels": d.at("label")}, "spec": spec}
+	// By another name, since it must not be merged with what a rendering left.
+	return manifest{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"name": "olm-" + d.text("name"), "namespace": system, "labels": d.at("label")}, "spec": spec}
 }
