@@ -52,6 +52,12 @@ func (c cluster) bundle(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(read(filepath.Join(dir, "manifests", "metallb-operator.clusterserviceversion.yaml"))), &csv); err != nil {
 		t.Fatal(err)
 	}
+	// OLM makes those that it grants something, unless they are there.
+	for _, p := range csv.list("spec", "install", "spec", "permissions") {
+		if _, err := c.try("", "create", "serviceaccount", "-n", system, p.text("serviceAccountName")); err != nil && !strings.Contains(err.Error(), "already exists") {
+			t.Error(err)
+		}
+	}
 	deployments := csv.list("spec", "install", "spec", "deployments")
 	if len(deployments) != 2 {
 		t.Errorf("%d Deployments", len(deployments))
