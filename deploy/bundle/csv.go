@@ -123,13 +123,13 @@ func (o Options) annotations() (map[string]any, error) {
 func (o Options) deployment(d *object, used map[string]string) (map[string]any, error) {
 	spec, _, err := unstructured.NestedMap(d.Object, "spec")
 	if err != nil {
-		return nil, fmt.Errorf("Deployment %s: %w", d.GetName(), err)
+		return nil, fmt.Errorf("the Deployment %s: %w", d.GetName(), err)
 	}
 	o.place(spec, used)
 	if d.GetName() == "apiserver" {
 		containers, _, err := unstructured.NestedSlice(spec, "template", "spec", "containers")
 		if err != nil || len(containers) != 1 {
-			return nil, fmt.Errorf("Deployment apiserver has %d containers: %w", len(containers), err)
+			return nil, fmt.Errorf("the Deployment apiserver has %d containers: %w", len(containers), err)
 		}
 		container := containers[0].(map[string]any)
 		args, _ := container["args"].([]any)
