@@ -9,6 +9,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -160,6 +161,17 @@ func (o *Operator) apiserver(ctx context.Context) (rollout.Stage, error) {
 	}
 	lacks := ofDeployment(d).Lacks()
 	return rollout.Stage{Exists: true, Image: image, Wanted: wanted, Lacks: lacks, Still: o.progress.lacks("apiserver", lacks)}, nil
+}
+
+// owners have what the operator makes outside of its namespace go with the ClusterRole by which it may make it, where somebody
+// deletes the manifests, and the operator among them. Where the role has another name, nothing does.
+func (o *Operator) owners(ctx context.Context) []metav1.OwnerReference {
+	role, err := o.Client.RbacV1().ClusterRoles().Get(ctx, o.Namespace+":operator", metav1.GetOptions{})
+	if err != nil {
+		o.Log.Debug("what is outside of the namespace has no owner", "event", "noOwner", "error", err)
+		return nil
+	}
+	return []metav1.OwnerReference{{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRole", Name: role.Name, UID: role.UID}}
 }
 
 // speakerVersions are those of the speakers that are connected, by node.

@@ -52,6 +52,9 @@ func TestInstalls(t *testing.T) {
 			t.Errorf("%s is labelled as managed by %q", name, got)
 		}
 	}
+	if owners := c.get(hooks, "ingot-webhooks").GetOwnerReferences(); len(owners) != 1 || owners[0].Name != "metallb-system:operator" {
+		t.Errorf("owners %v", owners)
+	}
 	if diff := cmp.Diff(map[string]string{"rack": "a", "kubernetes.io/os": "linux"}, nodeSelector(c.get(daemonSets, "speaker"))); diff != "" {
 		t.Error(diff)
 	}

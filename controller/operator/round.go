@@ -77,7 +77,11 @@ func (o *Operator) install(ctx context.Context, f *followed, m *v1beta1.MetalLB)
 	in := conditions.Input{Hindering: rollout.Hindering(o.Version, versions)}
 	errs := []error{errVersions, errApiserver}
 	wanted := map[string]bool{}
+	owners := o.owners(ctx)
 	for _, object := range objects {
+		if object.GetNamespace() == "" { // the rest goes with the namespace
+			object.SetOwnerReferences(owners)
+		}
 		wanted[object.GetKind()+" "+object.GetName()] = true
 		live, err := f.objects.Known(object.GetKind(), object.GetName()), error(nil)
 		if held[object.Component] == "" {

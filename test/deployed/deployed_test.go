@@ -32,6 +32,12 @@ func TestInstallations(t *testing.T) {
 		c.reached(t)
 		c.uninstalled(t, "../../deploy/base")
 	})
+	t.Run("operator", func(t *testing.T) {
+		c.kubectl(t, "apply", "--server-side", "--validate=strict", "-k", "../../deploy/operator")
+		c.rolledOut(t, "deployment/apiserver", "deployment/metallb-operator-controller-manager")
+		t.Run("object", c.metallb)
+		c.deleted(t, "../../deploy/operator")
+	})
 	t.Run("replicas", func(t *testing.T) {
 		c.document(t, "### replicas", t.TempDir())
 		c.kubectl(t, "apply", "--server-side", "--validate=strict", "-k", "../../deploy/replicas")

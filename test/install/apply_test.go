@@ -129,8 +129,8 @@ func pod(t *testing.T, namespace string, spec map[string]any) string {
 func (c cluster) leave(t *testing.T, all []manifest) {
 	t.Helper()
 	for _, o := range all {
-		if o.kind() == "APIService" {
-			c.kubectl(t, "", "delete", "apiservice", o.name())
+		if o.kind() == "APIService" || o.name() == system+":operator" { // only some renderings have an operator
+			c.kubectl(t, "", "delete", o.kind(), o.name())
 		}
 	}
 }
