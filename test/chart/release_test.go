@@ -43,11 +43,13 @@ func TestRelease(t *testing.T) {
 	for _, mode := range []string{"--server-side=true", "--server-side=false"} {
 		t.Run(mode, func(t *testing.T) { c.life(t, mode) })
 	}
+	c.kubectl(t, "delete", "persistentvolumeclaim", "-n", system, "apiserver-data", "--timeout=90s")
 	c.kubectl(t, "delete", "namespace", system, "--timeout=90s")
 }
 
 func (c cluster) life(t *testing.T, mode string) {
 	c.helm(t, "install", release, chart, mode, "--create-namespace", "--wait=hookOnly")
+	c.kubectl(t, "apply", "-f", c.endpoint)
 	// It writes what the release does not have: who is trusted.
 	await.Success(t, "the CA in APIServices and webhooks", func() error {
 		bundles, err := c.bundles()
@@ -154,6 +156,8 @@ func program(name string) string { return filepath.Join("..", "..", "bin", name)
 type cluster struct {
 	dir        string
 	kubeconfig string
+	// endpoint is a file with what the apiserver waits for before it makes APIServices, as if a Pod were ready.
+	endpoint string
 }
 
 func newCluster(t *testing.T) cluster {
@@ -166,7 +170,12 @@ func newCluster(t *testing.T) cluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(api.Stop)
-	c := cluster{dir: dir, kubeconfig: filepath.Join(dir, "admin.kubeconfig")}
+	c := cluster{dir: dir, kubeconfig: filepath.Join(dir, "admin.kubeconfig"), endpoint: filepath.Join(dir, "endpoint.json")}
+	if err := os.WriteFile(c.endpoint, []byte(`{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+		"metadata": {"name": "apiserver", "namespace": "metallb-system", "labels": {"kubernetes.io/service-name": "apiserver"}},
+		"ports": [{"name": "https", "port": 10443, "protocol": "TCP"}], "endpoints": [{"addresses": ["192.0.2.1"], "conditions": {"ready": true}}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	config := api.Admin()
 	writeConfig(t, c.kubeconfig, config.Host, config.BearerToken)
 	// By what a kube-apiserver proves for whom it asks. This one has no such thing, and nothing is asked through it.
