@@ -92,6 +92,7 @@ lint: tools
 ## crds: the definitions of other projects' kinds that deploy/ has objects of, as their Go modules publish them
 CRDS := github.com/prometheus-operator/prometheus-operator@v0.85.0/example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml \
 	github.com/prometheus-operator/prometheus-operator@v0.85.0/example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml \
+	github.com/prometheus-operator/prometheus-operator@v0.85.0/example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml \
 	github.com/cert-manager/cert-manager@v1.21.2/deploy/crds/cert-manager.io_certificates.yaml \
 	github.com/cert-manager/cert-manager@v1.21.2/deploy/crds/cert-manager.io_issuers.yaml \
 	github.com/operator-framework/api@v0.37.0/crds/operators.coreos.com_clusterserviceversions.yaml \

@@ -18,7 +18,7 @@ func TestEveryRenderingIsTaken(t *testing.T) {
 	c := newCluster(t)
 	c.foreignKinds(t)
 	c.restrict(t)
-	for _, r := range renderings {
+	for _, r := range ways() {
 		t.Run(r.name, func(t *testing.T) {
 			rendered := r.render(t)
 			c.apply(t, rendered)
@@ -32,6 +32,9 @@ func TestEveryRenderingIsTaken(t *testing.T) {
 				c.admitted(t, o)
 			}
 			c.leave(t, all)
+			if r.alone {
+				c.kubectl(t, rendered, "delete", "--ignore-not-found", "--wait=false", "-f", "-")
+			}
 		})
 	}
 	t.Run("seeds", c.seeds)
@@ -88,7 +91,7 @@ func (c cluster) admitted(t *testing.T, o manifest) {
 		t.Errorf("a Pod of %s: %v", o, err)
 	}
 	wants := ""
-	if rendered := pod(t, system, spec); o.name() == "speaker" {
+	if rendered := pod(t, system, spec); o.component() == "speaker" {
 		wants = "host namespaces"
 	} else if strings.Contains(rendered, "hostPath") {
 		wants = "hostPath"

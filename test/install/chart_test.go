@@ -36,6 +36,74 @@ var charts = []struct {
 
 var monitored = values{"podMonitor": values{"enabled": true}, "prometheusRule": values{"enabled": true}}
 
+// More values, which no kustomization has.
+var (
+	// metallbs has a value for every name of MetalLB's chart, as somebody has it who wrote down all of them.
+	metallbs = values{
+		"imagePullSecrets": []values{{"name": "registry"}}, "nameOverride": "metallb", "loadBalancerClass": "example.com/lb", "rbac": values{"create": true},
+		"tls": values{"cipherSuites": "", "curvePreferences": "", "minVersion": "", "controllerMetricsTLSSecret": "", "speakerMetricsTLSSecret": ""},
+		"prometheus": values{"scrapeAnnotations": true, "metricsPort": 9120, "rbacPrometheus": true, "serviceAccount": "prometheus", "namespace": "observing",
+			"podMonitor": values{"enabled": false, "additionalLabels": values{}, "annotations": values{}, "jobLabel": "app.kubernetes.io/name", "interval": nil, "metricRelabelings": []any{}, "relabelings": []any{}},
+			"serviceMonitor": values{"enabled": true, "jobLabel": "app.kubernetes.io/name", "interval": nil, "metricRelabelings": []any{}, "relabelings": []any{},
+				"speaker":    values{"additionalLabels": values{"of": "speaker"}, "annotations": values{"an": "notation"}, "tlsConfig": values{}},
+				"controller": values{"additionalLabels": values{}, "annotations": values{}, "tlsConfig": values{}}},
+			"prometheusRule": values{"enabled": true, "additionalLabels": values{}, "annotations": values{}, "extraAlerts": []any{},
+				"staleConfig":          values{"enabled": true, "labels": values{"severity": "warning"}},
+				"configNotLoaded":      values{"enabled": true, "labels": values{"severity": "warning"}},
+				"addressPoolExhausted": values{"enabled": true, "labels": values{"severity": "critical"}, "excludePools": "test-.*"},
+				"addressPoolUsage":     values{"enabled": true, "thresholds": []values{{"percent": 80, "labels": values{"severity": "page"}}}, "excludePools": "test-.*"},
+				"bgpSessionDown":       values{"enabled": true, "labels": values{"severity": "critical"}}}},
+		"controller": values{"enabled": true, "logLevel": "debug", "command": "/controller", "webhookMode": "enabled", "strategy": values{"type": "RollingUpdate"},
+			"serviceAccount":  values{"create": true, "name": "metallb-controller", "annotations": values{"an": "notation"}},
+			"securityContext": values{"runAsNonRoot": true, "runAsUser": 65534, "fsGroup": 65534}, "resources": values{}, "nodeSelector": values{"of": "controllers"},
+			"tolerations": []values{{"key": "a", "operator": "Exists"}}, "runtimeClassName": "", "affinity": values{},
+			"podAnnotations": values{"an": "notation"}, "labels": values{"la": "bel"}, "extraContainers": []any{}, "livenessProbe": metallbsProbe, "readinessProbe": metallbsProbe},
+		"speaker": values{"enabled": true, "logLevel": "none", "command": "/speaker", "tolerateMaster": false, "ignoreExcludeLB": true, "bgpDebounceTimeout": nil, "secretName": "memberlist",
+			"memberlist":        values{"enabled": true, "mlBindPort": 7946, "mlBindAddrOverride": "", "mlSecretKeyPath": "/etc/ml_secret_key"},
+			"excludeInterfaces": values{"enabled": false}, "updateStrategy": values{"type": "OnDelete"}, "serviceAccount": values{"create": true, "name": "", "annotations": values{}},
+			"securityContext": values{}, "resources": values{}, "nodeSelector": values{"of": "speakers"}, "tolerations": []values{{"key": "a", "operator": "Exists"}},
+			"affinity": values{}, "runtimeClassName": "", "podAnnotations": values{}, "labels": values{}, "livenessProbe": metallbsProbe, "readinessProbe": metallbsProbe,
+			"startupProbe": values{"enabled": true, "failureThreshold": 30, "periodSeconds": 5},
+			"frr":          values{"enabled": false, "image": values{"repository": "frr", "tag": "10"}, "metricsPort": 9121, "resources": values{}},
+			"reloader":     values{"resources": values{}}, "frrMetrics": values{"resources": values{}}, "initContainers": values{"cpFrrFiles": values{"resources": values{}}}, "extraContainers": []any{}},
+		"crds": values{"enabled": true, "validationFailurePolicy": "Fail"}, "frrk8s": values{"enabled": true, "external": false, "namespace": ""}, "frr-k8s": values{},
+		"networkpolicies": values{"enabled": true, "defaultDeny": true, "apiPort": 443},
+	}
+	metallbsProbe = values{"enabled": true, "failureThreshold": 3, "initialDelaySeconds": 10, "periodSeconds": 10, "successThreshold": 1, "timeoutSeconds": 1}
+
+	// renamed has other names, a CA of somebody else, and all of the egress policies.
+	renamed = values{"fullnameOverride": "lb", "certManager": values{"enabled": true, "issuerRef": values{"kind": "ClusterIssuer", "name": "corporate"}},
+		"networkpolicies": values{"defaultDeny": true}, "prometheus": monitored, "apiserver": values{"etcd": values{"type": "statefulset", "statefulset": values{"replicas": 5, "storageClass": "-"}}}}
+	// claimed keeps the store in a volume of a class.
+	claimed = values{"fullnameOverride": "lb", "apiserver": values{"persistence": values{"storageClass": "fast", "size": "2Gi", "retain": false},
+		"certificates": values{"lifetime": "24h", "caLifetime": "720h", "caOverlap": "12h"}}, "webhooks": values{"enabled": false}}
+)
+
+// way is anything that a user may apply.
+type way struct {
+	name   string
+	render func(testing.TB) string
+	// alone is what would be in the way of others, for its names.
+	alone bool
+}
+
+// ways are all kustomizations, and then the chart.
+func ways() (all []way) {
+	for _, r := range renderings {
+		all = append(all, way{name: r.name, render: r.render})
+	}
+	add := func(name string, v values, alone bool) {
+		all = append(all, way{"chart: " + name, func(t testing.TB) string { return mustHelm(t, v) }, alone})
+	}
+	add("MetalLB's values", metallbs, false)
+	add("other names", renamed, true)
+	add("a claim of a class, without webhooks", claimed, true)
+	for _, c := range charts {
+		add(c.name, c.values, false)
+	}
+	return all
+}
+
 // helm renders the chart for a release ingot in the system namespace, with the images of the tests.
 func helm(t testing.TB, v values) (string, error) {
 	t.Helper()

@@ -125,8 +125,9 @@ func (m manifest) text(path ...string) string {
 	return s
 }
 
-func (m manifest) kind() string { return m.text("kind") }
-func (m manifest) name() string { return m.text("metadata", "name") }
+func (m manifest) kind() string      { return m.text("kind") }
+func (m manifest) name() string      { return m.text("metadata", "name") }
+func (m manifest) component() string { return m.text("metadata", "labels", "component") }
 func (m manifest) String() string {
 	return m.kind() + " " + m.name()
 }

@@ -27,13 +27,13 @@ func (m manifest) list(path ...string) (out []manifest) {
 // TestPodsAreHardened is what every Pod of ours keeps to, whatever it is installed by. The speaker alone is an exception,
 // in what it cannot do without.
 func TestPodsAreHardened(t *testing.T) {
-	for _, r := range renderings {
+	for _, r := range ways() {
 		for _, o := range pods(objects(t, r.render(t))) {
 			spec := manifest(o.at("spec", "template", "spec").(map[string]any))
 			wrong := func(format string, args ...any) {
 				t.Errorf("%s: %s: %s", r.name, o, fmt.Sprintf(format, args...))
 			}
-			speaker := o.name() == "speaker"
+			speaker := o.component() == "speaker"
 			if got, want := spec.text("priorityClassName"), map[bool]string{true: "system-node-critical", false: "system-cluster-critical"}[speaker]; got != want {
 				wrong("priority class %q", got)
 			}
@@ -88,7 +88,7 @@ func TestPodsAreHardened(t *testing.T) {
 
 // TestPartsBelongTogether follows names and selectors from object to object.
 func TestPartsBelongTogether(t *testing.T) {
-	for _, r := range renderings {
+	for _, r := range ways() {
 		all := objects(t, r.render(t))
 		has := map[string]bool{}
 		for _, o := range all {
@@ -162,7 +162,7 @@ func TestPartsBelongTogether(t *testing.T) {
 // TestArgumentsAreKnown has each program read the arguments of its containers, and then tell of its flags instead of running.
 func TestArgumentsAreKnown(t *testing.T) {
 	seen := map[string]bool{}
-	for _, r := range renderings {
+	for _, r := range ways() {
 		for _, o := range pods(objects(t, r.render(t))) {
 			for _, container := range o.list("spec", "template", "spec", "containers") {
 				image := container.text("image")
