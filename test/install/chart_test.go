@@ -74,6 +74,9 @@ var (
 	// renamed has other names, a CA of somebody else, and all of the egress policies.
 	renamed = values{"fullnameOverride": "lb", "certManager": values{"enabled": true, "issuerRef": values{"kind": "ClusterIssuer", "name": "corporate"}},
 		"networkpolicies": values{"defaultDeny": true}, "prometheus": monitored, "apiserver": values{"etcd": values{"type": "statefulset", "statefulset": values{"replicas": 5, "storageClass": "-"}}}}
+	// secured serves metrics over TLS.
+	secured = values{"tls": values{"minVersion": "VersionTLS12", "curvePreferences": "29,4588", "controllerMetricsTLSSecret": "of-controllers", "speakerMetricsTLSSecret": "of-speakers"},
+		"prometheus": values{"metricsTLS": true, "podMonitor": values{"enabled": true}}, "apiserver": values{"etcd": values{"type": "statefulset"}}}
 	// claimed keeps the store in a volume of a class.
 	claimed = values{"fullnameOverride": "lb", "apiserver": values{"persistence": values{"storageClass": "fast", "size": "2Gi", "retain": false},
 		"certificates": values{"lifetime": "24h", "caLifetime": "720h", "caOverlap": "12h"}}, "webhooks": values{"enabled": false}}
@@ -97,7 +100,7 @@ func ways() (all []way) {
 	}
 	add("MetalLB's values", metallbs, false)
 	add("other names", renamed, true)
-	add("a claim of a class, without webhooks", claimed, true)
+	add("a claim of a class", claimed, true)
 	for _, c := range charts {
 		add(c.name, c.values, false)
 	}

@@ -31,7 +31,9 @@ func TestValuesAreRefused(t *testing.T) {
 		"apiserver.etcd.servers is required by apiserver.etcd.type external": {"apiserver": values{"etcd": values{"type": "external"}}},
 		"speaker.serviceAccount.name is always speaker":                      {"speaker": values{"serviceAccount": values{"name": "metallb-speaker"}}},
 		"certManager.issuerRef needs a name":                                 {"certManager": values{"enabled": true, "issuerRef": values{"kind": "ClusterIssuer"}}},
-		"tls.curvePreferences is not supported":                              {"tls": values{"curvePreferences": "29"}},
+		"at '/tls/curvePreferences'":                                         {"tls": values{"curvePreferences": "X25519"}},
+		"tls.cipherSuites has no effect with tls.minVersion VersionTLS13":    {"tls": values{"minVersion": "VersionTLS13", "cipherSuites": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"}},
+		"prometheus.podMonitor scrapes all programs in one way":              {"tls": values{"speakerMetricsTLSSecret": "metrics"}, "prometheus": monitored},
 	} {
 		if _, err := helm(t, v); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %q", v, err, want)
@@ -42,7 +44,7 @@ func TestValuesAreRefused(t *testing.T) {
 // TestValuesTakeEffect looks at what single values come to.
 func TestValuesTakeEffect(t *testing.T) {
 	all := map[string]manifest{}
-	for name, v := range map[string]values{"metallb": metallbs, "renamed": renamed, "claimed": claimed, "many": {
+	for name, v := range map[string]values{"metallb": metallbs, "renamed": renamed, "claimed": claimed, "tls": secured, "many": {
 		"imageRegistry": "mirror.example/", "tls": values{"minVersion": "VersionTLS13"},
 		"apiserver": values{"image": values{"digest": "sha256:" + strings.Repeat("0", 64)}, "replicas": 0, "persistence": values{"existingClaim": "mine"}},
 		"webhooks":  values{"extraArgs": []string{"--unknown-pool=pending"}, "extraContainers": []values{{"name": "beside"}}, "livenessProbe": values{"enabled": false}},
@@ -53,6 +55,12 @@ func TestValuesTakeEffect(t *testing.T) {
 		}
 	}
 	for object, parts := range map[string][]string{
+		// TLS.
+		"tls Deployment controller": {"--metrics-cert-dir=/etc/ingot/metrics", `"scheme":"HTTPS"`, `"secretName":"of-controllers"`, "--tls-min-version=VersionTLS12", "--tls-curve-preferences=29,4588"},
+		"tls DaemonSet speaker":     {"--metrics-cert-dir=/etc/ingot/metrics", `"scheme":"HTTPS"`, `"secretName":"of-speakers"`, `"mountPath":"/etc/ingot/metrics"`},
+		"tls Deployment apiserver":  {"--metrics-tls", `"scheme":"HTTPS"`},
+		"tls PodMonitor ingot":      {`"scheme":"https"`, `"values":["etcd"]`},
+		"tls PodMonitor ingot-etcd": {`"component":"etcd"`},
 		// MetalLB's names.
 		"metallb Deployment controller": {`"--log-level=debug","--lb-class=example.com/lb","--metrics-address=:9120"`, `"serviceAccountName":"metallb-controller"`,
 			`"nodeSelector":{"kubernetes.io/os":"linux","of":"controllers"}`, `"tolerations":[{"key":"a","operator":"Exists"}]`, `"imagePullSecrets":[{"name":"registry"}]`, `"la":"bel"`,

@@ -70,14 +70,16 @@ topologySpreadConstraints:
 - {key: node-role.kubernetes.io/master, operator: Exists, effect: NoSchedule}
 {{- end -}}
 
-{{/* probes of a container, with the values of its component. Liveness asks nobody else. */}}
+{{/* probes of a container: (list $ VALUES CERTIFICATE). Liveness asks nobody else. */}}
 {{- define "ingot.probes" -}}
-{{- $values := . -}}
+{{- $values := index . 1 -}}
+{{- $scheme := "" -}}
+{{- if or (index . 2) (index . 0).Values.prometheus.metricsTLS }}{{ $scheme = ", scheme: HTTPS" }}{{ end -}}
 {{- range $name, $path := dict "startupProbe" "/healthz" "livenessProbe" "/healthz" "readinessProbe" "/readyz" }}
 {{- $probe := get $values $name | default dict }}
 {{- if $probe.enabled }}
 {{ $name }}:
-  httpGet: {path: {{ $path }}, port: monitoring}
+  httpGet: {path: {{ $path }}, port: monitoring{{ $scheme }}}
   {{- range $key, $value := omit $probe "enabled" }}
   {{- if not (kindIs "invalid" $value) }}
   {{ $key }}: {{ int $value }}
@@ -103,7 +105,7 @@ imagePullPolicy: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* commonArgs are arguments that all programs know: (list $ VALUES). */}}
+{{/* commonArgs are arguments that all programs know: (list $ VALUES CERTIFICATE), where the last is the Secret that metrics are served by. */}}
 {{- define "ingot.commonArgs" -}}
 {{- $root := index . 0 -}}
 {{- if ne (int $root.Values.prometheus.metricsPort) 7472 }}
@@ -115,6 +117,14 @@ imagePullPolicy: {{ . }}
 {{- with $root.Values.tls.cipherSuites }}
 - --tls-cipher-suites={{ . }}
 {{- end }}
+{{- with $root.Values.tls.curvePreferences }}
+- --tls-curve-preferences={{ . }}
+{{- end }}
+{{- if index . 2 }}
+- --metrics-cert-dir=/etc/ingot/metrics
+{{- else if $root.Values.prometheus.metricsTLS }}
+- --metrics-tls
+{{- end }}
 {{- range (index . 1).extraArgs }}
 - {{ . | quote }}
 {{- end }}
@@ -124,6 +134,20 @@ imagePullPolicy: {{ . }}
 {{- define "ingot.classArg" -}}
 {{- with .Values.loadBalancerClass }}
 - --lb-class={{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* metricsMount and metricsVolume bring the Secret in that metrics are served by. */}}
+{{- define "ingot.metricsMount" -}}
+{{- if . }}
+- {name: metrics-tls, mountPath: /etc/ingot/metrics, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "ingot.metricsVolume" -}}
+{{- with . }}
+- name: metrics-tls
+  secret: {secretName: {{ . }}, defaultMode: 0444}
 {{- end }}
 {{- end -}}
 
