@@ -51,6 +51,7 @@ func (a *Agent) follow(ctx context.Context, addresses map[string][]string) {
 	runners := map[string]*runner{}
 	failing := map[string]string{}
 	known := map[string][]string{}
+	retry := backoff.Backoff{First: a.opts.timing.resolveSoon, Most: a.opts.timing.resolveEvery / 6}
 	for _, endpoint := range a.opts.Endpoints {
 		if cached := addresses[endpoint]; len(cached) > 0 {
 			known[endpoint] = cached
@@ -72,16 +73,22 @@ func (a *Agent) follow(ctx context.Context, addresses map[string][]string) {
 			a.core.remember(known)
 			continue
 		}
-		if !a.untilResolve(ctx, last) {
+		// A name without any address is that of a centre which is just being installed.
+		pause := a.opts.timing.resolveEvery + rand.N(a.opts.timing.resolveEvery/5)
+		if slices.ContainsFunc(a.opts.Endpoints, func(endpoint string) bool { return len(known[endpoint]) == 0 }) {
+			pause = retry.Next()
+		} else {
+			retry.Reset()
+		}
+		if !a.untilResolve(ctx, last, pause) {
 			return
 		}
 	}
 }
 
-// untilResolve waits until names are to be resolved again, and says whether ctx is still alive.
-func (a *Agent) untilResolve(ctx context.Context, last time.Time) bool {
-	t := a.opts.timing
-	regular := time.NewTimer(t.resolveEvery + rand.N(t.resolveEvery/5))
+// untilResolve waits until names are to be resolved again, at the latest after a pause, and says whether ctx is still alive.
+func (a *Agent) untilResolve(ctx context.Context, last time.Time, pause time.Duration) bool {
+	regular := time.NewTimer(pause)
 	defer regular.Stop()
 	select {
 	case <-ctx.Done():
@@ -89,7 +96,7 @@ func (a *Agent) untilResolve(ctx context.Context, last time.Time) bool {
 	case <-regular.C:
 		return true
 	case <-a.kick:
-		return backoff.Sleep(ctx, t.resolveSoon-time.Since(last)) == nil
+		return backoff.Sleep(ctx, a.opts.timing.resolveSoon-time.Since(last)) == nil
 	}
 }
 

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -163,6 +164,25 @@ func TestNamesAreFollowed(t *testing.T) {
 	<-addresses
 	addresses <- []string{"127.0.0.1"}
 	eventually(t, "the second is gone", func() bool { return cmp.Equal(endpoints(), []string{"127.0.0.1:" + port}) })
+}
+
+// TestANameWithoutAddressesIsAskedForSoon: a speaker starts beside the centre that it is installed with, and would wait half a
+// minute for it otherwise.
+func TestANameWithoutAddressesIsAskedForSoon(t *testing.T) {
+	a := newAuthority(t)
+	c := startCentre(t, a, "")
+	_, port, _ := strings.Cut(c.address, ":")
+	r := newRig(t, a, "centre.example:"+port)
+	r.opts.timing.resolveEvery = time.Hour
+	failures := 3
+	r.opts.resolve = func(context.Context, string) ([]string, error) {
+		if failures--; failures >= 0 {
+			return nil, errors.New("no such host")
+		}
+		return []string{"127.0.0.1"}, nil
+	}
+	r.start()
+	c.next().lead("L", 5)
 }
 
 func TestDelayIsJitteredAndBounded(t *testing.T) {

@@ -13,9 +13,9 @@ import (
 // lockFile is also what tells a lab's directory from others.
 const lockFile = "lab.lock"
 
-// contents are what a lab leaves in its directory, besides lockFile and the logs.
+// contents are what a lab leaves in its directory, besides lockFile and the logs: log/, and of containers kubelet/NODE/log/.
 var contents = []string{
-	"lab.sock", "kubeconfig", "kubeconfig.inside", "pki", "etcd", "ingot-etcd", "flex-volume", "tokens", "ca", "apiserver-*", "nodes", "kubelet", "manifests.yaml", "resolv.conf",
+	"lab.sock", "kubeconfig", "kubeconfig.inside", "pki", "etcd", "ingot-etcd", "flex-volume", "tokens", "ca", "apiserver-*", "nodes", "kubelet/*/pods", "kubelet/*/rootfs", "manifests.yaml", "resolv.conf",
 }
 
 // Claim takes a directory for a lab: it makes it, locks it, and removes what an earlier lab left there. The lab is
@@ -43,7 +43,7 @@ func Claim(dir string) (*os.File, error) {
 		err = Sweep(dir)
 	}
 	if err == nil {
-		err = os.RemoveAll(filepath.Join(dir, "log"))
+		err = errors.Join(os.RemoveAll(filepath.Join(dir, "log")), os.RemoveAll(filepath.Join(dir, "kubelet")))
 	}
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
