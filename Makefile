@@ -10,7 +10,7 @@ KUBE_VERSION := v1.36.3
 KUBE_LDFLAGS := -s -w $(foreach p,k8s.io/component-base/version k8s.io/client-go/pkg/version,-X $(p).gitVersion=$(KUBE_VERSION) -X $(p).gitMajor=1 -X $(p).gitMinor=36)
 KUBE_PROGRAMS := kube-apiserver kube-controller-manager kube-scheduler kube-proxy
 
-.PHONY: build programs images bundle bundle-image bundlecheck kubernetes tools grpcurl helm crds lint generate check-generated test fuzz bench-l2 packages run nowork
+.PHONY: build programs images chart bundle bundle-image bundlecheck kubernetes tools grpcurl helm crds lint generate check-generated test fuzz bench-l2 packages run nowork
 
 ## build: everything, into bin/
 build: kubernetes programs
@@ -29,6 +29,14 @@ images:
 	done
 	go run ./deploy/image/build -programs bin/release -out bin/images -arch "$(ARCHES)" \
 		-version "$(VERSION)" -revision "$$(git rev-parse HEAD)" -created "$(SOURCE_DATE_EPOCH)"
+
+## chart: deploy/chart as a file, whose images have the tag VERSION. The same commit and version make the same bytes.
+SEMANTIC = $(shell echo "$(VERSION)" | grep -Eo '^v?[0-9]+\.[0-9]+\.[0-9]+([-+].*)?$$')
+chart: helm
+	rm -rf bin/chart && mkdir -p bin/chart && cp -r deploy/chart bin/chart/ingot
+	find bin/chart -exec touch -d @$(SOURCE_DATE_EPOCH) {} +
+	bin/tools/helm package bin/chart/ingot --destination bin --app-version "$(VERSION)" $(if $(SEMANTIC),--version "$(SEMANTIC:v%=%)")
+	rm -r bin/chart
 
 ## bundle: what the Operator Lifecycle Manager installs, checked in, from deploy/operator
 bundle:

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -199,6 +201,29 @@ func TestLint(t *testing.T) {
 	for _, v := range all {
 		if _, err := run("", program("tools/helm"), "lint", "--strict", "../../deploy/chart", "--namespace="+system, "--values="+valuesFile(t, v)); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestDocumentedValues renders what docs/install-helm.md has for a file.
+func TestDocumentedValues(t *testing.T) {
+	docs, err := os.ReadFile("../../docs/install-helm.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, found := strings.Cut(string(docs), "```yaml\n")
+	block, _, closed := strings.Cut(block, "```")
+	path := filepath.Join(t.TempDir(), "values.yaml")
+	if err := os.WriteFile(path, []byte(block), 0o600); err != nil || !found || !closed {
+		t.Fatal(err, found, closed)
+	}
+	out, err := run("", program("tools/helm"), "template", "ingot", "../../deploy/chart", "--namespace="+system, "--values="+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"image: registry.example.com/ingot/speaker:", "kind: PodMonitor", "alert: MetalLBBGPSessionDown", `path: "?/var/lib/ingot`} {
+		if !regexp.MustCompile(part).MatchString(out) {
+			t.Errorf("no %s", part)
 		}
 	}
 }
