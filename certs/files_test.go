@@ -17,6 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/ingot-lb/ingot/certs/expiry"
 )
 
 // conflict is what an update of an old version is answered.
@@ -28,7 +30,7 @@ func conflict(clienttesting.Action) (bool, runtime.Object, error) {
 type refusals struct{ all prometheus.Collector }
 
 // Describe implements prometheus.Collector.
-func (r refusals) Describe(ch chan<- *prometheus.Desc) { ch <- refusedDesc }
+func (r refusals) Describe(ch chan<- *prometheus.Desc) { ch <- expiry.RefusedDesc }
 
 // Collect implements prometheus.Collector.
 func (r refusals) Collect(ch chan<- prometheus.Metric) {
@@ -36,7 +38,7 @@ func (r refusals) Collect(ch chan<- prometheus.Metric) {
 	r.all.Collect(all)
 	close(all)
 	for m := range all {
-		if m.Desc() == refusedDesc {
+		if m.Desc() == expiry.RefusedDesc {
 			ch <- m
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/ingot-lb/ingot/certs/expiry"
 	"github.com/ingot-lb/ingot/certs/inspect"
 	"github.com/ingot-lb/ingot/speaker/backoff"
 )
@@ -189,7 +190,7 @@ func (k *Keeper) Bundle() []byte { return k.known().bundle() }
 // Collect implements prometheus.Collector: the certificate that is shown, and the CA that signed it.
 func (k *Keeper) Collect(ch chan<- prometheus.Metric) {
 	k.Serving.Collect(ch)
-	ch <- expiry("ca", k.known().current.cert.NotAfter)
+	ch <- expiry.NotAfter("ca", k.known().current.cert.NotAfter)
 }
 
 // retries are spaced alike wherever the host cluster does not answer.

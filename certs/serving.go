@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ingot-lb/ingot/certs/expiry"
 	"github.com/ingot-lb/ingot/certs/inspect"
 )
 
@@ -82,17 +83,10 @@ func attributes(l *leaf) []any {
 	return []any{"certificate", inspect.Describe(l.pair.Leaf), "notAfter", l.pair.Leaf.NotAfter.UTC().Format(time.RFC3339)}
 }
 
-var (
-	notAfterDesc = prometheus.NewDesc("ingot_certificate_not_after_seconds",
-		"When a certificate expires, in seconds since 1970.", []string{"certificate"}, nil)
-	refusedDesc = prometheus.NewDesc("ingot_certificate_refused_total",
-		"Certificates that were not taken because of what is wrong with them; the last good one is served.", []string{"certificate"}, nil)
-)
-
 // Describe implements prometheus.Collector.
 func (s *Serving) Describe(ch chan<- *prometheus.Desc) {
-	ch <- notAfterDesc
-	ch <- refusedDesc
+	ch <- expiry.NotAfterDesc
+	ch <- expiry.RefusedDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -101,11 +95,7 @@ func (s *Serving) Collect(ch chan<- prometheus.Metric) {
 	pair, refused := s.pair, s.refused
 	s.mu.Unlock()
 	if pair != nil {
-		ch <- expiry(s.name, pair.Leaf.NotAfter)
+		ch <- expiry.NotAfter(s.name, pair.Leaf.NotAfter)
 	}
-	ch <- prometheus.MustNewConstMetric(refusedDesc, prometheus.CounterValue, float64(refused), s.name)
-}
-
-func expiry(name string, at time.Time) prometheus.Metric {
-	return prometheus.MustNewConstMetric(notAfterDesc, prometheus.GaugeValue, float64(at.Unix()), name)
+	ch <- expiry.Refused(s.name, refused)
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ingot-lb/ingot/certs/handshake"
+	"github.com/ingot-lb/ingot/certs/monitoring"
 	"github.com/ingot-lb/ingot/speaker/bgp"
 	"github.com/ingot-lb/ingot/speaker/exclusion"
 	"github.com/ingot-lb/ingot/speaker/show"
@@ -25,6 +27,8 @@ type flags struct {
 	grpcAddress        string
 	grpcSocket         string
 	metricsAddress     string
+	limits             handshake.Limits
+	monitoring         monitoring.Options
 	excludeInterfaces  []string
 	excludeFile        string
 	prefixLimit        int
@@ -50,7 +54,10 @@ func newCommand() *cobra.Command {
 	fs.StringVar(&f.tokenFile, "token-file", "/var/run/secrets/ingot/token", "ServiceAccount token with audience ingot-dispatch; read for each connection")
 	fs.StringVar(&f.stateDir, "state-dir", "/run/ingot", "directory of the saved state, on a tmpfs of the host")
 	fs.StringVar(&f.grpcAddress, "grpc-address", "127.0.0.1:7474", "loopback address of the read-only SpeakerService; empty: off")
-	fs.StringVar(&f.metricsAddress, "metrics-address", ":7472", "address of /metrics, /healthz and /readyz, plain HTTP; empty: off")
+	fs.StringVar(&f.metricsAddress, "metrics-address", ":7472", "address of /metrics, /healthz and /readyz, plain HTTP but for --metrics-tls; empty: off")
+	fs.BoolVar(&f.monitoring.TLS, monitoring.TLSFlag, false, monitoring.TLSUsage)
+	fs.StringVar(&f.monitoring.CertDir, monitoring.CertDirFlag, "", monitoring.CertDirUsage)
+	f.limits.AddFlags(func(v handshake.Value, name, usage string) { fs.Var(v, name, usage) })
 	fs.StringSliceVar(&f.excludeInterfaces, "exclude-interfaces", exclusion.Default, "regular expressions of interfaces that layer 2 leaves alone, where the file of --exclude-l2-file does not exist")
 	fs.StringVar(&f.excludeFile, "exclude-l2-file", exclusion.Path, "YAML file whose list announcedInterfacesToExclude goes before --exclude-interfaces; followed while the speaker runs")
 	fs.IntVar(&f.prefixLimit, "bgp-prefix-limit", bgp.DefaultPrefixLimit, "prefixes of an address family that a BGP peer may send, all of them refused, before its session is closed")

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ingot-lb/ingot/certs/monitoring"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/agent"
 	"github.com/ingot-lb/ingot/speaker/bfd/shared"
@@ -63,6 +64,9 @@ func run(ctx context.Context, f flags) error {
 	if f.drainTime < 0 || f.drainTime > maxDrainTime {
 		return fmt.Errorf("--drain-time: %s is outside 0s to %s", f.drainTime, maxDrainTime)
 	}
+	if err := f.limits.Validate(); err != nil {
+		return err
+	}
 	exclude, err := exclusion.Open(f.excludeFile, f.excludeInterfaces)
 	if err != nil {
 		return fmt.Errorf("interfaces to exclude from layer 2: %w", err)
@@ -80,6 +84,12 @@ func run(ctx context.Context, f flags) error {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(level, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	f.monitoring.Limits, f.monitoring.Log = &f.limits, log
+	certificate, err := monitoring.Open(f.monitoring)
+	if err != nil {
+		return err
+	}
+	registry.MustRegister(certificate)
 	sessions := bgp.New(bgp.Options{
 		Node: f.nodeName, Log: log, PrefixLimit: f.prefixLimit, DrainTime: f.drainTime, Registerer: registry,
 	})
@@ -126,7 +136,7 @@ func run(ctx context.Context, f flags) error {
 	g.Go(func() error { exclude.Follow(ctx, log, layer2.Exclude); return nil })
 	if f.metricsAddress != "" {
 		g.Go(func() error {
-			introspect.ServeHTTP(ctx, log, f.metricsAddress, introspect.Handler(registry, speaker))
+			introspect.ServeHTTP(ctx, log, f.metricsAddress, certificate, introspect.Handler(registry, speaker))
 			return nil
 		})
 	}

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ingot-lb/ingot/certs/handshake"
+	"github.com/ingot-lb/ingot/certs/monitoring"
 	"github.com/ingot-lb/ingot/controller/service"
 	"github.com/ingot-lb/ingot/speaker/logging"
 	"github.com/ingot-lb/ingot/speaker/logging/kubelog"
@@ -32,7 +34,10 @@ func main() {
 	flag.StringVar(&o.Class, "lb-class", "", "say something of Services of this loadBalancerClass only; empty: of those without one")
 	flag.StringVar(&o.Address, "bind-address", ":9443", "where to serve admission, over TLS")
 	flag.StringVar(&o.Service, "service-name", "webhooks", "the Service through which the kube-apiserver asks, which the certificate names")
-	flag.StringVar(&o.MetricsAddress, "metrics-address", ":7472", "where to serve /metrics, /healthz and /readyz, in plain HTTP; empty: nowhere")
+	flag.StringVar(&o.MetricsAddress, "metrics-address", ":7472", "where to serve /metrics, /healthz and /readyz, in plain HTTP but for --metrics-tls; empty: nowhere")
+	flag.BoolVar(&o.Monitoring.TLS, monitoring.TLSFlag, false, monitoring.TLSUsage)
+	flag.StringVar(&o.Monitoring.CertDir, monitoring.CertDirFlag, "", monitoring.CertDirUsage)
+	o.Limits.AddFlags(func(v handshake.Value, name, usage string) { flag.Var(v, name, usage) })
 	flag.StringVar(&o.CertFile, "tls-cert-file", "", "`file` with the certificate to serve by, with its chain, re-read when it changes; empty: the one in the Secret SERVICE-tls, which the apiserver issues")
 	flag.StringVar(&o.KeyFile, "tls-private-key-file", "", "`file` with the key of --tls-cert-file")
 	flag.StringVar(&o.CAFile, "tls-ca-file", "", "`file` with the CA that --tls-cert-file must be signed by; empty: any")
@@ -55,6 +60,9 @@ func run(ctx context.Context, o server.Options, level string, args []string) err
 	}
 	if (o.CertFile == "") != (o.KeyFile == "") || o.CAFile != "" && o.CertFile == "" {
 		return errors.New("--tls-cert-file and --tls-private-key-file need each other, and --tls-ca-file both")
+	}
+	if err := o.Limits.Validate(); err != nil {
+		return err
 	}
 	var err error
 	if o.Level, err = logging.NewLevel(level); err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/live"
 	"github.com/ingot-lb/ingot/apiserver/rules"
 	"github.com/ingot-lb/ingot/apiserver/store"
+	"github.com/ingot-lb/ingot/certs/handshake"
 )
 
 // serveAlone runs the aggregated API on an embedded etcd without a host cluster: only its own loopback client, which
@@ -39,6 +40,12 @@ func serveStore(t testing.TB, where store.Options, sets ...*live.Set) (*rest.Con
 
 // serveObjects returns also what conditions are written to.
 func serveObjects(t testing.TB, where store.Options, sets ...*live.Set) (*rest.Config, *store.Store, writer.Objects) {
+	t.Helper()
+	return serveConfigured(t, where, handshake.Limits{}, sets...)
+}
+
+// serveConfigured limits what TLS agrees to.
+func serveConfigured(t testing.TB, where store.Options, limits handshake.Limits, sets ...*live.Set) (*rest.Config, *store.Store, writer.Objects) {
 	t.Helper()
 	judge := rules.NewJudge(nil)
 	where.Scheme, where.Codec, where.StorageVersion = install.Scheme, install.StorageCodec(), install.StorageVersion(install.Scheme)
@@ -64,7 +71,7 @@ func serveObjects(t testing.TB, where store.Options, sets ...*live.Set) (*rest.C
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := &Config{Store: s, Judge: judge, Live: sets, Namespace: namespace, Listener: l, Cert: cert, Host: func(_ context.Context, c *genericserver.RecommendedConfig) error {
+	config := &Config{Store: s, Judge: judge, Live: sets, Namespace: namespace, Listener: l, Cert: cert, Limits: limits, Host: func(_ context.Context, c *genericserver.RecommendedConfig) error {
 		c.Authentication.Authenticator = authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
 			return nil, false, nil
 		})

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/live"
 	"github.com/ingot-lb/ingot/apiserver/rules"
 	"github.com/ingot-lb/ingot/apiserver/store"
+	"github.com/ingot-lb/ingot/certs/handshake"
 )
 
 // Config is what the aggregated API is made of.
@@ -31,6 +33,8 @@ type Config struct {
 	// Listener takes the API's connections; the server closes it.
 	Listener net.Listener
 	Cert     dynamiccertificates.CertKeyContentProvider
+	// Limits are what TLS agrees to.
+	Limits handshake.Limits
 	// Checks are added to /readyz.
 	Checks []healthz.HealthChecker
 	// ShutdownDelay is how long the API still answers after it was told to end and /readyz turned red, for those who have
@@ -67,7 +71,7 @@ func (c *Config) Complete(ctx context.Context) (CompletedConfig, error) {
 	serving.Listener = c.Listener
 	serving.ServerCert.GeneratedCert = c.Cert
 	serving.ServerCert.CertDirectory = ""
-	serving.MinTLSVersion = "VersionTLS12"
+	serving.MinTLSVersion, serving.CipherSuites, serving.CurvePreferences = c.Limits.Serving(tls.VersionTLS12)
 	// The kube-apiserver proxies many users, and their watches, over one connection. It is never asked to open another (GOAWAY)
 	// while it serves: writes that are under way at that moment would be answered 503, for a proxy cannot send them again.
 	serving.HTTP2MaxStreamsPerConnection = 1000

@@ -19,6 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/ingot-lb/ingot/certs"
+	"github.com/ingot-lb/ingot/certs/handshake"
+	"github.com/ingot-lb/ingot/certs/monitoring"
 	"github.com/ingot-lb/ingot/speaker/logging"
 )
 
@@ -56,6 +58,9 @@ type Options struct {
 	TLSCertFile, TLSKeyFile, TLSCAFile string
 	// APICertFile and APIKeyFile are served by on the aggregated API alone, in place of both of the above.
 	APICertFile, APIKeyFile string
+	// Limits are what TLS agrees to, everywhere, and Monitoring whether metrics are served over it.
+	Limits     handshake.Limits
+	Monitoring monitoring.Options
 	// Certificates says how long those that are issued live.
 	Certificates certs.Policy
 }
@@ -96,7 +101,10 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IPVar(&o.BindAddress, "bind-address", o.BindAddress, "address of the aggregated API")
 	fs.IntVar(&o.SecurePort, "secure-port", o.SecurePort, "port of the aggregated API")
 	fs.StringVar(&o.DispatchAddress, "dispatch-address", o.DispatchAddress, "address of the stream to the speakers")
-	fs.StringVar(&o.MetricsAddress, "metrics-address", o.MetricsAddress, "address of plain HTTP /metrics, /healthz and /readyz; empty: off")
+	fs.StringVar(&o.MetricsAddress, "metrics-address", o.MetricsAddress, "address of /metrics, /healthz and /readyz, plain HTTP but for --metrics-tls; empty: off")
+	fs.BoolVar(&o.Monitoring.TLS, monitoring.TLSFlag, o.Monitoring.TLS, monitoring.TLSUsage)
+	fs.StringVar(&o.Monitoring.CertDir, monitoring.CertDirFlag, o.Monitoring.CertDir, monitoring.CertDirUsage)
+	o.Limits.AddFlags(func(v handshake.Value, name, usage string) { fs.Var(v, name, usage) })
 	fs.StringVar(&o.DataDir, "data-dir", o.DataDir, "directory of the embedded etcd, and of copies for times without the host cluster")
 	fs.StringSliceVar(&o.EtcdServers, "etcd-servers", o.EtcdServers, "URLs of an etcd to use instead of the embedded one")
 	fs.StringVar(&o.EtcdCAFile, "etcd-cafile", o.EtcdCAFile, "CA of --etcd-servers")
@@ -140,6 +148,9 @@ func (o *Options) Validate() error {
 	need(o.TLSCAFile == "" || o.TLSCertFile != "", "--tls-ca-file is for --tls-cert-file")
 	need((o.APICertFile == "") == (o.APIKeyFile == ""), "--api-tls-cert-file and --api-tls-private-key-file need each other")
 	need(o.LoadBalancerClass == "" || !o.ClassOfMetalLB, "--lb-class and --lb-class-of-metallb exclude each other")
+	if err := o.Limits.Validate(); err != nil {
+		errs = append(errs, err)
+	}
 	if err := o.Certificates.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("--ca-lifetime, --certificate-lifetime and --ca-overlap: %w", err))
 	}

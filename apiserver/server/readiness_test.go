@@ -15,7 +15,7 @@ func TestReadyzSaysWhatIsMissing(t *testing.T) {
 	m := &monitor{readiness: r, log: slog.New(slog.DiscardHandler)}
 	ask := func(path string) (int, string) {
 		w := httptest.NewRecorder()
-		m.handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		m.handler(func(h http.Handler) http.Handler { return h }).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 		return w.Code, w.Body.String()
 	}
 	type answer struct {

@@ -112,13 +112,6 @@ func Run(ctx context.Context, o *Options, log *slog.Logger, level *logging.Level
 
 // start brings up one part after the other. What waits for the host cluster goes on in the background.
 func (p *process) start(ctx context.Context) error {
-	if p.options.MetricsAddress != "" {
-		l, err := net.Listen("tcp", p.options.MetricsAddress)
-		if err != nil {
-			return fmt.Errorf("--metrics-address: %w", err)
-		}
-		p.group.Go(func() error { return serveHTTP(ctx, listen.Fair(l, monitorConnections), p.monitor.handler()) })
-	}
 	var err error
 	if p.host, err = hostConfig(p.options.Kubeconfig); err != nil {
 		return err
@@ -127,6 +120,11 @@ func (p *process) start(ctx context.Context) error {
 	p.host.QPS = -1
 	if p.kube, err = kubernetes.NewForConfig(p.host); err != nil {
 		return fmt.Errorf("client of the host cluster: %w", err)
+	}
+	if p.options.MetricsAddress != "" {
+		if err := p.startMonitor(ctx); err != nil {
+			return err
+		}
 	}
 	if err := p.openStore(ctx); err != nil {
 		return err
@@ -187,6 +185,7 @@ func (p *process) afterStore(ctx context.Context) error {
 	if err := p.openCertificates(ctx); err != nil {
 		return err
 	}
+	p.monitor.own.Store(p.serving)
 	p.readiness.fail(partCertificates, nil)
 	if err := p.startDispatch(ctx); err != nil {
 		return err
@@ -213,7 +212,7 @@ func (p *process) startDispatch(ctx context.Context) error {
 		Store:              dispatchstorage.New(p.store),
 		DigestKey:          digestKey,
 		Listener:           listen.Fair(l, dispatchConnections),
-		TLS:                &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: p.serving.GetCertificate},
+		TLS:                p.options.Limits.Apply(&tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: p.serving.GetCertificate}),
 		DataDir:            p.options.DataDir,
 		Planned:            p.planned.set,
 		Permitted:          p.lineage.Err,
@@ -262,6 +261,7 @@ func (p *process) serveAPI(ctx context.Context) error {
 		Namespace: p.options.Namespace,
 		Listener:  listen.Fair(l, apiConnections),
 		Cert:      servingCert{p.apiServing},
+		Limits:    p.options.Limits,
 
 		ShutdownDelay: p.shutdownDelay(),
 		Checks:        []healthz.HealthChecker{p.healthCheck(partStore)},

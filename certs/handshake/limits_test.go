@@ -82,26 +82,30 @@ func TestServersAgreeToWhatFlagsSay(t *testing.T) {
 	for name, test := range map[string]struct {
 		args    []string
 		least   uint16
-		client  tls.Config
+		client  *tls.Config
 		refused bool
 	}{
-		"nothing said":           {client: tls.Config{MaxVersion: tls.VersionTLS12}, least: tls.VersionTLS12},
-		"too old":                {args: []string{"--tls-min-version=VersionTLS13"}, least: tls.VersionTLS12, client: tls.Config{MaxVersion: tls.VersionTLS12}, refused: true},
+		"nothing said":           {client: &tls.Config{MaxVersion: tls.VersionTLS12}, least: tls.VersionTLS12},
+		"too old":                {args: []string{"--tls-min-version=VersionTLS13"}, least: tls.VersionTLS12, client: &tls.Config{MaxVersion: tls.VersionTLS12}, refused: true},
 		"new enough":             {args: []string{"--tls-min-version=VersionTLS13"}, least: tls.VersionTLS12},
-		"never lowered":          {args: []string{"--tls-min-version=VersionTLS12"}, least: tls.VersionTLS13, client: tls.Config{MaxVersion: tls.VersionTLS12}, refused: true},
-		"the suite":              {args: []string{"--tls-cipher-suites=" + suiteOfOurs}, client: tls.Config{MaxVersion: tls.VersionTLS12}},
-		"another suite":          {args: []string{"--tls-cipher-suites=" + suiteOfOurs}, client: tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}}, refused: true},
+		"never lowered":          {args: []string{"--tls-min-version=VersionTLS12"}, least: tls.VersionTLS13, client: &tls.Config{MaxVersion: tls.VersionTLS12}, refused: true},
+		"the suite":              {args: []string{"--tls-cipher-suites=" + suiteOfOurs}, client: &tls.Config{MaxVersion: tls.VersionTLS12}},
+		"another suite":          {args: []string{"--tls-cipher-suites=" + suiteOfOurs}, client: &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}}, refused: true},
 		"suites are for TLS 1.2": {args: []string{"--tls-cipher-suites=" + suiteOfOurs}},
-		"the curve":              {args: []string{"--tls-curve-preferences=24"}, client: tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP384}}},
-		"another curve":          {args: []string{"--tls-curve-preferences=24,25"}, client: tls.Config{CurvePreferences: []tls.CurveID{tls.X25519}}, refused: true},
+		"the curve":              {args: []string{"--tls-curve-preferences=24"}, client: &tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP384}}},
+		"another curve":          {args: []string{"--tls-curve-preferences=24,25"}, client: &tls.Config{CurvePreferences: []tls.CurveID{tls.X25519}}, refused: true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			client := test.client
+			if client == nil {
+				client = &tls.Config{}
+			}
 			limits, err := parse(t, test.args...)
 			if err != nil {
 				t.Fatal(err)
 			}
 			server := limits.Apply(&tls.Config{MinVersion: test.least, Certificates: []tls.Certificate{cert}})
-			state, err := shake(t, server, &test.client)
+			state, err := shake(t, server, client)
 			if (err != nil) != test.refused {
 				t.Errorf("agreed on %s %s: %v", tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite), err)
 			}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -32,6 +33,21 @@ func (a *Agent) transportCredentials() (credentials.TransportCredentials, error)
 		ServerName: a.opts.ServerName,
 		MinVersion: tls.VersionTLS12,
 	}), pem}, nil
+}
+
+// lastOf is when the last of the CAs in a file expires. From then on no centre is trusted; while there are several, as during a
+// rotation, the end of one of them is no event.
+func lastOf(file string) (last time.Time, ok bool) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return last, false // the stream's error says so
+	}
+	for _, c := range inspect.Certificates(pem) {
+		if c.NotAfter.After(last) {
+			last, ok = c.NotAfter, true
+		}
+	}
+	return last, ok
 }
 
 // explaining says of a certificate that is refused what it is, and by what it should have been known.

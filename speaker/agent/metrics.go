@@ -4,6 +4,7 @@ import (
 	grpc_prometheus "github.com/grpc-ecosystem/go-grpc-prometheus"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ingot-lb/ingot/certs/expiry"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/speaker/desired"
 )
@@ -73,6 +74,7 @@ func (m *metrics) register(r prometheus.Registerer) error {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		announcedDesc, configLoadedDesc, configStaleDesc, connectedDesc, leadingDesc, itemsDesc, epochDesc, revisionDesc, refusingDesc,
+		expiry.NotAfterDesc,
 	} {
 		ch <- d
 	}
@@ -82,6 +84,9 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	if last, ok := lastOf(m.agent.opts.CAFile); ok {
+		ch <- expiry.NotAfter("ca", last)
 	}
 	n := m.agent.core.numbers()
 	for _, a := range n.announced {

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/ingot-lb/ingot/certs/monitoring"
 	"github.com/ingot-lb/ingot/speaker/listen"
 )
 
@@ -40,8 +41,8 @@ func Handler(gatherer prometheus.Gatherer, source Source) http.Handler {
 // connections that are open at once, at most.
 const connections = 256
 
-// ServeHTTP serves handler at address until ctx ends.
-func ServeHTTP(ctx context.Context, log *slog.Logger, address string, handler http.Handler) {
+// ServeHTTP serves handler at address until ctx ends, over TLS where there is a certificate.
+func ServeHTTP(ctx context.Context, log *slog.Logger, address string, certificate *monitoring.Certificate, handler http.Handler) {
 	listen.Keep(ctx, log, "metrics", listen.TCP(address), func(ctx context.Context, l net.Listener) error {
 		server := &http.Server{
 			Handler:           handler,
@@ -53,7 +54,7 @@ func ServeHTTP(ctx context.Context, log *slog.Logger, address string, handler ht
 		}
 		stop := context.AfterFunc(ctx, func() { server.Close() })
 		defer stop()
-		if err := server.Serve(listen.Fair(l, connections)); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(certificate.Listener(listen.Fair(l, connections))); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil

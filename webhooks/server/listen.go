@@ -21,11 +21,11 @@ const (
 )
 
 // serve answers over TLS until linger after the end of ctx, or until work ends.
-func serve(ctx, work context.Context, l net.Listener, linger time.Duration, handler http.Handler, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
+func serve(ctx, work context.Context, l net.Listener, linger time.Duration, handler http.Handler, config *tls.Config) error {
 	s := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 3 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
-		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate},
+		TLSConfig: config,
 		// Whoever hangs up in the middle of TLS would fill the log.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/ingot-lb/ingot/certs"
+	"github.com/ingot-lb/ingot/certs/handshake"
+	"github.com/ingot-lb/ingot/certs/monitoring"
 	"github.com/ingot-lb/ingot/controller/loglevel"
 	"github.com/ingot-lb/ingot/controller/probes"
 	"github.com/ingot-lb/ingot/controller/service"
@@ -34,8 +37,11 @@ type Options struct {
 	Enforce                          bool
 	// CertFile and KeyFile are served by instead of what the apiserver issues; CAFile says by what clients know them.
 	CertFile, KeyFile, CAFile string
-	UnknownPools              service.UnknownPools
-	Version                   string
+	// Limits are what TLS agrees to, and Monitoring whether metrics are served over it.
+	Limits       handshake.Limits
+	Monitoring   monitoring.Options
+	UnknownPools service.UnknownPools
+	Version      string
 	// Linger is how long to go on answering at the end, until nobody is sent here any longer.
 	Linger time.Duration
 	Log    *slog.Logger
@@ -44,6 +50,8 @@ type Options struct {
 	// Config reaches the cluster in place of Kubeconfig, where it is not nil.
 	Config *rest.Config
 }
+
+var errNoCertificate = errors.New("there is no serving certificate yet")
 
 // Run serves until ctx ends. The error is one of the options, or of listening.
 func Run(ctx context.Context, o Options) error {
@@ -87,7 +95,7 @@ func Run(ctx context.Context, o Options) error {
 			return err
 		}
 		if !serving.Load() {
-			return errors.New("there is no serving certificate yet")
+			return errNoCertificate
 		}
 		return nil
 	}
@@ -96,7 +104,16 @@ func Run(ctx context.Context, o Options) error {
 		if o.Level != nil {
 			metrics = append(metrics, o.Level)
 		}
-		probe, err := probes.Listen(ctx, o.MetricsAddress, metrics, ready)
+		o.Monitoring.Limits, o.Monitoring.Log = &o.Limits, o.Log
+		o.Monitoring.Own = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if own := loaded.Load(); own != nil {
+				return own.GetCertificate(hello)
+			}
+			return nil, errNoCertificate
+		}
+		probe, err := probes.Listen(ctx, probes.Options{
+			Address: o.MetricsAddress, Metrics: metrics, Ready: ready, TLS: o.Monitoring, Client: client, Log: o.Log,
+		})
 		if err != nil {
 			return err
 		}
@@ -131,7 +148,8 @@ func Run(ctx context.Context, o Options) error {
 			return nil
 		})
 		serving.Store(true)
-		return serve(ctx, work, l, o.Linger, handler, certificate.GetCertificate)
+		return serve(ctx, work, l, o.Linger, handler,
+			o.Limits.Apply(&tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.GetCertificate}))
 	})
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, http.ErrServerClosed) {
 		return err
