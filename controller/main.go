@@ -19,8 +19,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/ingot-lb/ingot/certs/handshake"
-	"github.com/ingot-lb/ingot/certs/monitoring"
 	"github.com/ingot-lb/ingot/controller/election"
 	"github.com/ingot-lb/ingot/controller/loglevel"
 	"github.com/ingot-lb/ingot/controller/probes"
@@ -39,8 +37,7 @@ type options struct {
 	kubeconfig, namespace, class, metricsAddress, logLevel, id string
 	leaderElect                                                bool
 	unknownPools                                               service.UnknownPools
-	limits                                                     handshake.Limits
-	monitoring                                                 monitoring.Options
+	monitored                                                  monitored
 }
 
 func main() {
@@ -58,9 +55,7 @@ func main() {
 	flag.StringVar(&o.namespace, "namespace", envOr("METALLB_NAMESPACE", "metallb-system"), "the system namespace, where pools are (env METALLB_NAMESPACE)")
 	flag.StringVar(&o.class, "lb-class", "", "handle only Services of this loadBalancerClass; empty: those without one")
 	flag.StringVar(&o.metricsAddress, "metrics-address", ":7472", "where to serve /metrics, /healthz and /readyz, in plain HTTP but for --metrics-tls; empty: nowhere")
-	flag.BoolVar(&o.monitoring.TLS, monitoring.TLSFlag, false, monitoring.TLSUsage)
-	flag.StringVar(&o.monitoring.CertDir, monitoring.CertDirFlag, "", monitoring.CertDirUsage)
-	o.limits.AddFlags(func(v handshake.Value, name, usage string) { flag.Var(v, name, usage) })
+	o.monitored.addTo(flag.CommandLine)
 	// A Pod's name outlives its containers, so that a restarted one goes on with the lease it has.
 	host, err := os.Hostname()
 	if err != nil {
@@ -85,9 +80,6 @@ func run(ctx context.Context, o options, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("unexpected argument %q", args[0])
 	}
-	if err := o.limits.Validate(); err != nil {
-		return err
-	}
 	level, err := logging.NewLevel(o.logLevel)
 	if err != nil {
 		return fmt.Errorf("--log-level: %w", err)
@@ -96,6 +88,10 @@ func run(ctx context.Context, o options, args []string) error {
 	level.Tell(log)
 	logging.Libraries(log)
 	kubelog.Adopt(log, level)
+	overTLS, err := o.monitored.options(log)
+	if err != nil {
+		return err
+	}
 	log.Info("MetalLB controller starting (Ingot "+version+")", "version", version, "commit", commit(), "branch", branch,
 		"goversion", runtime.Compiler+" / "+runtime.Version()+" / "+runtime.GOARCH)
 
@@ -110,10 +106,9 @@ func run(ctx context.Context, o options, args []string) error {
 			}
 			return controller.Ready()
 		}
-		o.monitoring.Limits, o.monitoring.Log = &o.limits, log
 		server, err := probes.Listen(ctx, probes.Options{
 			Address: o.metricsAddress, Metrics: probes.Collectors{controller, level}, Ready: ready,
-			TLS: o.monitoring, Client: election.Client, Log: log,
+			TLS: overTLS, Client: elected.Client, Log: log,
 		})
 		if err != nil {
 			return err

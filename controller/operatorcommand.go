@@ -28,6 +28,7 @@ import (
 type operatorOptions struct {
 	kubeconfig, namespace, metricsAddress, logLevel, id string
 	leaderElect                                         bool
+	monitored                                           monitored
 }
 
 // operate is `controller operator`: it installs what the MetalLB object says.
@@ -40,7 +41,8 @@ func operate(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("controller operator", flag.ExitOnError)
 	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; empty: in-cluster")
 	fs.StringVar(&o.namespace, "namespace", envOr("OPERATOR_NAMESPACE", envOr("METALLB_NAMESPACE", "metallb-system")), "the system namespace (env OPERATOR_NAMESPACE)")
-	fs.StringVar(&o.metricsAddress, "metrics-address", ":7472", "where to serve /metrics, /healthz and /readyz, in plain HTTP; empty: nowhere")
+	fs.StringVar(&o.metricsAddress, "metrics-address", ":7472", "where to serve /metrics, /healthz and /readyz, in plain HTTP but for --metrics-tls; empty: nowhere")
+	o.monitored.addTo(fs)
 	fs.StringVar(&o.id, "id", host, "this replica's `name`, for leader election; no two may have the same")
 	fs.StringVar(&o.logLevel, "log-level", "info", "all, debug, info, warn, error or none")
 	fs.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding the Lease "+operator.Lease+", so that replicas may stand by")
@@ -58,6 +60,10 @@ func operate(ctx context.Context, args []string) error {
 	level.Tell(log)
 	logging.Libraries(log)
 	kubelog.Adopt(log, level)
+	overTLS, err := o.monitored.options(log)
+	if err != nil {
+		return err
+	}
 	settings, err := settingsFrom(os.Getenv, o.namespace)
 	if err != nil {
 		return err
@@ -97,7 +103,9 @@ func operate(ctx context.Context, args []string) error {
 			}
 			return op.Ready()
 		}
-		server, err := probes.Listen(ctx, o.metricsAddress, probes.Collectors{op, level}, ready)
+		server, err := probes.Listen(ctx, probes.Options{
+			Address: o.metricsAddress, Metrics: probes.Collectors{op, level}, Ready: ready, TLS: overTLS, Client: client, Log: log,
+		})
 		if err != nil {
 			return err
 		}

@@ -42,6 +42,7 @@ var renderings = []rendering{
 	{"external etcd with components", "external-etcd", []string{"cert-manager", "monitoring"}},
 	{"replicas", "replicas", nil},
 	{"replicas with components", "replicas", []string{"cert-manager", "cert-manager-etcd", "enforce", "egress", "monitoring"}},
+	{"metrics over TLS", "single", []string{"monitoring", "metrics-tls"}},
 	{"operator", "operator", nil},
 	{"operator with a store on a node", "single", []string{"operator/component", "egress", "monitoring"}},
 	{"single with cert-manager", "single", []string{"cert-manager"}},
