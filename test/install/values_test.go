@@ -61,8 +61,9 @@ func TestValuesTakeEffect(t *testing.T) {
 		"tls Deployment controller": {"--metrics-cert-dir=/etc/ingot/metrics", `"scheme":"HTTPS"`, `"secretName":"of-controllers"`, "--tls-min-version=VersionTLS12", "--tls-curve-preferences=29,4588"},
 		"tls DaemonSet speaker":     {"--metrics-cert-dir=/etc/ingot/metrics", `"scheme":"HTTPS"`, `"secretName":"of-speakers"`, `"mountPath":"/etc/ingot/metrics"`},
 		"tls Deployment apiserver":  {"--metrics-tls", `"scheme":"HTTPS"`},
-		"tls PodMonitor ingot":      {`"scheme":"https"`, `"values":["etcd"]`},
-		"tls PodMonitor ingot-etcd": {`"component":"etcd"`},
+		"tls PodMonitor ingot":      {`"scheme":"https"`, `"values":["etcd"]`, `"name":"metrics-reader-token"`},
+		"tls ClusterRoleBinding metallb-system:metrics:auth-delegator": {`"name":"controller"`, `"name":"webhooks"`},
+		"tls PodMonitor ingot-etcd":                                    {`"component":"etcd"`},
 		// MetalLB's names.
 		"metallb Deployment controller": {`"--log-level=debug","--lb-class=example.com/lb","--metrics-address=:9120"`, `"serviceAccountName":"metallb-controller"`,
 			`"nodeSelector":{"kubernetes.io/os":"linux","of":"controllers"}`, `"tolerations":[{"key":"a","operator":"Exists"}]`, `"imagePullSecrets":[{"name":"registry"}]`, `"la":"bel"`,

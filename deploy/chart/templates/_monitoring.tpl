@@ -13,6 +13,17 @@ relabelings:
 {{- end }}
 {{- end -}}
 
+{{/* scrapeTLS is how metrics over TLS are scraped: with what the values say of TLS, or else without checking the certificate, since Pods
+are called by addresses, which certificates do not have; and with the token of the one account that may read them. */}}
+{{- define "ingot.scrapeTLS" -}}
+scheme: https
+tlsConfig:
+  {{- toYaml (. | default (dict "insecureSkipVerify" true)) | nindent 2 }}
+authorization:
+  type: Bearer
+  credentials: {name: metrics-reader-token, key: token}
+{{- end -}}
+
 {{/* excluding adds the matcher of pools that raise no alert to each metric of an expression: (list EXPRESSION REGEXP). */}}
 {{- define "ingot.excluding" -}}
 {{- $expr := index . 0 -}}
