@@ -25,6 +25,9 @@ var charts = []struct {
 	{rendering{"single with components", "single", []string{"enforce", "egress", "monitoring"}}, values{
 		"apiserver": values{"persistence": values{"type": "hostPath"}}, "webhooks": values{"enforce": true},
 		"networkpolicies": values{"egress": true}, "prometheus": monitored}},
+	{rendering{"metrics over TLS", "single", []string{"monitoring", "metrics-tls"}}, values{
+		"apiserver":  values{"persistence": values{"type": "hostPath"}},
+		"prometheus": values{"metricsTLS": true, "podMonitor": values{"enabled": true}, "prometheusRule": values{"enabled": true}}}},
 	{rendering{"external etcd with components", "external-etcd", []string{"cert-manager", "monitoring"}}, values{
 		"apiserver":   values{"etcd": values{"type": "external", "servers": []string{"https://etcd.example.com:2379"}}},
 		"certManager": values{"enabled": true}, "prometheus": monitored}},
@@ -99,6 +102,7 @@ func ways() (all []way) {
 		all = append(all, way{"chart: " + name, func(t testing.TB) string { return mustHelm(t, v) }, alone})
 	}
 	add("MetalLB's values", metallbs, false)
+	add("TLS", secured, false)
 	add("other names", renamed, true)
 	add("a claim of a class", claimed, true)
 	for _, c := range charts {
