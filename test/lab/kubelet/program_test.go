@@ -2,6 +2,7 @@ package kubelet_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // report is what a program in a container finds.
@@ -18,6 +21,7 @@ type report struct {
 	Groups           []int
 	Capabilities     string
 	NoNewPrivileges  bool
+	Keys             bool // keyctl(2) is allowed
 	Hostname, Dir    string
 	Args, Env        []string
 	RootWritable     bool
@@ -105,6 +109,8 @@ func find(args []string) report {
 			r.NoNewPrivileges = strings.TrimSpace(value) == "1"
 		}
 	}
+	_, err = unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, false)
+	r.Keys = !errors.Is(err, unix.EPERM)
 	r.RootWritable = os.WriteFile("/tmp/x", nil, 0o600) == nil
 	return r
 }

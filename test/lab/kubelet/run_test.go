@@ -21,6 +21,7 @@ func TestContainerIsAsItsManifestSays(t *testing.T) {
 		p.Spec.RestartPolicy = corev1.RestartPolicyNever
 		p.Spec.SecurityContext = &corev1.PodSecurityContext{
 			RunAsUser: ptr(int64(1000)), RunAsGroup: ptr(int64(1001)), FSGroup: ptr(int64(1002)), RunAsNonRoot: ptr(true),
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		}
 		c := &p.Spec.Containers[0]
 		c.Args = []string{"report", "$(NODE)", "$$(NODE)", "$(NONE)"}
@@ -75,7 +76,7 @@ func TestRootKeepsWhatIsAdded(t *testing.T) {
 	awaitPod(t, "caps", "done", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
 	var got report
 	mustJSON(t, logsOf(t, "caps", corev1.PodLogOptions{}), &got)
-	if got.Capabilities != "0000000000003000" || got.NoNewPrivileges || !got.RootWritable {
+	if got.Capabilities != "0000000000003000" || got.NoNewPrivileges || !got.RootWritable || !got.Keys {
 		t.Errorf("%+v", got)
 	}
 }

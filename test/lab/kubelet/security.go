@@ -114,6 +114,11 @@ func profiles(seccomp *corev1.SeccompProfile, apparmor *corev1.AppArmorProfile) 
 	return nil
 }
 
+// filtered says whether a profile is that of container runtimes; without one, kubelets have none.
+func filtered(profile *corev1.SeccompProfile) bool {
+	return profile != nil && profile.Type == corev1.SeccompProfileTypeRuntimeDefault
+}
+
 // identity is who a container runs as, and with what capabilities. The error is a kubelet's where runAsNonRoot is not kept.
 func identity(pod *corev1.Pod, c *corev1.Container, i image.Image) (p container.Process, err error) {
 	p.User, p.Group = i.User, i.Group
@@ -128,6 +133,7 @@ func identity(pod *corev1.Pod, c *corev1.Container, i image.Image) (p container.
 			p.Group = int(*s.RunAsGroup)
 		}
 		nonRoot = s.RunAsNonRoot != nil && *s.RunAsNonRoot
+		p.Filtered = filtered(s.SeccompProfile)
 		for _, g := range s.SupplementalGroups {
 			p.Groups = append(p.Groups, int(g))
 		}
@@ -149,6 +155,9 @@ func identity(pod *corev1.Pod, c *corev1.Container, i image.Image) (p container.
 		}
 		if s.RunAsNonRoot != nil {
 			nonRoot = *s.RunAsNonRoot
+		}
+		if s.SeccompProfile != nil {
+			p.Filtered = filtered(s.SeccompProfile)
 		}
 		p.NoNewPrivileges = s.AllowPrivilegeEscalation != nil && !*s.AllowPrivilegeEscalation
 		if s.Capabilities != nil {

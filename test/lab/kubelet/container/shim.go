@@ -91,6 +91,11 @@ func (p *Process) confine() error {
 		}
 		keep[number] = true
 	}
+	if p.Filtered {
+		if err := filter(p.Capabilities); err != nil {
+			return err
+		}
+	}
 	for number := range uintptr(unix.CAP_LAST_CAP + 1) {
 		if keep[number] {
 			continue

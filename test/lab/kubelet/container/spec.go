@@ -39,6 +39,8 @@ type Process struct {
 	User, Group  int
 	Groups       []int    // further ones
 	Capabilities []string // at most these, without CAP_; only root gets them
+	// Filtered refuses the system calls that the default profile of container runtimes refuses.
+	Filtered bool
 	// NoNewPrivileges keeps programs that are setuid from getting more.
 	NoNewPrivileges bool
 }
