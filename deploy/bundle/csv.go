@@ -126,23 +126,38 @@ func (o Options) deployment(d *object, used map[string]string) (map[string]any, 
 		return nil, fmt.Errorf("the Deployment %s: %w", d.GetName(), err)
 	}
 	o.place(spec, used)
-	if d.GetName() == "apiserver" {
-		containers, _, err := unstructured.NestedSlice(spec, "template", "spec", "containers")
-		if err != nil || len(containers) != 1 {
-			return nil, fmt.Errorf("the Deployment apiserver has %d containers: %w", len(containers), err)
-		}
-		container := containers[0].(map[string]any)
-		args, _ := container["args"].([]any)
-		container["args"] = append(args, "--create-apiservices=false", "--api-tls-cert-file="+certificates+".crt", "--api-tls-private-key-file="+certificates+".key")
-		if err := unstructured.SetNestedSlice(spec, containers, "template", "spec", "containers"); err != nil {
-			return nil, err
-		}
+	if err := o.tell(d.GetName(), spec); err != nil {
+		return nil, fmt.Errorf("the Deployment %s: %w", d.GetName(), err)
 	}
 	labels := map[string]any{}
 	for name, value := range d.GetLabels() {
 		labels[name] = value
 	}
 	return map[string]any{"name": d.GetName(), "label": labels, "spec": spec}, nil
+}
+
+// tell gives a program what it has to know under OLM: the apiserver, what is OLM's to make, and the operator, which apiserver OLM
+// brings with it, so that an upgrade waits for that one.
+func (o Options) tell(deployment string, spec map[string]any) error {
+	containers, _, err := unstructured.NestedSlice(spec, "template", "spec", "containers")
+	if err != nil {
+		return err
+	}
+	if len(containers) != 1 {
+		return fmt.Errorf("%d containers, one of which would have to be told", len(containers))
+	}
+	container := containers[0].(map[string]any)
+	switch deployment {
+	case "apiserver":
+		args, _ := container["args"].([]any)
+		container["args"] = append(args, "--create-apiservices=false", "--api-tls-cert-file="+certificates+".crt", "--api-tls-private-key-file="+certificates+".key")
+	case Package + "-controller-manager":
+		variables, _ := container["env"].([]any)
+		container["env"] = append(variables, map[string]any{"name": "APISERVER_IMAGE", "value": o.image("ingot/apiserver")})
+	default:
+		return fmt.Errorf("nothing is known of it in a bundle")
+	}
+	return unstructured.SetNestedSlice(spec, containers, "template", "spec", "containers")
 }
 
 // place puts where images are in the place of their names, in environment variables, too.
