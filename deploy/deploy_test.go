@@ -13,6 +13,7 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
+	"github.com/ingot-lb/ingot/apiserver/export"
 	"github.com/ingot-lb/ingot/certs"
 )
 
@@ -117,5 +118,23 @@ func TestTheWebhookConfigurationAsks(t *testing.T) {
 		if o.Kind == "ValidatingWebhookConfiguration" && (o.Metadata.Name != certs.WebhookConfiguration || o.Metadata.Annotations[certs.InjectAnnotation] != "true") {
 			t.Errorf("%s does not ask for a bundle: %v", o.Metadata.Name, o.Metadata.Annotations)
 		}
+	}
+}
+
+// TestTheApiserverMayWriteItsExports, each of them, and no other Secret but those of certificates.
+func TestTheApiserverMayWriteItsExports(t *testing.T) {
+	var may []string
+	for _, o := range objects(t) {
+		for _, r := range o.Rules {
+			if o.Kind == "Role" && o.Metadata.Name == "apiserver" && slices.Contains(r.Resources, "secrets") && slices.Contains(r.Verbs, "update") {
+				may = append(may, r.ResourceNames...)
+			}
+		}
+	}
+	want := append(export.Names(), certs.ObjectName, "webhooks-tls")
+	slices.Sort(may)
+	slices.Sort(want)
+	if !slices.Equal(may, want) {
+		t.Errorf("it may update %v, want %v", may, want)
 	}
 }

@@ -250,6 +250,11 @@ func (g *Guard) set(ctx context.Context, err error) {
 	}
 }
 
+// Tell writes a Warning beside the ConfigMap, for an administrator.
+func (g *Guard) Tell(ctx context.Context, reason, message string) {
+	g.tell(ctx, corev1.EventTypeWarning, reason, message)
+}
+
 // tell writes an event. Where that fails, the log has it.
 func (g *Guard) tell(ctx context.Context, kind, reason, message string) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)

@@ -10,7 +10,10 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/ingot-lb/ingot/apiserver/export"
+	"github.com/ingot-lb/ingot/apiserver/export/keeper"
 )
 
 // RestoreResponse says what was restored.
@@ -57,6 +60,52 @@ func (p *process) exported(ctx context.Context) (*export.Content, error) {
 	}
 	c.By = p.options.Version
 	return c, nil
+}
+
+// keepExport keeps the export in the Secrets current, as far as --export-interval wants that.
+func (p *process) keepExport(ctx context.Context) error {
+	if p.options.ExportInterval == 0 {
+		p.readiness.fail(partExport, nil)
+		return nil
+	}
+	kept := keeper.New(keeper.Options{
+		Secrets: p.kube.CoreV1().Secrets(p.options.Namespace), Namespace: p.options.Namespace, Store: exporter{p}, Replica: p.options.ID,
+		Interval: p.options.ExportInterval, Event: p.lineage.Tell, Log: p.log,
+	})
+	registry := prometheus.NewRegistry()
+	if err := registry.Register(kept); err != nil {
+		return fmt.Errorf("metrics of the export: %w", err)
+	}
+	p.monitor.export.Store(registry)
+	p.readiness.set(partExport, kept.Err)
+	p.group.Go(func() error {
+		select { // what is not the cluster's must not take the place of what is
+		case <-p.lineage.Accepted():
+			kept.Run(ctx)
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	})
+	return nil
+}
+
+// exporter is the store as its keeper needs it.
+type exporter struct{ *process }
+
+// Leader implements keeper.Store.
+func (e exporter) Leader(ctx context.Context) (string, int64, error) { return e.store.Leader(ctx) }
+
+// Export implements keeper.Store. A store that is refused is not exported.
+func (e exporter) Export(ctx context.Context) (*export.Content, error) {
+	if err := e.lineage.Err(); err != nil {
+		return nil, err
+	}
+	return e.exported(ctx)
+}
+
+// ExportChanged implements keeper.Store.
+func (e exporter) ExportChanged(ctx context.Context) <-chan struct{} {
+	return e.store.ExportChanged(ctx)
 }
 
 // restore fills the store with the file in the body, or with that of a Secret.

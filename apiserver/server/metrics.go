@@ -35,6 +35,8 @@ type monitor struct {
 	own atomic.Pointer[certs.Serving]
 	// shown measures the certificate of the metrics themselves.
 	shown *prometheus.Registry
+	// export likewise, as hub.
+	export atomic.Pointer[prometheus.Registry]
 }
 
 // handler puts permit before the metrics.
@@ -42,7 +44,7 @@ func (m *monitor) handler(permit func(http.Handler) http.Handler) http.Handler {
 	// The generic server keeps its metrics in a registry of its own, as do we.
 	all := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		gatherers := prometheus.Gatherers{legacyregistry.DefaultGatherer}
-		for _, own := range []*prometheus.Registry{m.level, m.shown, m.hub.Load(), m.certificates.Load()} {
+		for _, own := range []*prometheus.Registry{m.level, m.shown, m.hub.Load(), m.certificates.Load(), m.export.Load()} {
 			if own != nil {
 				gatherers = append(gatherers, own)
 			}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -49,6 +50,8 @@ type Options struct {
 	// right while they are there.
 	CreateAPIServices bool
 	LogLevel          string
+	// ExportInterval is how long exports of the store into Secrets are apart, at least; 0: there are none.
+	ExportInterval time.Duration
 	// Version of the program, for exports.
 	Version string
 
@@ -82,6 +85,7 @@ func NewOptions() *Options {
 		LogLevel:        "info",
 		WebhooksService: "webhooks",
 		Certificates:    certs.DefaultPolicy,
+		ExportInterval:  10 * time.Minute,
 
 		CreateAPIServices: true,
 	}
@@ -110,7 +114,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.EtcdCAFile, "etcd-cafile", o.EtcdCAFile, "CA of --etcd-servers")
 	fs.StringVar(&o.EtcdCertFile, "etcd-certfile", o.EtcdCertFile, "client certificate for --etcd-servers")
 	fs.StringVar(&o.EtcdKeyFile, "etcd-keyfile", o.EtcdKeyFile, "key of --etcd-certfile")
-	fs.StringVar(&o.AdminSocket, "admin-socket", o.AdminSocket, "unix socket that \"adopt\" talks to")
+	fs.StringVar(&o.AdminSocket, "admin-socket", o.AdminSocket, "unix socket that \"adopt\", \"export\" and \"restore\" talk to")
+	fs.DurationVar(&o.ExportInterval, "export-interval", o.ExportInterval, "how long exports of the store into the Secret ingot-export are apart, at least; 0: there are none")
 	fs.StringVar(&o.ID, "id", o.ID, "name of this replica")
 	fs.StringVar(&o.ServiceName, "service-name", o.ServiceName, "Service that APIServices point at and certificates name")
 	fs.StringVar(&o.LoadBalancerClass, "lb-class", o.LoadBalancerClass, "announce only Services of this loadBalancerClass")
@@ -142,6 +147,7 @@ func (o *Options) Validate() error {
 	need(o.ID != "", "--id is required: the host has no name")
 	need(o.ServiceName != "", "--service-name is required")
 	need(o.DataDir != "", "--data-dir is required")
+	need(o.ExportInterval == 0 || o.ExportInterval >= time.Second, "--export-interval %s is neither 0 nor at least a second", o.ExportInterval)
 	need(filepath.IsAbs(o.AdminSocket), "--admin-socket %q is not an absolute path", o.AdminSocket)
 	need(o.SecurePort > 0 && o.SecurePort < 1<<16, "--secure-port %d is not a port", o.SecurePort)
 	need((o.TLSCertFile == "") == (o.TLSKeyFile == ""), "--tls-cert-file and --tls-private-key-file need each other")

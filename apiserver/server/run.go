@@ -40,6 +40,7 @@ const (
 	partDispatch     = "dispatch"
 	partAPI          = "api"
 	partAPIServices  = "apiservices"
+	partExport       = "export"
 )
 
 // Connections that are open at once, at most. The kube-apiservers use few; a speaker one, to every replica.
@@ -87,7 +88,7 @@ func Run(ctx context.Context, o *Options, log *slog.Logger, level *logging.Level
 		options:   o,
 		log:       log,
 		level:     level,
-		readiness: newReadiness([]string{partStore, partLineage, partCertificates, partDispatch, partAPI}, []string{partAPIServices}),
+		readiness: newReadiness([]string{partStore, partLineage, partCertificates, partDispatch, partAPI}, []string{partAPIServices, partExport}),
 		admin:     &admin{},
 		group:     group,
 		facts:     &hostFacts{namespace: o.Namespace},
@@ -188,6 +189,9 @@ func (p *process) afterStore(ctx context.Context) error {
 	p.monitor.own.Store(p.serving)
 	p.readiness.fail(partCertificates, nil)
 	if err := p.startDispatch(ctx); err != nil {
+		return err
+	}
+	if err := p.keepExport(ctx); err != nil {
 		return err
 	}
 	return p.serveAPI(ctx)

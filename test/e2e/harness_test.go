@@ -68,7 +68,7 @@ func run(m *testing.M) (status int, err error) {
 	defer os.RemoveAll(labDir)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	cluster, err = labtest.Start(ctx, filepath.Join(bin, "lab"), labDir, labtest.Options{Nodes: nodes, Progress: os.Stderr})
+	cluster, err = labtest.Start(ctx, filepath.Join(bin, "lab"), labDir, labtest.Options{Nodes: nodes, Args: []string{"apiserver=--export-interval=5s"}, Progress: os.Stderr})
 	if err != nil {
 		return 1, err
 	}
