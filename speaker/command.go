@@ -20,6 +20,7 @@ import (
 type flags struct {
 	nodeName           string
 	dispatch           []string
+	dispatchFile       string
 	dispatchCA         string
 	dispatchServerName string
 	tokenFile          string
@@ -49,6 +50,7 @@ func newCommand() *cobra.Command {
 	fs := root.Flags()
 	fs.StringVar(&f.nodeName, "node-name", os.Getenv("METALLB_NODE_NAME"), "name of this Kubernetes Node (default from METALLB_NODE_NAME)")
 	fs.StringSliceVar(&f.dispatch, "dispatch", []string{"apiserver.metallb-system.svc:7473"}, "endpoints of the centre, HOST:PORT; each name may resolve to several replicas")
+	fs.StringVar(&f.dispatchFile, "dispatch-file", "/etc/ingot/dispatch/addresses", "file with addresses of the centre, IP:PORT, one a line, for as long as names of --dispatch do not resolve; optional")
 	fs.StringVar(&f.dispatchCA, "dispatch-ca", "/etc/ingot/ca/ca.crt", "CA of the centre's certificate; read for each connection, and may come into being later")
 	fs.StringVar(&f.dispatchServerName, "dispatch-server-name", "apiserver.metallb-system.svc", "name that the centre's certificate must carry")
 	fs.StringVar(&f.tokenFile, "token-file", "/var/run/secrets/ingot/token", "ServiceAccount token with audience ingot-dispatch; read for each connection")

@@ -96,14 +96,15 @@ func run(ctx context.Context, f flags) error {
 	paths := shared.New(log)
 	layer2 := l2.New(l2.Options{Log: log, Node: f.nodeName, Exclude: exclude.Expressions(), Engine: paths, Registerer: registry})
 	speaker, err := agent.New(agent.Options{
-		Node:       f.nodeName,
-		Version:    version,
-		BootID:     bootID,
-		StateDir:   f.stateDir,
-		Endpoints:  f.dispatch,
-		CAFile:     f.dispatchCA,
-		ServerName: f.dispatchServerName,
-		TokenFile:  f.tokenFile,
+		Node:        f.nodeName,
+		Version:     version,
+		BootID:      bootID,
+		StateDir:    f.stateDir,
+		Endpoints:   f.dispatch,
+		AddressFile: f.dispatchFile,
+		CAFile:      f.dispatchCA,
+		ServerName:  f.dispatchServerName,
+		TokenFile:   f.tokenFile,
 		Announcers: map[ingotv1.Lane]agent.Announcer{
 			ingotv1.Lane_LANE_LAYER2: layer2,
 			ingotv1.Lane_LANE_ROUTING: local.New(liveness.New(liveness.Options{

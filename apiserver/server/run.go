@@ -301,6 +301,7 @@ func (p *process) serveAPI(ctx context.Context) error {
 	prepared := server.PrepareRun()
 	p.readiness.set(partAPI, func() error { return askReadyz(ctx, server.Handler) })
 	p.group.Go(func() error { return p.keepAPIServices(ctx) })
+	p.group.Go(func() error { return p.keepAddresses(ctx) })
 	p.group.Go(func() error {
 		p.planned.keep(ctx, writer.New(objects, p.log))
 		return ctx.Err()

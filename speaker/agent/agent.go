@@ -29,6 +29,9 @@ type Options struct {
 	StateDir string
 	// Endpoints of the centre, HOST:PORT; each host may resolve to several replicas.
 	Endpoints []string
+	// AddressFile has addresses of the centre, for as long as names do not resolve: IP:PORT, one a line. It is optional, may
+	// come into being later, and is empty for none.
+	AddressFile string
 	// CAFile verifies the centre's certificate, which must carry ServerName. It is read for each connection, and
 	// may come into being later.
 	CAFile     string

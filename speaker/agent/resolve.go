@@ -2,12 +2,18 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"net"
+	"net/netip"
+	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,6 +63,8 @@ func (a *Agent) follow(ctx context.Context, addresses map[string][]string) {
 			known[endpoint] = cached
 		}
 	}
+	// A node that has just been switched on knows nothing yet, and a DNS that is not there takes its time to say so.
+	a.addFiled(known)
 	for {
 		wanted := map[string]string{}
 		for endpoint, list := range known {
@@ -159,5 +167,50 @@ func (a *Agent) resolveAll(ctx context.Context, known map[string][]string, faili
 		list = slices.Compact(list)
 		out[endpoint] = list[:min(len(list), maxAddresses)]
 	}
+	if len(failing) > 0 {
+		a.addFiled(out)
+	}
 	return out
+}
+
+// addFiled adds the addresses in the file, under its name.
+func (a *Agent) addFiled(known map[string][]string) {
+	if list := a.filed(); len(list) > 0 {
+		known[a.opts.AddressFile] = list
+	}
+}
+
+// maxAddressFile is far above what replicas' addresses need.
+const maxAddressFile = 1 << 16
+
+// filed reads the file.
+func (a *Agent) filed() []string {
+	if a.opts.AddressFile == "" {
+		return nil
+	}
+	f, err := os.Open(a.opts.AddressFile)
+	if err == nil {
+		defer f.Close() // it was read only
+		var content []byte
+		if content, err = io.ReadAll(io.LimitReader(f, maxAddressFile)); err == nil {
+			return parseAddresses(string(content))
+		}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		a.log.Warn("the addresses of the centre cannot be read", "event", "centreAddresses", "error", err)
+	}
+	return nil
+}
+
+// parseAddresses returns those lines that are addresses with a port.
+func parseAddresses(content string) []string {
+	var list []string
+	for line := range strings.Lines(content) {
+		if address, err := netip.ParseAddrPort(strings.TrimSpace(line)); err == nil && address.Port() != 0 {
+			list = append(list, address.String())
+		}
+	}
+	slices.Sort(list)
+	list = slices.Compact(list)
+	return list[:min(len(list), maxAddresses)]
 }

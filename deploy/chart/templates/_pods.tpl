@@ -151,6 +151,14 @@ imagePullPolicy: {{ . }}
 {{- end }}
 {{- end -}}
 
+{{/* beforeTheNetwork are tolerations of a Pod that can run on one node only, and needs no Pod network. */}}
+{{- define "ingot.beforeTheNetwork" -}}
+- {key: node.kubernetes.io/network-unavailable, operator: Exists, effect: NoSchedule}
+- {key: node.cloudprovider.kubernetes.io/uninitialized, operator: Exists, effect: NoSchedule}
+- {key: node.kubernetes.io/not-ready, operator: Exists}
+- {key: node.kubernetes.io/unreachable, operator: Exists}
+{{- end -}}
+
 {{- define "ingot.monitoringPort" -}}
 - {name: monitoring, containerPort: {{ int .Values.prometheus.metricsPort }}, protocol: TCP}
 {{- end -}}
