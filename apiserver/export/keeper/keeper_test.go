@@ -154,13 +154,13 @@ func TestNeverHalfAnExport(t *testing.T) {
 	for failing := range 4 {
 		t.Run(fmt.Sprint(failing), func(t *testing.T) {
 			r := newRig(t)
-			r.store.content.State[0].Value = random(900_000)
+			r.store.content.State[0].Value = random(1_100_000)
 			r.step()
 			first := string(r.store.content.State[0].Value)
 			if got := r.writes(); !slices.Equal(got, []string{"ingot-export-a1", "ingot-export"}) {
 				t.Fatalf("written: %v", got)
 			}
-			r.store.content.State[0].Value = random(900_000)
+			r.store.content.State[0].Value = random(1_100_000)
 			n := 0
 			r.client.PrependReactor("*", "secrets", func(a k8stesting.Action) (bool, runtime.Object, error) {
 				if a.GetVerb() == "get" {
@@ -185,7 +185,7 @@ func TestNeverHalfAnExport(t *testing.T) {
 func TestTooLargeAnExportIsSaid(t *testing.T) {
 	r := newRig(t)
 	r.step()
-	r.store.content.State[0].Value = random(3_300_000)
+	r.store.content.State[0].Value = random(4_400_000)
 	err := r.keeper.Step(t.Context())
 	if !errors.Is(err, export.ErrTooLarge) {
 		t.Fatal(err)
