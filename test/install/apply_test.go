@@ -128,13 +128,19 @@ func pod(t *testing.T, namespace string, spec map[string]any) string {
 	return string(pod)
 }
 
-// leave removes what is in the way of others: APIServices of which nobody answers make discovery fail.
+// leave removes what is in the way of others: APIServices of which nobody answers make discovery fail; and what may be done in the
+// cluster, which not every installation has, and so none of them takes away what another one brought.
 func (c cluster) leave(t *testing.T, all []manifest) {
 	t.Helper()
+	names := map[string][]string{}
 	for _, o := range all {
-		if o.kind() == "APIService" || o.name() == system+":operator" { // only some renderings have an operator
-			c.kubectl(t, "", "delete", o.kind(), o.name())
+		switch o.kind() {
+		case "APIService", "ClusterRole", "ClusterRoleBinding":
+			names[o.kind()] = append(names[o.kind()], o.name())
 		}
+	}
+	for kind, names := range names {
+		c.kubectl(t, "", append([]string{"delete", kind}, names...)...)
 	}
 }
 
