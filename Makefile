@@ -22,9 +22,11 @@ programs:
 ARCHES ?= amd64 arm64
 # When the commit was made, for whoever builds it: https://reproducible-builds.org/specs/source-date-epoch/
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+# Paths are left out, and what go finds of git, which is something else in a clone, a worktree and an unpacked archive; the commit is
+# in the labels.
 images:
 	for arch in $(ARCHES); do \
-		GOOS=linux GOARCH=$$arch go build -trimpath -buildvcs=auto -o bin/release/$$arch/ -ldflags "$(LDFLAGS)" \
+		GOOS=linux GOARCH=$$arch go build -trimpath -buildvcs=false -o bin/release/$$arch/ -ldflags "$(LDFLAGS)" \
 			$(addprefix ./,$(PROGRAMS)) ./deploy/must-gather || exit 1; \
 	done
 	go run ./deploy/image/build -programs bin/release -out bin/images -arch "$(ARCHES)" \
