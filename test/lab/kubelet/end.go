@@ -25,6 +25,9 @@ const (
 
 // end ends a Pod that is deleted, gone, or has done its work. over is true once nothing is left to do for ever.
 func (p *pod) end(ctx context.Context, object *corev1.Pod, gone bool) (next time.Time, over bool) {
+	if p.removed && !gone {
+		return time.Time{}, false
+	}
 	grace := forced
 	if !gone {
 		grace = 30 * time.Second
@@ -65,6 +68,7 @@ func (p *pod) end(ctx context.Context, object *corev1.Pod, gone bool) (next time
 			p.k.log.Warn("pod deletion", "pod", p.key.String(), "error", err)
 			return time.Now().Add(retry), false
 		}
+		p.removed = true
 	}
 	return time.Time{}, false
 }

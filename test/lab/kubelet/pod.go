@@ -35,6 +35,7 @@ type pod struct {
 	made    map[string]volumes.Volume
 	backoff *flowcontrol.Backoff // of restarts, by container
 	retries *flowcontrol.Backoff // of "volumes", "network" and images
+	removed bool                 // the object has been taken away, which the watch has yet to say
 	renew   time.Time            // when a token in a volume has to be renewed
 	told    map[string]string    // the last complaint about each, so that it is not told again and again
 	ctx     context.Context      // of the Run that goes on
@@ -101,16 +102,19 @@ func (p *pod) work(ctx context.Context) {
 		if over {
 			return
 		}
-		var timer <-chan time.Time
+		var timer *time.Timer
+		var elapsed <-chan time.Time
 		if !next.IsZero() {
-			t := time.NewTimer(time.Until(next))
-			defer t.Stop()
-			timer = t.C
+			timer = time.NewTimer(time.Until(next))
+			elapsed = timer.C
 		}
 		select {
 		case <-ctx.Done():
 		case <-p.awake:
-		case <-timer:
+		case <-elapsed:
+		}
+		if timer != nil {
+			timer.Stop()
 		}
 	}
 }

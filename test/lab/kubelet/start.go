@@ -96,6 +96,7 @@ func (p *pod) start(object *corev1.Pod, c *corev1.Container) time.Time {
 		return p.wait(c, "CreateContainerConfigError", err.Error())
 	}
 	p.retries.DeleteEntry(c.Name)
+	delete(p.told, c.Name+"/Failed")
 	p.event(corev1.EventTypeNormal, c.Name, "Pulled", "Container image %q already present on machine", c.Image)
 	p.mu.Lock()
 	instance := p.instance(c.Name)

@@ -19,6 +19,9 @@ import (
 const (
 	writeTimeout = 10 * time.Second
 	retry        = time.Second // of what the API did not take
+
+	// acquaintance is how long the kube-apiserver may take to see that a Pod, and so its Secrets, are this node's business.
+	acquaintance = 2 * time.Second
 )
 
 // sync does what is to be done for the Pod now. It returns when to look again if nothing happens before, and whether the Pod is over.
@@ -47,15 +50,19 @@ func (p *pod) bring(ctx context.Context, object *corev1.Pod) (next time.Time) {
 	}
 	made, renew, err := p.volumes.Setup(ctx, object)
 	p.renew = renew
-	if err != nil {
+	switch {
+	case apierrors.IsForbidden(err) && p.made == nil && time.Since(p.began) < acquaintance:
+		return time.Now().Add(acquaintance / 20)
+	case err != nil:
 		p.complain("", "FailedMount", err.Error())
 		next = p.later("volumes")
 		// What is there already stays, as it was.
 		if p.made == nil {
 			return next
 		}
-	} else {
+	default:
 		p.made = made
+		delete(p.told, "/FailedMount")
 		p.retries.DeleteEntry("volumes")
 	}
 	if err := p.network(ctx, object); err != nil {
@@ -106,7 +113,7 @@ func (p *pod) later(what string) time.Time {
 	return now.Add(p.retries.Get(what))
 }
 
-// complain tells of what is wrong, once until it is something else.
+// complain tells of what is wrong, once until it is something else or told is cleared of it.
 func (p *pod) complain(container, reason, message string) {
 	if about := container + "/" + reason; p.told[about] != message {
 		p.told[about] = message
