@@ -53,7 +53,7 @@ func TestColdStartWithoutDNS(t *testing.T) {
 		}()
 	}
 	t.Cleanup(func() {
-		for _, part := range append([]string{"apiserver/1", "controller", "webhooks"}, parts...) {
+		for _, part := range append([]string{"controller", "webhooks"}, parts...) {
 			lab(t, "start", part)
 		}
 		obeying(t)
