@@ -77,6 +77,8 @@ var (
 	// renamed has other names, a CA of somebody else, and all of the egress policies.
 	renamed = values{"fullnameOverride": "lb", "certManager": values{"enabled": true, "issuerRef": values{"kind": "ClusterIssuer", "name": "corporate"}},
 		"networkpolicies": values{"defaultDeny": true}, "prometheus": monitored, "apiserver": values{"etcd": values{"type": "statefulset", "statefulset": values{"replicas": 5, "storageClass": "-"}}}}
+	// beside has the apiserver on the network of a node that has a speaker.
+	beside = values{"apiserver": values{"persistence": values{"type": "hostPath"}}, "prometheus": values{"metricsPort": 9120, "scrapeAnnotations": true, "serviceMonitor": values{"enabled": true}}}
 	// secured serves metrics over TLS.
 	secured = values{"tls": values{"minVersion": "VersionTLS12", "curvePreferences": "29,4588", "controllerMetricsTLSSecret": "of-controllers", "speakerMetricsTLSSecret": "of-speakers"},
 		"prometheus": values{"metricsTLS": true, "podMonitor": values{"enabled": true}}, "apiserver": values{"etcd": values{"type": "statefulset"}}}

@@ -46,7 +46,7 @@ func TestValuesAreRefused(t *testing.T) {
 // TestValuesTakeEffect looks at what single values come to.
 func TestValuesTakeEffect(t *testing.T) {
 	all := map[string]manifest{}
-	for name, v := range map[string]values{"metallb": metallbs, "renamed": renamed, "claimed": claimed, "tls": secured, "many": {
+	for name, v := range map[string]values{"metallb": metallbs, "renamed": renamed, "claimed": claimed, "tls": secured, "beside": beside, "many": {
 		"imageRegistry": "mirror.example/", "tls": values{"minVersion": "VersionTLS13"},
 		"apiserver": values{"image": values{"digest": "sha256:" + strings.Repeat("0", 64)}, "replicas": 0, "persistence": values{"existingClaim": "mine"}},
 		"webhooks":  values{"extraArgs": []string{"--unknown-pool=pending"}, "extraContainers": []values{{"name": "beside"}}, "livenessProbe": values{"enabled": false}},
@@ -57,6 +57,10 @@ func TestValuesTakeEffect(t *testing.T) {
 		}
 	}
 	for object, parts := range map[string][]string{
+		// Two on one node's network.
+		"beside Deployment apiserver":              {"--metrics-address=:9124", `"containerPort":9124,"name":"monitoring"`, `"prometheus.io/port":"9124"`, `"hostNetwork":true`},
+		"beside Service apiserver-monitor-service": {`"targetPort":9124`},
+		"beside DaemonSet speaker":                 {"--metrics-address=:9120", `"prometheus.io/port":"9120"`},
 		// TLS.
 		"tls Deployment controller": {"--metrics-cert-dir=/etc/ingot/metrics", `"scheme":"HTTPS"`, `"secretName":"of-controllers"`, "--tls-min-version=VersionTLS12", "--tls-curve-preferences=29,4588"},
 		"tls DaemonSet speaker":     {"--metrics-cert-dir=/etc/ingot/metrics", `"scheme":"HTTPS"`, `"secretName":"of-speakers"`, `"mountPath":"/etc/ingot/metrics"`},

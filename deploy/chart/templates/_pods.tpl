@@ -1,5 +1,12 @@
 {{/* What Pods have in common. */}}
 
+{{/* metricsPort of a component: (list $ COMPONENT …). An apiserver on its node's network leaves the port of the values to the speaker. */}}
+{{- define "ingot.metricsPort" -}}
+{{- $values := (index . 0).Values -}}
+{{- $beside := and (eq (index . 1) "apiserver") (eq $values.apiserver.etcd.type "embedded") (eq $values.apiserver.persistence.type "hostPath") -}}
+{{- add (int $values.prometheus.metricsPort) ($beside | ternary 4 0) -}}
+{{- end -}}
+
 {{/* metadata of a Pod template: (list $ COMPONENT VALUES). What changes with every version of the chart is not in it, lest
 everything restarts. */}}
 {{- define "ingot.podMetadata" -}}
@@ -15,7 +22,7 @@ labels:
   {{- end }}
 {{- $annotations := dict -}}
 {{- if and $root.Values.prometheus.scrapeAnnotations (ne (index . 1) "etcd") -}}
-{{- $annotations = dict "prometheus.io/scrape" "true" "prometheus.io/port" (toString $root.Values.prometheus.metricsPort) -}}
+{{- $annotations = dict "prometheus.io/scrape" "true" "prometheus.io/port" (include "ingot.metricsPort" .) -}}
 {{- end -}}
 {{- with merge (deepCopy ($values.podAnnotations | default dict)) $annotations }}
 annotations:
@@ -105,11 +112,12 @@ imagePullPolicy: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* commonArgs are arguments that all programs know: (list $ VALUES CERTIFICATE), where the last is the Secret that metrics are served by. */}}
+{{/* commonArgs are arguments that all programs know: (list $ COMPONENT VALUES CERTIFICATE), where the last is the Secret that metrics are served by. */}}
 {{- define "ingot.commonArgs" -}}
 {{- $root := index . 0 -}}
-{{- if ne (int $root.Values.prometheus.metricsPort) 7472 }}
-- --metrics-address=:{{ int $root.Values.prometheus.metricsPort }}
+{{- $port := include "ingot.metricsPort" . }}
+{{- if ne $port "7472" }}
+- --metrics-address=:{{ $port }}
 {{- end }}
 {{- with $root.Values.tls.minVersion }}
 - --tls-min-version={{ . }}
@@ -120,12 +128,12 @@ imagePullPolicy: {{ . }}
 {{- with $root.Values.tls.curvePreferences }}
 - --tls-curve-preferences={{ . }}
 {{- end }}
-{{- if index . 2 }}
+{{- if index . 3 }}
 - --metrics-cert-dir=/etc/ingot/metrics
 {{- else if $root.Values.prometheus.metricsTLS }}
 - --metrics-tls
 {{- end }}
-{{- range (index . 1).extraArgs }}
+{{- range (index . 2).extraArgs }}
 - {{ . | quote }}
 {{- end }}
 {{- end -}}
@@ -160,7 +168,7 @@ imagePullPolicy: {{ . }}
 {{- end -}}
 
 {{- define "ingot.monitoringPort" -}}
-- {name: monitoring, containerPort: {{ int .Values.prometheus.metricsPort }}, protocol: TCP}
+- {name: monitoring, containerPort: {{ include "ingot.metricsPort" . }}, protocol: TCP}
 {{- end -}}
 
 {{- define "ingot.namespaceEnv" -}}
