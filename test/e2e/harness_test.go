@@ -73,7 +73,8 @@ func run(m *testing.M) (status int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, endCouple(), cluster.Down(context.Background())) }()
-	return m.Run(), nil
+	status = m.Run()
+	return status, errors.Join(readAudit(cluster), readCouple(), judgeRights())
 }
 
 // output runs a command and returns what it wrote; on failure the error has it too.

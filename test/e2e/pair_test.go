@@ -59,6 +59,16 @@ func theCouple(t *testing.T) pair {
 	return p
 }
 
+// readCouple adds its audit log to the others'.
+func readCouple() error {
+	couple.Lock()
+	defer couple.Unlock()
+	if couple.lab == nil {
+		return nil
+	}
+	return readAudit(couple.lab)
+}
+
 // endCouple takes it down.
 func endCouple() error {
 	couple.Lock()

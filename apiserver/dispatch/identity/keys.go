@@ -108,8 +108,7 @@ func (k *Keys) current() (*keySet, bool) {
 	return k.set, k.set != nil
 }
 
-// fetchKeySet reads issuer and keys where the kube-apiserver publishes them (the ClusterRole
-// system:service-account-issuer-discovery lets every ServiceAccount read both).
+// fetchKeySet reads issuer and keys where the kube-apiserver publishes them.
 func fetchKeySet(ctx context.Context, api rest.Interface) (*keySet, error) {
 	var discovery struct {
 		Issuer string `json:"issuer"`

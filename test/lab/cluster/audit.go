@@ -17,16 +17,6 @@ rules:
 - level: None
 `
 
-// AuditLogs are the files of a lab's audit log, the current one last. It is bounded: what is older than the files that are
-// kept is gone.
-func AuditLogs(dir string) ([]string, error) {
-	rotated, err := filepath.Glob(filepath.Join(dir, "audit", "audit-*.log"))
-	if err != nil {
-		return nil, err
-	}
-	return append(rotated, filepath.Join(dir, "audit", "audit.log")), nil
-}
-
 // audit writes the policy and returns the arguments by which the kube-apiserver keeps to it. The log has 400 MB at most.
 func (l *Lab) audit() ([]string, error) {
 	policy := l.file("audit", "policy.yaml")

@@ -21,7 +21,7 @@ type Options struct {
 	APIServers int      `json:"apiservers"`
 	Router     string   `json:"router"` // frr or none
 	Without    []string `json:"without,omitempty"`
-	Args       []string `json:"args,omitempty"` // PROGRAM=ARGUMENT: further arguments of our programs
+	Args       []string `json:"args,omitempty"` // PROGRAM=ARGUMENT: further arguments of our programs, or of kube-apiserver
 	// Kubelets makes an ordinary cluster, where kubelets run what a scheduler binds, with nothing of ours in it.
 	Kubelets bool `json:"kubelets,omitempty"`
 }
@@ -45,9 +45,10 @@ func (o Options) Validate() error {
 			return fmt.Errorf("--without %q: any of %s", w, strings.Join(ours, ", "))
 		}
 	}
+	tunable := append([]string{part.KubeAPIServer}, ours...)
 	for _, arg := range o.Args {
-		if program, _, ok := strings.Cut(arg, "="); !ok || !slices.Contains(ours, program) {
-			return fmt.Errorf("--arg %q: PROGRAM=ARGUMENT with any of %s", arg, strings.Join(ours, ", "))
+		if program, _, ok := strings.Cut(arg, "="); !ok || !slices.Contains(tunable, program) {
+			return fmt.Errorf("--arg %q: PROGRAM=ARGUMENT with any of %s", arg, strings.Join(tunable, ", "))
 		}
 	}
 	if o.Kubelets && (len(o.Without) > 0 || len(o.Args) > 0 || o.APIServers != 1) {
