@@ -23,13 +23,19 @@ type Verdict struct {
 	Used int
 }
 
-// Judge holds the rights of the ServiceAccounts of a namespace against what they asked for.
-func Judge(rights []Right, namespace string, log Log) (v Verdict) {
+// Judge holds the rights of the ServiceAccounts of a namespace against what they asked for. What everybody may do is granted to
+// them, too, and need not be used.
+func Judge(rights, everybody []Right, namespace string, log Log) (v Verdict) {
+	granted := func(r Request) bool {
+		allows := func(right Right) bool { return right.allows(r) }
+		return slices.ContainsFunc(everybody, allows) ||
+			slices.ContainsFunc(rights, func(right Right) bool { return r.User == user(right.Account) && allows(right) })
+	}
 	for r := range log {
 		if !r.Refused || !strings.HasPrefix(r.User, user(Account{Namespace: namespace})) {
 			continue
 		}
-		if slices.ContainsFunc(rights, func(right Right) bool { return r.User == user(right.Account) && right.allows(r) }) {
+		if granted(r) {
 			v.Early = append(v.Early, r)
 		} else {
 			v.Refused = append(v.Refused, r)
@@ -68,7 +74,8 @@ func (r Right) usedIn(log Log) bool {
 // allows says whether the right is one that a request needs, as RBAC decides it.
 func (r Right) allows(asked Request) bool {
 	if r.URL != "" || asked.Path != "" {
-		return r.URL == asked.Path && is(r.Verb, asked.Verb)
+		prefix, open := strings.CutSuffix(r.URL, "*")
+		return is(r.Verb, asked.Verb) && (r.URL == asked.Path || open && strings.HasPrefix(asked.Path, prefix))
 	}
 	return is(r.Verb, asked.Verb) && is(r.Group, asked.Group) && is(r.Resource, asked.Resource) &&
 		(r.Namespace == "" || r.Namespace == asked.Namespace) && (r.Name == "" || r.Name == asked.Name)

@@ -10,6 +10,19 @@ import (
 const policy = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
+metadata: {name: discovery}
+rules:
+- {nonResourceURLs: [/openapi/*], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: discovery}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: discovery}
+subjects:
+- {kind: Group, name: system:authenticated}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
 metadata: {name: wide}
 rules:
 - {apiGroups: [""], resources: [nodes, services/status], verbs: [list, patch]}
@@ -71,11 +84,12 @@ func TestVerdict(t *testing.T) {
 		ask(a, "create", `{"resource":"secrets","namespace":"ours","name":"one"}`, "allow", "403"), // by admission
 		ask(a, "update", `{"resource":"secrets","namespace":"ours","name":"two"}`, "allow", "200"),
 		ask(b, "get", `{"resource":"pods","namespace":"ours","name":"p"}`, "", "401"),
+		strings.Replace(ask(b, "get", "null", "forbid", "403"), "/x?y", "/openapi/v3?z", 1), // granted to everybody
 		ask("system:serviceaccount:theirs:other", "get", `{"resource":"pods"}`, "forbid", "403"),
 	) + `{"half`)); err != nil {
 		t.Fatal(err)
 	}
-	v := Judge(rights, "ours", log)
+	v := Judge(rights, p.Everybody(), "ours", log)
 	texts := func(v Verdict) map[string][]string {
 		out := map[string][]string{}
 		for _, r := range v.Unused {
@@ -101,7 +115,7 @@ func TestVerdict(t *testing.T) {
 		"needless": {"a: watch secrets one in ours (Role narrow)", "a: watch secrets two in ours (Role narrow)"},
 		"sweeping": {"a: * deployments.apps in ours (Role narrow)"},
 		"refused":  {a + ": create secrets. theirs/", b + ": get pods. ours/p"},
-		"early":    {a + ": patch nodes. /n"},
+		"early":    {a + ": patch nodes. /n", b + ": get /openapi/v3"},
 	}
 	if diff := cmp.Diff(want, texts(v)); diff != "" || v.Used != 6 {
 		t.Errorf("%d used, want 6; (-want +got):\n%s", v.Used, diff)

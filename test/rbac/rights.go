@@ -164,6 +164,20 @@ func (p *Policy) Rights(namespace string) ([]Right, error) {
 	return rights, nil
 }
 
+// Everybody has these rights: what is bound to all who are known. Their Account is empty.
+func (p *Policy) Everybody() (rights []Right) {
+	for _, b := range p.bindings {
+		for _, s := range b.subjects {
+			if s.Kind == rbacv1.GroupKind && s.Name == "system:authenticated" {
+				for _, rule := range p.rules[roleKey(b.role.Kind, b.namespace, b.role.Name)] {
+					rights = append(rights, split(Right{Role: b.role.Kind + " " + b.role.Name, Namespace: b.namespace}, rule)...)
+				}
+			}
+		}
+	}
+	return rights
+}
+
 // split are the rights that a rule consists of.
 func split(base Right, rule rbacv1.PolicyRule) (rights []Right) {
 	names := rule.ResourceNames
