@@ -47,7 +47,12 @@ func serveObjects(t testing.TB, where store.Options, sets ...*live.Set) (*rest.C
 // serveConfigured limits what TLS agrees to.
 func serveConfigured(t testing.TB, where store.Options, limits handshake.Limits, sets ...*live.Set) (*rest.Config, *store.Store, writer.Objects) {
 	t.Helper()
-	judge := rules.NewJudge(nil)
+	return serveJudged(t, rules.NewJudge(nil), where, limits, sets...)
+}
+
+// serveJudged goes by the rules of a judge.
+func serveJudged(t testing.TB, judge *rules.Judge, where store.Options, limits handshake.Limits, sets ...*live.Set) (*rest.Config, *store.Store, writer.Objects) {
+	t.Helper()
 	where.Scheme, where.Codec, where.StorageVersion = install.Scheme, install.StorageCodec(), install.StorageVersion(install.Scheme)
 	where.Check = lawOf(judge)
 	s, err := store.Open(t.Context(), where)
