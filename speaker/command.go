@@ -16,7 +16,7 @@ import (
 	"github.com/ingot-lb/ingot/speaker/show/frr"
 )
 
-// flags are what docs/architecture.md lists.
+// flags are what docs/flags.md lists.
 type flags struct {
 	nodeName           string
 	dispatch           []string

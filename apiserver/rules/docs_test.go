@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,19 +17,27 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/rules"
 )
 
-const page = "../../docs/rules.md"
+const pages = "../../docs/rules*.md"
 
-// example is a rule's heading in the page, the objects under it, and the answer to the last of them.
+// example is a rule's heading in a page, the objects under it, and the answer to the last of them.
 var example = regexp.MustCompile("(?s)\n### (\\w+): ([^\n]*)\n[^#]*?```yaml\n(.*?)```\n```text\n(.*?)```\n")
 
-// TestThePageOfRulesIsTrue judges the examples of docs/rules.md.
-func TestThePageOfRulesIsTrue(t *testing.T) {
-	text, err := os.ReadFile(page)
+// TestThePagesOfRulesAreTrue judges the examples of docs/rules.md and those of its like.
+func TestThePagesOfRulesAreTrue(t *testing.T) {
+	names, err := filepath.Glob(pages)
 	if err != nil {
 		t.Fatal(err)
 	}
+	var text strings.Builder
+	for _, name := range names {
+		page, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.Write(page)
+	}
 	explained := map[string]bool{}
-	examples := example.FindAllStringSubmatch(string(text), -1)
+	examples := example.FindAllStringSubmatch(text.String(), -1)
 	for _, e := range examples {
 		explained[e[1]] = true
 		t.Run(e[1]+" "+e[2], func(t *testing.T) {
@@ -37,12 +46,12 @@ func TestThePageOfRulesIsTrue(t *testing.T) {
 			}
 		})
 	}
-	if n := strings.Count(string(text), "\n### "); n != len(examples) {
+	if n := strings.Count(text.String(), "\n### "); n != len(examples) {
 		t.Errorf("%d rules, %d examples", n, len(examples))
 	}
 	for _, id := range strings.Fields("P1 P2 P3 P4 P5 P6 P7 B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B11 B12 B13 A1 A2 A3 A4 A5 A6 A7 A8 C1 F1 L1 L2 L3 L4 L5 X1 X2 X3 X4 X5 X6 X7 X10 X11") {
 		if !explained[id] {
-			t.Errorf("the page does not explain %s", id)
+			t.Errorf("no page explains %s", id)
 		}
 	}
 }

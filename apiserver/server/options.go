@@ -25,7 +25,7 @@ import (
 	"github.com/ingot-lb/ingot/speaker/logging"
 )
 
-// Options are what flags say; docs/architecture.md describes them for users.
+// Options are what flags say; docs/flags.md describes them for users.
 type Options struct {
 	Kubeconfig        string
 	Namespace         string
