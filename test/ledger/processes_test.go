@@ -32,6 +32,8 @@ import (
 	"github.com/ingot-lb/ingot/apiserver/rules"
 	"github.com/ingot-lb/ingot/apiserver/server"
 	"github.com/ingot-lb/ingot/apiserver/store"
+	"github.com/ingot-lb/ingot/controller/election"
+	"github.com/ingot-lb/ingot/controller/report"
 	"github.com/ingot-lb/ingot/controller/service"
 	"github.com/ingot-lb/ingot/speaker/backoff"
 )
@@ -145,7 +147,7 @@ func control(ctx context.Context, role string) error {
 	}
 	c := service.New(o)
 	if role == elected {
-		return (&service.Election{Client: client, Namespace: system, Identity: os.Getenv(envID), Log: log}).Run(ctx, c.Run)
+		return (&election.Election{Lease: report.Lease, Client: client, Namespace: system, Identity: os.Getenv(envID), Log: log}).Run(ctx, c.Run)
 	}
 	for {
 		term, end := context.WithTimeout(ctx, time.Second+rand.N(2*time.Second))
