@@ -65,9 +65,10 @@ func partName(set string, i int) string { return fmt.Sprintf("%s-%s%d", SecretNa
 
 // About tells of an export in a Secret.
 type About struct {
-	Lineage string    `json:"lineage"`
-	Epoch   int64     `json:"epoch"`
-	Taken   time.Time `json:"taken"`
+	Lineage   string    `json:"lineage"`
+	EpochBase int64     `json:"epochBase,omitempty"`
+	Epoch     int64     `json:"epoch"`
+	Taken     time.Time `json:"taken"`
 	// Content is Content.Digest, by which one knows that nothing has changed.
 	Content string `json:"content"`
 	// Parts are the names of the Secrets in which the file goes on, in their order.
@@ -104,8 +105,8 @@ func Pack(c *Content, namespace string, labels map[string]string, before *corev1
 	}
 	sum := sha256.Sum256(file)
 	about := About{
-		Lineage: c.Lineage, Epoch: c.Epoch, Taken: c.Taken.UTC(), Content: c.Digest(), Size: len(file), SHA256: hex.EncodeToString(sum[:]),
-		Objects: len(c.Objects),
+		Lineage: c.Lineage, EpochBase: c.EpochBase, Epoch: c.Epoch, Taken: c.Taken.UTC(), Content: c.Digest(), Size: len(file),
+		SHA256: hex.EncodeToString(sum[:]), Objects: len(c.Objects),
 	}
 	secret := func(name string, data map[string][]byte) *corev1.Secret {
 		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: labels}, Type: SecretType, Data: data}

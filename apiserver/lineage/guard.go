@@ -178,8 +178,11 @@ func (g *Guard) restoreSecret(ctx context.Context, r Remembered) error {
 	return g.restore(ctx, c, r)
 }
 
-// Load reads the export in a Secret.
+// Load reads the export in a Secret, of one of the names that exports have: no others may be read.
 func (g *Guard) Load(ctx context.Context, name string) (*export.Content, error) {
+	if name != export.SecretName && name != export.PreviousName {
+		return nil, fmt.Errorf("exports are in %s and %s; one that is elsewhere is restored by \"apiserver restore --from-file\"", export.SecretName, export.PreviousName)
+	}
 	get := func(name string) (*corev1.Secret, error) {
 		return g.options.Client.CoreV1().Secrets(g.options.Namespace).Get(ctx, name, metav1.GetOptions{})
 	}
@@ -191,7 +194,7 @@ func (g *Guard) Load(ctx context.Context, name string) (*export.Content, error) 
 }
 
 // Restore fills the store with an export, for an administrator. It is an error where there is a store, or where the cluster
-// remembers one of another lineage that was not given up.
+// remembers one of another lineage: where that is given up, a new store is begun at once.
 func (g *Guard) Restore(ctx context.Context, c *export.Content) error {
 	g.doing.Lock()
 	defer g.doing.Unlock()
@@ -210,9 +213,9 @@ func (g *Guard) Restore(ctx context.Context, c *export.Content) error {
 }
 
 func (g *Guard) restore(ctx context.Context, c *export.Content, r Remembered) error {
-	if r.Lineage != "" && c.Lineage != r.Lineage && r.GiveUp != r.Lineage {
-		return fmt.Errorf("the export is of lineage %s, the cluster's is %s: apply its objects to a store of this cluster, or give up the lineage first (annotation %s of ConfigMap %s)",
-			c.Lineage, r.Lineage, GiveUpAnnotation, ConfigMapName)
+	if r.Lineage != "" && c.Lineage != r.Lineage {
+		return fmt.Errorf("the export is of lineage %s, the cluster's is %s: begin anew (annotation %s of ConfigMap %s), and apply what is before the line %q of the export",
+			c.Lineage, r.Lineage, GiveUpAnnotation, ConfigMapName, export.Cut)
 	}
 	began := time.Now()
 	if err := g.options.Store.Restore(ctx, c); err != nil {

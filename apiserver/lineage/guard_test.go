@@ -108,9 +108,9 @@ func (r *rig) refused(text string) {
 }
 
 // exported is the Secret of an export.
-func exported(t *testing.T, lineage string) *corev1.Secret {
+func exported(t *testing.T, lineage string, base int64) *corev1.Secret {
 	t.Helper()
-	_, head, err := export.Pack(&export.Content{Lineage: lineage, Taken: time.Now()}, namespace, nil, nil)
+	_, head, err := export.Pack(&export.Content{Lineage: lineage, EpochBase: base, Taken: time.Now()}, namespace, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,13 +142,15 @@ func TestLostStoreWaitsForAWord(t *testing.T) {
 }
 
 func TestLostStoreIsRestoredByAnAnnotation(t *testing.T) {
-	r := newRig(t, "L", exported(t, "L"))
+	r := newRig(t, "L", exported(t, "L", 0))
 	r.want("L")
 	r.store.identity = Identity{}
 	r.restart()
 	r.refused("ingot.io/restore=ingot-export")
 	r.annotate(RestoreAnnotation, "nosuch")
-	r.refused(`secrets "nosuch" not found`)
+	r.refused("exports are in ingot-export and ingot-export-previous")
+	r.annotate(RestoreAnnotation, export.PreviousName)
+	r.refused(`secrets "ingot-export-previous" not found`)
 	r.annotate(RestoreAnnotation, export.SecretName)
 	r.want("L")
 	if got := r.remembered().Data[epochBaseKey]; got != "1000" {
@@ -162,21 +164,18 @@ func TestLostStoreIsRestoredByAnAnnotation(t *testing.T) {
 }
 
 func TestForeignExportIsNotRestored(t *testing.T) {
-	r := newRig(t, "", exported(t, "L"))
+	r := newRig(t, "", exported(t, "L", 0))
 	r.refused("there is no store")
 	if err := r.guard.Restore(t.Context(), &export.Content{Lineage: "X"}); err == nil || !strings.Contains(err.Error(), "of lineage X, the cluster's is L") {
 		t.Errorf("Restore: %v", err)
 	}
 	r.annotate(GiveUpAnnotation, "L")
-	if err := r.guard.Restore(t.Context(), &export.Content{Lineage: "X"}); err != nil {
-		t.Fatal(err)
-	}
-	r.want("X")
+	r.want("new")
 }
 
 // TestDeletedMemory: somebody deletes the ConfigMap. While the store is there it is made again; and an export remembers, too.
 func TestDeletedMemory(t *testing.T) {
-	r := newRig(t, "L", exported(t, "L"))
+	r := newRig(t, "L", exported(t, "L", 0))
 	r.want("L")
 	forget := func() {
 		if err := r.client.CoreV1().ConfigMaps(namespace).Delete(t.Context(), ConfigMapName, metav1.DeleteOptions{}); err != nil {
@@ -191,6 +190,24 @@ func TestDeletedMemory(t *testing.T) {
 	r.refused("lineage L")
 	r.annotate(GiveUpAnnotation, "L") // of the ConfigMap that the refusal made
 	r.want("new")
+}
+
+// TestExportRemembersTheRestoration: the ConfigMap is deleted, and the disk from before the restoration comes back.
+func TestExportRemembersTheRestoration(t *testing.T) {
+	r := newRig(t, "L", exported(t, "L", 1000))
+	r.refused("from before an export of it was restored")
+	r.store.identity.EpochBase = 1000
+	r.restart()
+	r.want("L")
+}
+
+// TestEmptiedMemory: somebody made an empty ConfigMap in place of the one that is gone, and says there what is to be done.
+func TestEmptiedMemory(t *testing.T) {
+	m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: ConfigMapName, Namespace: namespace}}
+	r := newRig(t, "", exported(t, "L", 0), m)
+	r.refused(GiveUpAnnotation + "=L")
+	r.annotate(RestoreAnnotation, export.SecretName)
+	r.want("L")
 }
 
 func TestForeignStoreIsRefused(t *testing.T) {

@@ -50,16 +50,21 @@ func (r record) read(ctx context.Context) (Remembered, *corev1.ConfigMap, error)
 	}
 	if found.Data[lineageKey] == "" { // emptied by hand
 		remembered, err := r.exported(ctx)
+		remembered.GiveUp, remembered.Restore = wordsOf(found)
 		return remembered, found, err
 	}
 	base, err := strconv.ParseInt(found.Data[epochBaseKey], 10, 64)
 	if err != nil && found.Data[epochBaseKey] != "" {
 		return Remembered{}, nil, fmt.Errorf("ConfigMap %s/%s: %s: %w", r.namespace, ConfigMapName, epochBaseKey, err)
 	}
-	return Remembered{
-		Identity: Identity{Lineage: found.Data[lineageKey], EpochBase: base}, Where: found.Data[whereKey],
-		GiveUp: found.Annotations[GiveUpAnnotation], Restore: found.Annotations[RestoreAnnotation],
-	}, found, nil
+	remembered := Remembered{Identity: Identity{Lineage: found.Data[lineageKey], EpochBase: base}, Where: found.Data[whereKey]}
+	remembered.GiveUp, remembered.Restore = wordsOf(found)
+	return remembered, found, nil
+}
+
+// wordsOf returns what an administrator said.
+func wordsOf(m *corev1.ConfigMap) (giveUp, restore string) {
+	return m.Annotations[GiveUpAnnotation], m.Annotations[RestoreAnnotation]
 }
 
 func (r record) exported(ctx context.Context) (Remembered, error) {
@@ -74,7 +79,10 @@ func (r record) exported(ctx context.Context) (Remembered, error) {
 	if err != nil {
 		return Remembered{}, err
 	}
-	return Remembered{Identity: Identity{Lineage: about.Lineage}, Where: "what an export of " + about.Taken.Format(time.RFC3339) + " was taken of"}, nil
+	return Remembered{
+		Identity: Identity{Lineage: about.Lineage, EpochBase: about.EpochBase},
+		Where:    "what an export of " + about.Taken.Format(time.RFC3339) + " was taken of",
+	}, nil
 }
 
 // write remembers a store; found is the ConfigMap as it was read, nil if there is none. What an administrator said is
