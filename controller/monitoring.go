@@ -21,8 +21,8 @@ func (m *monitored) addTo(fs *flag.FlagSet) {
 }
 
 // options are what the flags come to.
-func (m *monitored) options(log *slog.Logger) (monitoring.Options, error) {
+func (m *monitored) options(log *slog.Logger) monitoring.Options {
 	o := m.tls
 	o.Limits, o.Log = &m.limits, log
-	return o, m.limits.Validate()
+	return o
 }
