@@ -58,21 +58,10 @@ var images = map[string]string{
 func (r rendering) render(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	relative := func(directory string) string { // as kustomize wants it
-		absolute, err := filepath.Abs(filepath.Join("..", "..", "deploy", directory))
-		if err != nil {
-			t.Fatal(err)
-		}
-		path, err := filepath.Rel(dir, absolute)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	overlay := map[string]any{"resources": []string{relative(r.resource)}}
+	overlay := map[string]any{"resources": []string{deployed(t, dir, r.resource)}}
 	var components []string
 	for _, c := range r.components {
-		components = append(components, relative(c))
+		components = append(components, deployed(t, dir, c))
 	}
 	if len(components) > 0 {
 		overlay["components"] = components
@@ -95,6 +84,20 @@ func (r rendering) render(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// deployed is a directory of deploy/ as a kustomization in dir names it.
+func deployed(t testing.TB, dir, directory string) string {
+	t.Helper()
+	absolute, err := filepath.Abs(filepath.Join("..", "..", "deploy", directory))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := filepath.Rel(dir, absolute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // objects are the rendered objects.
