@@ -73,7 +73,7 @@ func faults(leaf *x509.Certificate, w Wanted) (errs []error) {
 	return errs
 }
 
-// knownBy verifies the chain.
+// knownBy verifies the chain. What the certificate is for is judged by faults.
 func knownBy(roots []byte, pair *tls.Certificate, now time.Time) error {
 	pool, between := x509.NewCertPool(), x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(roots) {
@@ -86,7 +86,8 @@ func knownBy(roots []byte, pair *tls.Certificate, now time.Time) error {
 		}
 		between.AddCert(c)
 	}
-	if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: pool, Intermediates: between, CurrentTime: now}); err != nil {
+	if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: pool, Intermediates: between, CurrentTime: now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
 		return fmt.Errorf("it is not signed by %s: %w", authorities(roots), err)
 	}
 	return nil

@@ -87,7 +87,7 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 			[]string{"certificate for web.example.com", `it is not made out for "api.lb.svc"`}},
 		{"expired and another name", sign(t, ours, server(x509.Certificate{DNSNames: []string{}, IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)}, NotBefore: now.Add(-2 * time.Hour), NotAfter: now.Add(-time.Hour)})).cert, nil,
 			[]string{"certificate for 192.0.2.1", "it has expired", "not made out for"}},
-		{"for clients", sign(t, ours, server(x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})).cert, nil, []string{"not for servers"}},
+		{"for clients", sign(t, ours, server(x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})).cert, nil, []string{"): it is not for servers (extended key usage)"}},
 		{"key of another", good.cert, other.key, []string{"api.lb.svc", "private key does not match"}},
 		{"no key", good.cert, []byte{}, []string{"api.lb.svc", "failed to find any PEM data in key"}},
 		{"nothing", nil, []byte{}, []string{"failed to find any PEM data in certificate"}},
@@ -105,6 +105,9 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("%q does not say %q", err, want)
 				}
+			}
+			if signed := tt.what != "foreign"; err != nil && signed && strings.Contains(err.Error(), "not signed by") {
+				t.Errorf("%q: it is signed by that CA", err)
 			}
 		})
 	}

@@ -26,11 +26,12 @@ func TestInstallations(t *testing.T) {
 		t.Run("drain", c.drain)
 		c.deleted(t, "../../deploy/single")
 	})
-	t.Run("base", func(t *testing.T) {
-		c.kubectl(t, "apply", "--server-side", "--validate=strict", "-k", "../../deploy/base")
+	t.Run("base with metrics over TLS", func(t *testing.T) {
+		c.kubectl(t, "apply", "--server-side", "--validate=strict", "-k", metricsTLS)
 		c.rolledOut(t, workloads...)
 		c.reached(t)
-		c.uninstalled(t, "../../deploy/base")
+		t.Run("metrics", c.metricsOverTLS)
+		c.uninstalled(t, metricsTLS)
 	})
 	t.Run("operator", func(t *testing.T) {
 		c.kubectl(t, "apply", "--server-side", "--validate=strict", "-k", "../../deploy/operator")

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -54,5 +55,21 @@ func TestHistoryIsInOrder(t *testing.T) {
 `
 	if got := string(g.timeline()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, strings.TrimSpace(want))
+	}
+}
+
+// TestPodsTellHowTheyAreAsked: through the kube-apiserver nobody can tell from an answer that TLS was wanted.
+func TestPodsTellHowTheyAreAsked(t *testing.T) {
+	object := func(scheme string) map[string]any {
+		return map[string]any{"metadata": map[string]any{"name": "p"}, "spec": map[string]any{"containers": []any{
+			map[string]any{"name": "controller", "ports": []any{map[string]any{"name": "monitoring", "containerPort": json.Number("7476")}},
+				"readinessProbe": map[string]any{"httpGet": map[string]any{"scheme": scheme}}},
+			map[string]any{"name": "other"},
+		}}}
+	}
+	for scheme, want := range map[string]bool{"": false, "HTTP": false, "HTTPS": true} {
+		if p := podOf(object(scheme)); p.tls != want || p.port != "7476" {
+			t.Errorf("%q: TLS %t on port %s, want %t on 7476", scheme, p.tls, p.port, want)
+		}
 	}
 }

@@ -15,6 +15,7 @@ type pod struct {
 	name, node, component string
 	containers            []container
 	port                  string // of metrics and health
+	tls                   bool   // it is served over TLS (--metrics-tls), which probes tell
 }
 
 type container struct {
@@ -46,6 +47,7 @@ func podOf(object map[string]any) pod {
 		for _, one := range all {
 			c, _ := one.(map[string]any)
 			name := field(c, "name")
+			p.tls = p.tls || field(c, "readinessProbe", "httpGet", "scheme") == "HTTPS"
 			p.containers = append(p.containers, container{name, restarted[name]})
 			ports, _ := c["ports"].([]any)
 			for _, port := range ports {
@@ -86,18 +88,17 @@ func (g *Gatherer) pod(ctx context.Context, p pod) {
 	}
 }
 
-// monitoring collects what a Pod serves on its port for metrics and health, which may ask for TLS (--metrics-tls).
+// monitoring collects what a Pod serves on its port for metrics and health.
 func (g *Gatherer) monitoring(ctx context.Context, p pod, dir string) {
 	scheme := ""
-	ask := func(page string) answer {
-		url := fmt.Sprintf("/api/v1/namespaces/%s/pods/%s%s:%s/proxy/%s", g.opts.Namespace, scheme, p.name, p.port, page)
-		return g.run(ctx, tableBytes, false, g.kubectl("get", "--raw", url)...)
+	if p.tls {
+		scheme = "https:"
 	}
 	for _, page := range []string{"metrics", "healthz", "readyz"} {
-		a := ask(page)
-		if scheme == "" && (strings.Contains(a.entry.Error, "malformed HTTP response") || strings.Contains(a.entry.Error+string(a.out), "HTTP request to an HTTPS server")) {
-			scheme = "https:"
-			a = ask(page)
+		url := fmt.Sprintf("/api/v1/namespaces/%s/pods/%s%s:%s/proxy/%s", g.opts.Namespace, scheme, p.name, p.port, page)
+		a := g.run(ctx, tableBytes, false, g.kubectl("get", "--raw", url)...)
+		if p.tls && page == "metrics" && a.entry.Error != "" && !a.late {
+			a.entry.Error += "; " + wantsToken
 		}
 		g.text(path.Join(dir, page+".txt"), a)
 		if a.late {
@@ -105,6 +106,9 @@ func (g *Gatherer) monitoring(ctx context.Context, p pod, dir string) {
 		}
 	}
 }
+
+// wantsToken is why metrics behind TLS are mostly refused.
+const wantsToken = "metrics over TLS are for who shows a token, and the kube-apiserver passes none on: docs/certificates.md says how to read them by hand"
 
 // logs is the command that prints a container's log.
 func (g *Gatherer) logs(p pod, container, which string) []string {
