@@ -47,28 +47,11 @@ var (
 // api is the one server that the tests of this package share. Nobody acts on workloads there: tests say what became of them.
 var api *kubeapi.Server
 
-func TestMain(m *testing.M) { os.Exit(withAPI(m)) }
+func TestMain(m *testing.M) { os.Exit(kubeapi.Main(m, share)) }
 
-func withAPI(m *testing.M) int {
-	fail := func(err error) int {
-		fmt.Fprintln(os.Stderr, "a kube-apiserver for the tests:", err)
-		return 1
-	}
-	dir, err := os.MkdirTemp("", "kubeapi")
-	if err != nil {
-		return fail(err)
-	}
-	defer os.RemoveAll(dir)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	if api, err = kubeapi.Start(ctx, dir); err != nil {
-		return fail(err)
-	}
-	defer api.Stop()
-	if err := prepare(ctx); err != nil {
-		return fail(err)
-	}
-	return m.Run()
+func share(ctx context.Context, server *kubeapi.Server) (func(), error) {
+	api = server
+	return func() {}, prepare(ctx)
 }
 
 // prepare puts in the namespace, the operator's permissions as they are shipped, and a stand-in for the aggregated API.

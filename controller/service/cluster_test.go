@@ -37,28 +37,11 @@ const system = "metallb-system"
 // api is the one server that the tests of this package share.
 var api *kubeapi.Server
 
-func TestMain(m *testing.M) { os.Exit(withAPI(m)) }
+func TestMain(m *testing.M) { os.Exit(kubeapi.Main(m, share)) }
 
-func withAPI(m *testing.M) int {
-	fail := func(err error) int {
-		fmt.Fprintln(os.Stderr, "a kube-apiserver for the tests:", err)
-		return 1
-	}
-	dir, err := os.MkdirTemp("", "kubeapi")
-	if err != nil {
-		return fail(err)
-	}
-	defer os.RemoveAll(dir)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	if api, err = kubeapi.Start(ctx, dir); err != nil {
-		return fail(err)
-	}
-	defer api.Stop()
-	if err := install(ctx); err != nil {
-		return fail(err)
-	}
-	return m.Run()
+func share(ctx context.Context, server *kubeapi.Server) (func(), error) {
+	api = server
+	return func() {}, install(ctx)
 }
 
 // install puts in what deploy/ ships of namespace and permissions, and the stand-in for the aggregated API.

@@ -10,12 +10,14 @@ const (
 	// patience is how long anything may take, on a busy machine too, before a test gives up.
 	patience = 30 * time.Second
 	period   = 5 * time.Millisecond
+	// leisure is the period of what asks a whole cluster.
+	leisure = 100 * time.Millisecond
 )
 
 // True returns when ok does. The test ends if that takes too long; what is what was waited for.
 func True(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	if !until(ok) {
+	if !until(patience, period, ok) {
 		t.Fatalf("not within %v: %s", patience, what)
 	}
 }
@@ -23,13 +25,24 @@ func True(t testing.TB, what string, ok func() bool) {
 // Success returns when check returns nil. The test ends with its last error if that takes too long.
 func Success(t testing.TB, what string, check func() error) {
 	t.Helper()
+	success(t, patience, period, what, check)
+}
+
+// SuccessWithin is Success of what may take longer, or shorter, and is asked less often.
+func SuccessWithin(t testing.TB, patience time.Duration, what string, check func() error) {
+	t.Helper()
+	success(t, patience, leisure, what, check)
+}
+
+func success(t testing.TB, patience, period time.Duration, what string, check func() error) {
+	t.Helper()
 	var err error
-	if !until(func() bool { err = check(); return err == nil }) {
+	if !until(patience, period, func() bool { err = check(); return err == nil }) {
 		t.Fatalf("not within %v: %s: %v", patience, what, err)
 	}
 }
 
-func until(ok func() bool) bool {
+func until(patience, period time.Duration, ok func() bool) bool {
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(period)

@@ -39,3 +39,14 @@ func TestGivesUpWithTheLastError(t *testing.T) {
 		}
 	})
 }
+
+func TestOwnPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{TB: t}
+		began := time.Now()
+		SuccessWithin(r, time.Second, "the impossible", func() error { return errors.New("away") })
+		if took := time.Since(began); took != time.Second || !strings.Contains(r.fatal, "not within 1s: the impossible: away") {
+			t.Errorf("after %v the test ended with %q", took, r.fatal)
+		}
+	})
+}

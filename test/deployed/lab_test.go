@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ingot-lb/ingot/test/await"
 	"github.com/ingot-lb/ingot/test/lab/labtest"
 )
 
@@ -120,17 +121,7 @@ func (c cluster) reached(t *testing.T) {
 // eventually waits until check returns nil.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(long); ; <-tick.C {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not after %s: %v", what, long, err)
-		}
-	}
+	await.SuccessWithin(t, long, what, check)
 }
 
 // asking has the client ask for an address of each kind again and again, a new connection each time, until the function that it

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ingot-lb/ingot/test/await"
 	"github.com/ingot-lb/ingot/test/lab/labtest"
 )
 
@@ -161,17 +162,7 @@ func apply(t testing.TB, manifests string) {
 // eventually waits until check returns nil.
 func eventually(t testing.TB, what string, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(long)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not after %s: %v", what, long, err)
-		}
-		pause()
-	}
+	await.SuccessWithin(t, long, what, check)
 }
 
 // always checks for a while that something stays true; it is for what must not happen.

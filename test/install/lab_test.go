@@ -16,6 +16,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/ingot-lb/ingot/test/await"
 	"github.com/ingot-lb/ingot/test/lab/labtest"
 )
 
@@ -202,15 +203,5 @@ func (c cluster) kubectl(t *testing.T, stdin string, args ...string) string {
 // eventually waits until check returns nil.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(long); ; <-tick.C {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not after %s: %v", what, long, err)
-		}
-	}
+	await.SuccessWithin(t, long, what, check)
 }

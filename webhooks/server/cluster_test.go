@@ -39,33 +39,14 @@ const system = "metallb-system"
 // api is the one server that the tests of this package share, with what deploy/ ships of webhooks.
 var api *kubeapi.Server
 
-func TestMain(m *testing.M) { os.Exit(withAPI(m)) }
+func TestMain(m *testing.M) { os.Exit(kubeapi.Main(m, share)) }
 
-func withAPI(m *testing.M) int {
-	fail := func(err error) int {
-		fmt.Fprintln(os.Stderr, "a kube-apiserver for the tests:", err)
-		return 1
-	}
-	dir, err := os.MkdirTemp("", "kubeapi")
-	if err != nil {
-		return fail(err)
-	}
-	defer os.RemoveAll(dir)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	if api, err = kubeapi.Start(ctx, dir); err != nil {
-		return fail(err)
-	}
-	defer api.Stop()
+func share(ctx context.Context, server *kubeapi.Server) (func(), error) {
+	api = server
 	if err := install(ctx); err != nil {
-		return fail(err)
+		return nil, err
 	}
-	stop, err := keepCertificates(ctx)
-	if err != nil {
-		return fail(err)
-	}
-	defer stop()
-	return m.Run()
+	return keepCertificates(ctx)
 }
 
 // resources are the kinds that are installed, in this order.

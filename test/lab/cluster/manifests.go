@@ -108,6 +108,11 @@ func (l *Lab) applyManifests(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return l.apply(ctx, objects)
+}
+
+// apply applies objects, one after the other.
+func (l *Lab) apply(ctx context.Context, objects []*unstructured.Unstructured) error {
 	client, err := dynamic.NewForConfig(l.config)
 	if err != nil {
 		return err

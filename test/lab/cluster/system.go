@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/ingot-lb/ingot/deploy/image"
 	"github.com/ingot-lb/ingot/test/lab/netns"
@@ -57,16 +56,7 @@ func (l *Lab) applySystem(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	client, err := dynamic.NewForConfig(l.config)
-	if err != nil {
-		return err
-	}
-	for _, object := range objects {
-		if err := apply(ctx, client, object); err != nil {
-			return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
-		}
-	}
-	return nil
+	return l.apply(ctx, objects)
 }
 
 // volume is a directory of a node. Nobody empties it after its claim is gone.
