@@ -12,6 +12,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// remade makes a path of the node that has gone since it was looked at.
+func remade(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.MkdirAll(path, 0o755)
+}
+
 // hostPath is a path of the node, if it is of the type that is asked for.
 func (v *Volumes) hostPath(source *corev1.HostPathVolumeSource) (string, error) {
 	path := filepath.Join(v.Root, filepath.Clean("/"+source.Path))

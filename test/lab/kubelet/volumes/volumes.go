@@ -87,6 +87,9 @@ func (v *Volumes) setup(ctx context.Context, pod *corev1.Pod, volume *corev1.Vol
 		return Volume{Path: dir, ReadOnly: true}, p.renew, replace(dir, p.files)
 	}
 	if made, ok := v.ready[volume.Name]; ok {
+		if volume.HostPath != nil { // /run after a reboot: container runtimes make what is not there
+			return made, time.Time{}, remade(made.Path)
+		}
 		return made, time.Time{}, nil
 	}
 	made, err := v.once(ctx, pod, volume, dir)
