@@ -30,6 +30,7 @@ func TestInstallations(t *testing.T) {
 		c.kubectl(t, "apply", "--server-side", "--validate=strict", "-k", metricsTLS)
 		c.rolledOut(t, workloads...)
 		c.reached(t)
+		c.adopted(t)
 		t.Run("metrics", c.metricsOverTLS)
 		c.uninstalled(t, metricsTLS)
 	})
@@ -44,6 +45,7 @@ func TestInstallations(t *testing.T) {
 		c.kubectl(t, "apply", "--server-side", "--validate=strict", "-k", "../../deploy/replicas")
 		c.rolledOut(t, append(workloads, "statefulset/etcd")...)
 		c.reached(t)
+		c.adopted(t)
 		t.Run("restarts", c.replicasRestart)
 		c.deleted(t, "../../deploy/replicas")
 	})
@@ -65,6 +67,20 @@ func (c cluster) document(t *testing.T, heading, dir string) {
 	if _, err := c.run(dir, "bash", "-e", "-c", script); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// adopted has speakers, which go on with what the installation before had them announce, obey the one that is there now.
+func (c cluster) adopted(t *testing.T) {
+	t.Helper()
+	c.document(t, "### A new store after an old one", "")
+	eventually(t, "speakers that obey", func() error {
+		out, err := c.try("get", "speakerstates", "-n", system, "-o", `jsonpath={range .items[*]}{.metadata.name}: {.status.conditions[?(@.type=="Healthy")].reason}; {end}`)
+		if err == nil && (out == "" || strings.Contains(out, "ForeignLineage")) {
+			err = errors.New(out)
+		}
+		return err
+	})
+	c.reached(t)
 }
 
 // deleted uninstalls by the one command that everybody tries first.

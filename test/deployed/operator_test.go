@@ -56,6 +56,7 @@ func (c cluster) metallb(t *testing.T) {
 	available()
 	c.rolledOut(t, workloads...)
 	c.reached(t)
+	c.adopted(t)
 
 	// Where speakers run, and which Services are ours.
 	object("spec: {nodeSelector: {kubernetes.io/hostname: node1}, loadBalancerClass: example.com/other, logLevel: debug}\n")
