@@ -18,6 +18,7 @@ func (c cluster) uninstall(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, section, _ := strings.Cut(string(docs), "\n## Uninstall\n")
+	section, _, _ = strings.Cut(section, "\n### ")
 	commands := regexp.MustCompile(`(?m)^kubectl .*$`).FindAllString(section, -1)
 	if len(commands) != 3 {
 		t.Fatalf("the commands of docs/install.md: %q", commands)
