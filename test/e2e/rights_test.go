@@ -134,6 +134,7 @@ func TestWhatOthersChangeIsPutRight(t *testing.T) {
 		{"apiservice v1beta1.metallb.io", "{.spec.versionPriority}", `{"spec":{"versionPriority":99}}`},
 		{"apiservice v1beta2.metallb.io", "{.spec.service.name}", `{"spec":{"service":{"name":"another"}}}`},
 		{"configmap ingot-ca " + inSystem, "{.data.ca\\.crt}", `{"data":{"ca.crt":"nonsense"}}`},
+		{"configmap ingot-dispatch " + inSystem, "{.data.addresses}", `{"data":{"addresses":"192.0.2.1:7473\n"}}`},
 		{"secret webhooks-tls " + inSystem, "{.data.tls\\.crt}", `{"data":{"tls.crt":"bm9uc2Vuc2U="}}`},
 		{"validatingwebhookconfiguration ingot-webhooks", `{.webhooks[0].matchConditions[?(@.name=="of-our-class")].expression}`,
 			`{"webhooks":[{"name":"services.webhooks.ingot.io","matchConditions":[{"name":"of-our-class","expression":"true"}]}]}`},
@@ -142,7 +143,11 @@ func TestWhatOthersChangeIsPutRight(t *testing.T) {
 	} {
 		args := strings.Fields(object.args)
 		get := append([]string{"get", "-o", "jsonpath=" + object.path}, args...)
-		before := kubectl(t, get...)
+		var before string
+		eventually(t, object.args, func() (err error) {
+			before, err = tryKubectl("", get...)
+			return err
+		})
 		kind := "--type=merge"
 		if strings.HasPrefix(object.args, "validating") {
 			kind = "--type=strategic"
