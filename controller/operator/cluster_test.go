@@ -219,7 +219,13 @@ func (c cluster) metallb(spec string) {
 
 func (c cluster) patch(resource schema.GroupVersionResource, name, patch string, subresources ...string) {
 	c.Helper()
-	if _, err := c.in(resource).Patch(c.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "somebody"}, subresources...); err != nil {
+	c.patchAs(types.MergePatchType, resource, name, patch, subresources...)
+}
+
+// patchAs is for patches that say how they are meant: a strategic one adds to lists.
+func (c cluster) patchAs(kind types.PatchType, resource schema.GroupVersionResource, name, patch string, subresources ...string) {
+	c.Helper()
+	if _, err := c.in(resource).Patch(c.Context(), name, kind, []byte(patch), metav1.PatchOptions{FieldManager: "somebody"}, subresources...); err != nil {
 		c.Fatal(err)
 	}
 }

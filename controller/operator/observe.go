@@ -92,9 +92,23 @@ func (o *Operator) workload(ctx context.Context, object render.Object, live *uns
 	w, _ := workloadOf(live)
 	w.Kind, w.Name, w.Stalled = object.GetKind(), object.GetName(), stalled
 	if w.Lacks() != "" && w.Made {
-		w.Waiting = o.waiting(ctx, object.Component)
+		w.Waiting = append(refused(live), o.waiting(ctx, object.Component)...)
 	}
 	return w
+}
+
+// refused says why Pods of a workload are not made at all: of a Deployment, whose status has it.
+func refused(live *unstructured.Unstructured) []string {
+	var d appsv1.Deployment
+	if live.GetKind() != "Deployment" || runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &d) != nil {
+		return nil
+	}
+	for _, c := range d.Status.Conditions {
+		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
+			return []string{c.Message}
+		}
+	}
+	return nil
 }
 
 // waiting are the Pods of a component that are not ready. It is only told: without permission or answer nothing is.

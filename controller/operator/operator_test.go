@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/ingot-lb/ingot/controller/operator/conditions"
 	"github.com/ingot-lb/ingot/controller/operator/render"
@@ -120,6 +122,14 @@ func TestDriftIsPutRight(t *testing.T) {
 		ports, _, _ := unstructured.NestedSlice(s.Object, "spec", "ports")
 		return s.GetLabels()[render.ManagedByLabel] == render.ManagedBy && len(ports) == 1 && ports[0].(map[string]any)["port"] == int64(443)
 	})
+	// Additions that make something else of it.
+	c.patch(deployments, "controller", `{"spec":{"template":{"spec":{"hostNetwork":true}}}}`)
+	c.patchAs(types.StrategicMergePatchType, daemonSets, "speaker", `{"spec":{"template":{"spec":{"containers":[{"name":"speaker","env":[{"name":"HTTP_PROXY","value":"proxy"}],"securityContext":{"capabilities":{"add":["SYS_ADMIN"]}}}]}}}}`)
+	await.True(t, "additions to go", func() bool {
+		_, onHost, _ := unstructured.NestedBool(c.get(deployments, "controller").Object, "spec", "template", "spec", "hostNetwork")
+		speaker, err := json.Marshal(c.get(daemonSets, "speaker").Object["spec"])
+		return err == nil && !onHost && !strings.Contains(string(speaker), "HTTP_PROXY") && !strings.Contains(string(speaker), "SYS_ADMIN")
+	})
 	restarted, _, _ := unstructured.NestedString(c.get(deployments, "controller").Object, "spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt")
 	if restarted != "now" || c.get(deployments, "controller").GetAnnotations()["example.com/mine"] != "yes" || c.get(hooks, "ingot-webhooks").GetAnnotations()["example.com/mine"] != "yes" {
 		t.Error("what others have added is gone")
@@ -146,9 +156,11 @@ func TestWhatOthersMadeIsTheirs(t *testing.T) {
 	}
 	c.patch(installations, "metallb", `{"metadata":{"annotations":{"ingot.io/adopt":"true"}}}`)
 	c.awaitCondition("metallb", conditions.Degraded, metav1.ConditionFalse, "AsExpected")
-	selector, _, _ = unstructured.NestedStringMap(c.get(services, "webhooks").Object, "spec", "selector")
-	if selector["app"] != "metallb" {
-		t.Errorf("selector %v", selector)
+	taken := c.get(services, "webhooks")
+	selector, _, _ = unstructured.NestedStringMap(taken.Object, "spec", "selector")
+	ports, _, _ := unstructured.NestedSlice(taken.Object, "spec", "ports")
+	if selector["app"] != "metallb" || len(ports) != 1 || ports[0].(map[string]any)["port"] != int64(443) {
+		t.Errorf("selector %v, ports %v", selector, ports)
 	}
 }
 
@@ -253,4 +265,20 @@ func TestUpgradeOrder(t *testing.T) {
 	c.apply(speakerStates, `{apiVersion: metallb.io/v1beta1, kind: SpeakerState, metadata: {name: node1, namespace: metallb-system}, status: {node: node1, state: Connected, version: v1.1.0}}`)
 	c.patch(installations, "metallb", `{"metadata":{"annotations":{"look":"again"}}}`)
 	c.awaitCondition("metallb", conditions.Upgradeable, metav1.ConditionTrue, "AsExpected")
+}
+
+// TestRefusedPodsAreTold: of Pods that are not even made the Deployment knows why.
+func TestRefusedPodsAreTold(t *testing.T) {
+	c, _, _ := ready(t)
+	c.metallb("controllerConfig: {priorityClassName: none-such}")
+	await.True(t, "the change", func() bool {
+		class, _, _ := unstructured.NestedString(c.get(deployments, "controller").Object, "spec", "template", "spec", "priorityClassName")
+		return class == "none-such"
+	})
+	c.patch(deployments, "controller", fmt.Sprintf(`{"status":{"observedGeneration":%d,"replicas":1,"updatedReplicas":0,"conditions":[
+		{"type":"ReplicaFailure","status":"True","reason":"FailedCreate","message":"no PriorityClass with name none-such was found"}]}}`, c.get(deployments, "controller").GetGeneration()), "status")
+	await.True(t, "the reason", func() bool {
+		m := c.awaitCondition("metallb", conditions.Available, metav1.ConditionFalse, "NotReady").Message
+		return strings.Contains(m, "Deployment controller: 0 of 1 Pods run what is wanted (no PriorityClass with name none-such was found")
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -91,7 +92,7 @@ func (o *Operator) tell(ctx context.Context, m *v1beta1.MetalLB, now []metav1.Co
 			reason = "Not" + c.Type
 		}
 		o.Log.Info("a condition changed", "event", "conditionChanged", "name", m.Name, "condition", c.Type, "status", c.Status, "reason", c.Reason, "message", c.Message)
-		o.told.event(m, well(c), reason, c.Reason+": "+c.Message)
+		o.told.event(m, well(c), reason, strings.TrimSuffix(c.Reason+": "+c.Message, ": "))
 	}
 	return nil
 }

@@ -126,8 +126,8 @@ func (c *Cluster) Known(kindName, name string) *unstructured.Unstructured {
 	return o.(*unstructured.Unstructured)
 }
 
-// Apply makes an object what is wanted, and returns it as it is then. Fields that others have beside ours stay. With adopt, what
-// somebody else made becomes ours; without, it is ErrForeign.
+// Apply makes an object what is wanted, and returns it as it is then. What others have beside it in metadata stays, and in
+// spec goes. With adopt, what somebody else made becomes ours; without, it is ErrForeign.
 func (c *Cluster) Apply(ctx context.Context, wanted *unstructured.Unstructured, adopt bool) (*unstructured.Unstructured, error) {
 	k, err := kindOf(wanted.GetKind())
 	if err != nil {
@@ -152,10 +152,15 @@ func (c *Cluster) Apply(ctx context.Context, wanted *unstructured.Unstructured, 
 	if live != nil && known && last.wanted == now.wanted && last.live == content(live) {
 		return live, nil
 	}
+	if live != nil {
+		if live, err = c.claim(ctx, k, live); err != nil {
+			return nil, fmt.Errorf("take over what others put into %s: %w", key, err)
+		}
+	}
 	options := metav1.ApplyOptions{FieldManager: FieldManager, Force: true}
 	result, err := c.objects(k).Apply(ctx, name, wanted, options)
 	if apierrors.IsInvalid(err) && live != nil && !k.pods {
-		// What others have put in beside ours, another port of the same name, say, cannot be beside it.
+		// What is there beside ours, and has no manager any more, cannot be beside it: another port of the same name, say.
 		if err := c.remove(ctx, k, live); err != nil {
 			return nil, err
 		}
