@@ -12,6 +12,7 @@ import (
 // MAC is a hardware address.
 type MAC [6]byte
 
+// String is the address in hexadecimal, with colons.
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 
 const (

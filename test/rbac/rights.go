@@ -34,6 +34,7 @@ type Right struct {
 // Account is a ServiceAccount.
 type Account struct{ Namespace, Name string }
 
+// String is NAMESPACE/NAME.
 func (a Account) String() string { return a.Namespace + "/" + a.Name }
 
 // String says it in the words of kubectl auth can-i.

@@ -26,6 +26,7 @@ type Workload struct {
 	Kind, Namespace, Name string
 }
 
+// String is what people call it.
 func (w Workload) String() string { return w.Kind + " " + w.Namespace + "/" + w.Name }
 
 // IsWorkload says whether objects of a kind are workloads.

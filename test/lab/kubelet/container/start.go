@@ -27,6 +27,7 @@ type Streams struct {
 // NotStartedError is why the container's program could not be started, in the runtime's words.
 type NotStartedError struct{ Reason string }
 
+// Error implements error.
 func (e *NotStartedError) Error() string { return e.Reason }
 
 // Start starts a container in a network (nil: this process's) and returns once its program has begun to run.

@@ -50,6 +50,7 @@ func (e *SetupError) Error() string {
 	return fmt.Sprintf("MountVolume.SetUp failed for volume %q : %v", e.Volume, e.Err)
 }
 
+// Unwrap has errors.Is and errors.As look at the cause.
 func (e *SetupError) Unwrap() error { return e.Err }
 
 // Setup makes the Pod's volumes, or brings those of configuration up to date. The time says when a token in them has to be renewed.
