@@ -196,7 +196,8 @@ func TestCertificatesOfOthers(t *testing.T) {
 			t.Errorf("Secret %s: %v, want that there is none", name, err)
 		}
 	}
-	refused := r.start("apiserver", append(files, "--id=b", "--metrics-address=", "--data-dir="+t.TempDir(), "--admin-socket=/run/ingot-apiserver/b.sock")...)
+	// In this namespace there is the store of the first one, and another would be refused before its certificate.
+	refused := r.start("apiserver", append(files, "--id=b", "--namespace=default", "--metrics-address=", "--data-dir="+t.TempDir(), "--admin-socket=/run/ingot-apiserver/b.sock")...)
 	refused.awaitLog("certificate for web.example.com", 1)
 	refused.awaitLog("it is not made out for", 1)
 }
