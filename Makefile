@@ -119,7 +119,7 @@ crds:
 
 ## test: unit, integration and end-to-end tests; the latter need root
 test: packages build grpcurl helm crds bundlecheck
-	go test -timeout 40m ./...
+	go test -timeout 40m ./test/e2e ./...
 
 ## fuzz: every fuzz test, each for FUZZTIME; make test runs their seeds alone
 FUZZTIME ?= 1m

@@ -19,7 +19,7 @@ rules:
 
 // audit writes the policy and returns the arguments by which the kube-apiserver keeps to it. The log has 400 MB at most.
 func (l *Lab) audit() ([]string, error) {
-	policy := l.file("audit", "policy.yaml")
+	policy := l.file("log", "audit", "policy.yaml")
 	if err := os.MkdirAll(filepath.Dir(policy), 0o700); err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func (l *Lab) audit() ([]string, error) {
 		return nil, err
 	}
 	return []string{
-		"--audit-policy-file=" + policy, "--audit-log-path=" + l.file("audit", "audit.log"),
+		"--audit-policy-file=" + policy, "--audit-log-path=" + l.file("log", "audit", "audit.log"),
 		"--audit-log-maxsize=100", "--audit-log-maxbackup=3",
 	}, nil
 }

@@ -75,8 +75,8 @@ func (l *Lab) KubeConfig() string { return filepath.Join(l.dir, "kubeconfig") }
 // AuditLogs are the files of the kube-apiserver's audit log of what our ServiceAccounts asked for, the current one last. What is
 // older than the files that are kept is gone.
 func (l *Lab) AuditLogs() ([]string, error) {
-	rotated, err := filepath.Glob(filepath.Join(l.dir, "audit", "audit-*.log"))
-	return append(rotated, filepath.Join(l.dir, "audit", "audit.log")), err
+	rotated, err := filepath.Glob(filepath.Join(l.dir, "log", "audit", "audit-*.log"))
+	return append(rotated, filepath.Join(l.dir, "log", "audit", "audit.log")), err
 }
 
 // Down ends the lab. Nothing of it is left but its logs.
