@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // neighbour is what FRR knows of one session.
@@ -84,6 +85,12 @@ func TestARotatedSecretResetsItsSessionAlone(t *testing.T) {
 	apply(t, object("v1beta2", "BGPPeer", "other", `{myASN: 64500, peerASN: 64501, peerAddress: "fd00:222::1", `+onNode1+`}`))
 	before, other := upWith(t, node4, neighbour{}), upWith(t, node6, neighbour{})
 
+	eventually(t, "an age of the session by which the router, which counts in seconds, can tell it from the next", func() error {
+		if age := time.Now().Unix() - before.Since; age < 3 {
+			return fmt.Errorf("it is %d s old", age)
+		}
+		return nil
+	})
 	configureRouter(t, "", "neighbor "+node4+" password new")
 	apply(t, secret("new"))
 	rotated := upWith(t, node4, before)
