@@ -75,9 +75,13 @@ func TestLocalServicesFollowTheirEndpointsWithTheCentreAway(t *testing.T) {
 		if want := "192.168.222.1" + strings.TrimPrefix(node, "node"); hops[0] != want {
 			t.Errorf("the router forwards to %v, want %s of %s", hops, want, node)
 		}
-		if body := reachable(t, routed); !strings.Contains(body, node) {
-			t.Errorf("%q answers for %s, want %s", body, routed, node)
-		}
+		eventually(t, node+" answers for "+routed, func() error { // the router's kernel has the route a moment after its daemon
+			body, err := fetch(routed)
+			if err == nil && !strings.Contains(body, node) {
+				err = fmt.Errorf("%q answers", body)
+			}
+			return err
+		})
 	}
 	endpointOn(t, owner, label, false)
 	follows(other)

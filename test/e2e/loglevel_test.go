@@ -179,13 +179,18 @@ func levelOfASpeakerAlone(t *testing.T) {
 		}
 	})
 	shows("debug (MetalLB object)")
-	out := in(t, "node1", filepath.Join(bin, "grpcurl"), "-plaintext", "-unix", "-d", `{"level":"warn","duration":"3s"}`,
-		"/run/ingot/node1/speaker.sock", "ingot.v1.SpeakerService/SetLogLevel")
-	var answer struct{ Previous string }
-	if err := json.Unmarshal([]byte(out), &answer); err != nil || answer.Previous != "debug" {
-		t.Errorf("previous level %q: %v", answer.Previous, err)
+	request := func(duration string) {
+		t.Helper()
+		out := in(t, "node1", filepath.Join(bin, "grpcurl"), "-plaintext", "-unix", "-d", `{"level":"warn","duration":"`+duration+`"}`,
+			"/run/ingot/node1/speaker.sock", "ingot.v1.SpeakerService/SetLogLevel")
+		var answer struct{ Previous string }
+		if err := json.Unmarshal([]byte(out), &answer); err != nil || answer.Previous != "debug" {
+			t.Errorf("previous level %q: %v", answer.Previous, err)
+		}
 	}
+	request("600s")
 	shows("warn (request")
+	request("1s") // instead of the other
 	shows("debug (MetalLB object)")
 	lab(t, "start", "apiserver/1")
 	eventually(t, "the aggregated API", func() error {

@@ -50,7 +50,14 @@ func lose(t *testing.T) (started <-chan error, said string) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { _, err := tryLab("start", "apiserver/1"); done <- err }()
+	ended := make(chan struct{})
+	go func() { _, err := tryLab("start", "apiserver/1"); done <- err; close(ended) }()
+	t.Cleanup(func() {
+		if t.Failed() { // the tests after this one want a store
+			_, _ = tryKubectl("", "annotate", "--overwrite", "configmap", "-n", "metallb-system", "ingot-lineage", "ingot.io/restore=ingot-export")
+		}
+		<-ended
+	})
 	eventually(t, "the refusal on /readyz", func() error {
 		var err error
 		said, err = tryIn("control", "curl", "-sS", "--max-time", "3", "http://172.30.0.2:7472/readyz")
@@ -90,6 +97,7 @@ func TestLostStoreIsRestored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	atRest(t)
 	before := stored(t)
 	file := filepath.Join(t.TempDir(), "export.yaml")
 	in(t, "control", filepath.Join(bin, "apiserver"), "export", "--to-file="+file)

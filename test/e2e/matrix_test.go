@@ -17,7 +17,7 @@ func TestFaultsOfTheNetworkMoveAddressesToNodesThatAreReached(t *testing.T) {
 	victims := map[string]string{
 		"speaker frozen and resumed": "node3", "lan cut": "node2", "mgmt cut": "node1", "drain": "node3",
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	m, err := matrix.Open(ctx, labDir, cluster.KubeConfig(), "e2e")
 	if err != nil {

@@ -57,7 +57,7 @@ func TestTheMetalLBObject(t *testing.T) {
 	if got := kubectl(t, "get", "metallb", "metallb", inSystem, "-o", "jsonpath={.metadata.generation} {.spec.logLevel}"); got != "3 debug" {
 		t.Errorf("generation and level: %s", got)
 	}
-	if _, err := tryKubectl("", "wait", "--for=condition=Available", "metallb/metallb", inSystem, "--timeout=10s"); err != nil {
+	if _, err := tryKubectl("", "wait", "--for=condition=Available", "metallb/metallb", inSystem, "--timeout="+long.String()); err != nil {
 		t.Error(err)
 	}
 

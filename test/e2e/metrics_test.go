@@ -39,9 +39,8 @@ var ofSessions = regexp.MustCompile(`^metallb_(bgp|bfd)_`)
 // never smaller than before while a session is lost, and gone with their peer.
 func TestSpeakerMetricsKeepTheirWord(t *testing.T) {
 	routerBFD(t)
-	apply(t, bfdProfile("receiveInterval: 300, transmitInterval: 300"))
-	apply(t, bgp(34))
-	kubectl(t, "patch", "bgppeer", "peer34", inSystem, "--type=merge", "-p", `{"spec":{"bfdProfile":"watch"}}`)
+	apply(t, bfdProfile(patient))
+	apply(t, strings.Replace(bgp(34), "  peerAddress: "+routerV4+"\n", "  peerAddress: "+routerV4+"\n  bfdProfile: watch\n", 1))
 	apply(t, service("measured", "pool34", dualStack))
 	both := addresses(t, "measured", 2)
 	for _, address := range both {
@@ -88,9 +87,13 @@ func TestSpeakerMetricsKeepTheirWord(t *testing.T) {
 		t.Errorf("types, -want +got:\n%s", diff)
 	}
 	for _, address := range both {
-		if !strings.Contains(out, `metallb_speaker_announced{ip="`+address+`",node="node1",protocol="bgp",service="default/measured"} 1`+"\n") {
-			t.Errorf("%s is not among what is announced", address)
-		}
+		eventually(t, address+" among what is announced", func() error {
+			samples, _, err := metrics("node1")
+			if err == nil && samples[`metallb_speaker_announced{ip="`+address+`",node="node1",protocol="bgp",service="default/measured"}`] != 1 {
+				err = fmt.Errorf("%v", samples)
+			}
+			return err
+		})
 	}
 	eventually(t, "the router's numbers", func() error {
 		samples, _, err := metrics("node1")

@@ -27,6 +27,18 @@ type gathered struct {
 	}
 }
 
+// well waits until every part of the lab is well: what is not ready says so to whoever collects.
+func well(t *testing.T) {
+	t.Helper()
+	eventually(t, "all parts of the lab", func() error {
+		status, err := cluster.Status(t.Context())
+		if out := outOfOrder(status); err == nil && len(out) > 0 {
+			err = errors.New(strings.Join(out, "; "))
+		}
+		return err
+	})
+}
+
 // mustGather runs must-gather as a person does from a checkout, and checks that the directory and the compressed file are the same.
 func mustGather(t *testing.T, args ...string) gathered {
 	t.Helper()
@@ -183,7 +195,29 @@ data:
 		announcedBy(t, prefix, nodes)
 	}
 
+	// What the files must say is so, and is told, before it is collected.
+	for n := 1; n <= nodes; n++ {
+		node := fmt.Sprintf("node%d", n)
+		bgpState(t, node, "peer61", sessionIsUp)
+		eventually(t, "the peer in the configuration of "+node, func() error {
+			out, err := vtysh(t, node, "show running-config")
+			if err == nil && !strings.Contains(out, "neighbor 192.168.222.97 password <retracted>") {
+				err = errors.New(out)
+			}
+			return err
+		})
+		eventually(t, "the ServiceBGPStatus of "+node, func() error {
+			out, err := tryKubectl("", "get", "servicebgpstatuses", inSystem, "-l", "metallb.io/service-name=gathered,metallb.io/node="+node, "-o", "name")
+			if err == nil && out == "" {
+				err = errors.New("there is none")
+			}
+			return err
+		})
+	}
+	eventOf(t, "default", "gathered", "nodeAssigned")
+	atRest(t)
 	exported(t) // compressed, with the passwords of peers in it
+	well(t)
 
 	g := mustGather(t)
 	t.Run("no export of the store", func(t *testing.T) {
@@ -301,9 +335,9 @@ func TestMustGatherWhenPartsAreDown(t *testing.T) {
 		for _, part := range []string{"apiserver/1", "controller", "speaker/node3"} {
 			lab(t, "start", part)
 		}
-		lab(t, "status")
+		eventually(t, "all parts of the lab", func() error { _, err := tryLab("status"); return err })
 	})
-	g := mustGather(t, "--step-timeout", "8s")
+	g := mustGather(t, "--step-timeout", "12s")
 	g.has(t, "speakers/node1/vtysh/show-running-config.txt", "hostname node1")
 	g.has(t, "speakers/node1/show/state.txt", "node1")
 	g.has(t, "namespaces/metallb-system/core/pods.yaml", "speaker-node2")

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,6 +85,18 @@ func (p pair) do(args ...string) {
 	if _, err := p.Run(p.t.Context(), args...); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// serving waits until the Service of the aggregated API has n endpoints that are ready.
+func (p pair) serving(n int) {
+	p.t.Helper()
+	eventually(p.t, fmt.Sprintf("%d replicas behind the Service", n), func() error {
+		out, err := p.kubectl("", "get", "endpointslices", "-l", "kubernetes.io/service-name=apiserver", "-o", "jsonpath={.items[*].endpoints[?(@.conditions.ready==true)].addresses[0]}")
+		if ready := len(strings.Fields(out)); err == nil && ready != n {
+			err = fmt.Errorf("%d are ready: %s", ready, out)
+		}
+		return err
+	})
 }
 
 // kubectl runs kubectl against the pair. What it wrote is returned, failed or not.

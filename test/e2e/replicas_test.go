@@ -21,6 +21,7 @@ import (
 // at the second try at the latest, and whoever watches sees all there is in the end, and never an older state after a newer.
 func TestRollingRestart(t *testing.T) {
 	p := theCouple(t)
+	p.serving(2)
 	config := p.client()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -96,6 +97,7 @@ func TestRollingRestart(t *testing.T) {
 	for _, replica := range []string{"apiserver/1", "apiserver/2"} {
 		p.do("stop", replica)
 		p.do("start", replica)
+		p.serving(2) // a rollout goes on once the new Pod is ready
 	}
 	stop()
 	work.Wait()
@@ -185,23 +187,40 @@ func TestStoreThatStands(t *testing.T) {
 		t.Fatal(err, before)
 	}
 	p.do("pause", "ingot-etcd")
+	paused := true
+	resume := func() {
+		if paused {
+			paused = false
+			if _, err := p.Run(context.Background(), "resume", "ingot-etcd"); err != nil { // in the clean-up, too
+				t.Error(err)
+			}
+		}
+	}
+	t.Cleanup(resume)
 	during := object("v1beta1", "IPAddressPool", "during", `{addresses: [203.0.113.16/28]}`)
 	out, err := p.kubectl(during, "create", "--request-timeout=3s", "-f", "-")
 	if err == nil {
 		t.Errorf("a write without a store: %s", out)
 	}
-	if out, err := p.kubectl("", "get", "nodes", "--request-timeout=3s"); err != nil {
+	if out, err := p.kubectl("", "get", "nodes"); err != nil {
 		t.Errorf("the rest of the cluster: %v, %s", err, out)
 	}
-	p.do("resume", "ingot-etcd")
+	resume()
 	eventually(t, "writes", func() error {
 		_, err := p.kubectl(during, "apply", "-f", "-")
 		return err
 	})
 	overlap := object("v1beta1", "IPAddressPool", "after", `{addresses: [203.0.113.8/32]}`)
-	if out, err := p.kubectl(overlap, "create", "-f", "-"); err == nil || !strings.Contains(out, `"before"`) {
-		t.Errorf("an overlap after it: %v, %s", err, out)
-	}
+	eventually(t, "the refusal of an overlap after it", func() error { // by either replica, which find their store again one by one
+		out, err := p.kubectl(overlap, "create", "-f", "-")
+		if err == nil {
+			t.Fatalf("an overlap after it: %s", out)
+		}
+		if !strings.Contains(out, `"before"`) {
+			return errors.New(out)
+		}
+		return nil
+	})
 }
 
 // TestMissingPermission: a replica that may not read what admission needs says so where one looks first, does not become
@@ -215,6 +234,11 @@ func TestMissingPermission(t *testing.T) {
 	if out, err := p.kubectl("", "delete", "clusterrolebinding", "metallb-system:apiserver"); err != nil {
 		t.Fatal(err, out)
 	}
+	t.Cleanup(func() {
+		if out, err := p.kubectl(binding, "create", "-f", "-"); err != nil && !strings.Contains(out, "AlreadyExists") {
+			t.Error(err, out)
+		}
+	})
 	p.do("kill", "apiserver/2")
 	started := make(chan error, 1)
 	go func() { _, err := p.Run(t.Context(), "start", "apiserver/2"); started <- err }()
@@ -225,10 +249,13 @@ func TestMissingPermission(t *testing.T) {
 		}
 		return err
 	})
-	log, err := p.Run(t.Context(), "logs", "apiserver/2")
-	if err != nil || !strings.Contains(log, "forbidden") {
-		t.Errorf("the log does not say so: %v, %s", err, log)
-	}
+	eventually(t, "the reason in the log", func() error {
+		log, err := p.Run(t.Context(), "logs", "apiserver/2")
+		if err == nil && !strings.Contains(log, "forbidden") {
+			err = errors.New(log)
+		}
+		return err
+	})
 	if out, err := p.kubectl(binding, "create", "-f", "-"); err != nil {
 		t.Fatal(err, out)
 	}

@@ -161,8 +161,14 @@ func TestWhatOthersChangeIsPutRight(t *testing.T) {
 			return err
 		})
 	}
-	eventually(t, "the aggregated API", func() error {
-		_, err := tryKubectl("", "get", "--raw", "/apis/metallb.io/v1beta2/bgppeers")
+	for _, resource := range []string{"addresspools.v1alpha1", "ipaddresspools.v1beta1", "bgppeers.v1beta2"} {
+		eventually(t, "the aggregated API", func() error {
+			_, err := tryKubectl("", "get", inSystem, resource+".metallb.io")
+			return err
+		})
+	}
+	eventually(t, "discovery, which follows the APIServices", func() error {
+		_, err := tryKubectl("", "api-resources", "--api-group=metallb.io")
 		return err
 	})
 }
@@ -252,9 +258,10 @@ func TestAnOlderKubernetes(t *testing.T) {
 		})
 	}
 	pool := object("v1beta1", "IPAddressPool", "older", `{addresses: [198.51.79.1/32]}`)
-	if _, err := there(pool+"\n---\n"+service("first", "older", ""), "apply", "-f", "-"); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "a pool and a Service", func() error { // whoever asks while the CA changes, which is told a second before, may be refused
+		_, err := there(pool+"\n---\n"+service("first", "older", ""), "apply", "-f", "-")
+		return err
+	})
 	served("first", "198.51.79.1")
 
 	do("kill", "kube-apiserver")

@@ -3,13 +3,15 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// eventOf waits for an event about an object and returns what wrote it, "TYPE COMPONENT MESSAGE".
+// eventOf waits for an event about an object and returns what wrote it, "TYPE COMPONENT MESSAGE". The same said again, as by a
+// controller that began another term, counts once.
 func eventOf(t *testing.T, namespace, name, reason string) string {
 	t.Helper()
 	var event string
@@ -22,7 +24,7 @@ func eventOf(t *testing.T, namespace, name, reason string) string {
 		if out == "" {
 			return fmt.Errorf("none")
 		}
-		event = strings.TrimSpace(out)
+		event = strings.Join(slices.Compact(strings.Split(strings.TrimSpace(out), "\n")), "\n")
 		return nil
 	})
 	return event

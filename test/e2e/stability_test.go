@@ -169,6 +169,7 @@ func TestForeignLineageIsRefusedUntilAdopted(t *testing.T) {
 	if _, err := tryKubectl(bgp(50)+"---\n"+layer2(50), "apply", "-f", "-"); err != nil {
 		t.Fatal(err)
 	}
+	waitFor(t, "Ready", "ipaddresspool/pool50", "bgppeer/peer50", "bgppeer/peer50-v6", "bgpadvertisement/advertisement50", "ipaddresspool/lan50", "l2advertisement/lan50")
 	out := in(t, "control", filepath.Join(bin, "apiserver"), "adopt")
 	if !strings.Contains(out, held.Lineage) {
 		t.Errorf("adopt printed %q, want the lineage %s that it superseded", out, held.Lineage)

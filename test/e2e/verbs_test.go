@@ -39,6 +39,7 @@ func TestKubectlVerbs(t *testing.T) {
 
 	run(manifest, "created", "apply", "-f", "-")
 	run(manifest, "unchanged", "apply", "-f", "-")
+	atRest(t) // a status that is written meanwhile is a difference
 	if _, err := tryKubectl(manifest, "diff", "-f", "-"); status(err) != 0 {
 		t.Errorf("diff of what is there: %v", err)
 	}
@@ -69,7 +70,7 @@ func TestKubectlVerbs(t *testing.T) {
 		t.Errorf("an edit that is refused: %v, %s", err, out)
 	}
 
-	run("", "condition met", "wait", inSystem, "ipp/daily", "--for=jsonpath={.spec.autoAssign}=true", "--timeout=10s")
+	run("", "condition met", "wait", inSystem, "ipp/daily", "--for=jsonpath={.spec.autoAssign}=true", "--timeout="+long.String())
 	if out := run("", "Auto Assign:", "describe", "ipp", inSystem, "daily"); !strings.Contains(out, "203.0.113.32/27") {
 		t.Errorf("describe: %s", out)
 	}
@@ -133,7 +134,7 @@ func TestObjectsEndWithTheirOwners(t *testing.T) {
 		fmt.Sprintf("name: owned, ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: owner, uid: %s}],", uid), 1)
 	apply(t, owned)
 	kubectl(t, "delete", "configmap", inSystem, "owner")
-	kubectl(t, "wait", inSystem, "--for=delete", "community/owned", "--timeout=60s")
+	kubectl(t, "wait", inSystem, "--for=delete", "community/owned", "--timeout="+long.String())
 }
 
 // TestHostPoliciesApply: a ValidatingAdmissionPolicy of the host cluster decides over the group too, with the permissions that

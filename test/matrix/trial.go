@@ -93,7 +93,7 @@ func (m *Matrix) Try(ctx context.Context, f Fault, victim string) (records []Rec
 		}
 		r := t.record(t.steps[i:j])
 		r.Started, r.Build, r.Load, r.Named = started, m.build, load(), named
-		if i == 0 && !slices.ContainsFunc(named, func(n string) bool { return strings.HasPrefix(n, f.Named) }) {
+		if i == 0 && f.Named != "" && !t.isNamed(named) {
 			r.Unnamed = f.Named
 		}
 		records = append(records, r)
@@ -128,17 +128,27 @@ func (t *trial) pass(ctx context.Context, s Step) error {
 	}
 }
 
-// named are the victim's faults as its SpeakerState has them.
-func (t *trial) named(ctx context.Context) ([]string, error) {
-	all, err := states(ctx, t.kube)
-	if err != nil {
-		return nil, err
+// named are the victim's faults as its SpeakerState has them, once the fault is among them; or as they are when that was waited for
+// in vain. Addresses may have moved before the centre says why.
+func (t *trial) named(ctx context.Context) (faults []string, err error) {
+	for from := time.Now(); ; {
+		all, err := states(ctx, t.kube)
+		faults = nil
+		for _, f := range all[t.scene.victim].Faults {
+			faults = append(faults, f.Reason+": "+f.Message)
+		}
+		if err == nil && t.isNamed(faults) || time.Since(from) > patient {
+			return faults, err
+		}
+		if err := wait(ctx, 20*time.Millisecond); err != nil {
+			return nil, err
+		}
 	}
-	var faults []string
-	for _, f := range all[t.scene.victim].Faults {
-		faults = append(faults, f.Reason+": "+f.Message)
-	}
-	return faults, nil
+}
+
+// isNamed says whether one of the faults is what the fault must be named.
+func (t *trial) isNamed(faults []string) bool {
+	return slices.ContainsFunc(faults, func(f string) bool { return strings.HasPrefix(f, t.fault.Named) })
 }
 
 // look says what is not as it should be at present: whose addresses are with the wrong node, and what else is amiss.

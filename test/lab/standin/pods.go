@@ -18,9 +18,13 @@ import (
 )
 
 const (
-	period       = time.Second // between two looks at every container
-	probeTimeout = time.Second
+	period       = time.Second     // between two looks at every container
+	probeTimeout = 2 * time.Second // as deploy/base has it
 	writeTimeout = 5 * time.Second
+	// unansweredMost is how many probes in a row a container that was ready may leave without an answer in time until it is not
+	// ready any more, as deploy/base has it: one may be late because the machine is busy, and a Service without its only endpoint
+	// answers nobody.
+	unansweredMost = 2
 )
 
 // Pods keeps the Pods of all nodes of a lab.
@@ -33,13 +37,16 @@ type Pods struct {
 	pods map[types.NamespacedName]*tracked
 }
 
-// tracked is a Pod that exists. written belongs to the loop of Run.
+// tracked is a Pod that exists. What comes last belongs to the loop of Run.
 type tracked struct {
 	Pod
 	uid     types.UID
 	created time.Time
 	before  int // starts of the container before there was this Pod
-	written *observation
+
+	seen       observation // the last time
+	unanswered int         // probes in a row
+	written    *observation
 }
 
 // New returns them; they are kept once Run runs.
@@ -147,11 +154,25 @@ func (k *Pods) observe(ctx context.Context) {
 	all.Wait()
 }
 
+// observe looks at the container. Whoever says that it is not ready is believed at once; who says nothing in time stays what it
+// was for some probes, unless it was started since.
 func (p *tracked) observe(ctx context.Context) observation {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	alive := p.Container.Alive()
-	return observation{alive: alive, ready: alive && p.Container.Ready(ctx) == nil, starts: p.Container.Starts() - p.before}
+	now := observation{alive: p.Container.Alive(), starts: p.Container.Starts() - p.before}
+	var err error
+	if now.alive {
+		err = p.Container.Ready(ctx)
+	}
+	switch {
+	case err == nil || ctx.Err() == nil:
+		p.unanswered, now.ready = 0, now.alive && err == nil
+	default:
+		p.unanswered++
+		now.ready = p.seen.ready && p.seen.starts == now.starts && p.unanswered < unansweredMost
+	}
+	p.seen = now
+	return now
 }
 
 func (k *Pods) write(ctx context.Context, p *tracked, o observation) error {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,11 +21,16 @@ import (
 // container is a process that does what the test says.
 type container struct {
 	ready, alive bool
+	stuck        bool // answers nothing
 	starts       int
 	stopped      bool
 }
 
-func (c *container) Ready(context.Context) error {
+func (c *container) Ready(ctx context.Context) error {
+	if c.stuck {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if !c.ready {
 		return errors.New("not ready")
 	}
@@ -90,6 +96,41 @@ func TestReadinessFollowsTheProcess(t *testing.T) {
 	if diff := cmp.Diff(want, get(t, client).Status.PodIPs); diff != "" {
 		t.Errorf("addresses (-want +got):\n%s", diff)
 	}
+}
+
+// One late answer is no reason to take a Pod out of its Services, as for a kubelet with the probes of deploy/base.
+func TestAProbeThatIsLateOnceChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		k := New(client, slog.New(slog.DiscardHandler))
+		c := &container{alive: true, starts: 1}
+		if err := k.Ensure(t.Context(), newPod(c)); err != nil {
+			t.Fatal(err)
+		}
+		for i, step := range []struct {
+			ready, stuck bool
+			starts       int
+			want         corev1.ConditionStatus
+		}{
+			{stuck: true, starts: 1, want: corev1.ConditionFalse}, // it never was
+			{ready: true, starts: 1, want: corev1.ConditionTrue},
+			{stuck: true, starts: 1, want: corev1.ConditionTrue},
+			{ready: true, starts: 1, want: corev1.ConditionTrue},
+			{stuck: true, starts: 1, want: corev1.ConditionTrue},
+			{stuck: true, starts: 1, want: corev1.ConditionFalse},
+			{stuck: true, starts: 1, want: corev1.ConditionFalse},
+			{ready: true, starts: 1, want: corev1.ConditionTrue},
+			{stuck: true, starts: 2, want: corev1.ConditionFalse}, // another process
+			{ready: true, starts: 2, want: corev1.ConditionTrue},
+			{ready: false, starts: 2, want: corev1.ConditionFalse}, // it says so
+		} {
+			c.ready, c.stuck, c.starts = step.ready, step.stuck, step.starts
+			k.observe(t.Context())
+			if got := isReady(get(t, client)); got != step.want {
+				t.Errorf("step %d, %+v: Ready is %s", i+1, step, got)
+			}
+		}
+	})
 }
 
 func TestUnchangedProcessCostsNoWrite(t *testing.T) {
