@@ -97,8 +97,7 @@ spec: {addresses: [203.0.113.1-203.0.113.10, 203.0.113.65-203.0.113.75]}
 	}
 	apply(t, object("v1beta1", "L2Advertisement", "doc-example", `{ipAddressPools: [doc-example]}`))
 	mac := answering(t, address)
-	kubectl(t, "delete", "addresspool", inSystem, "doc-example")
-	apply(t, successor)
+	swap(t, resource("v1beta1", "addresspools"), "doc-example", resource("v1beta1", "ipaddresspools"), successor)
 	eventually(t, "the pool to count the address", func() error {
 		counted, err := tryKubectl("", "get", "ipaddresspool", inSystem, "doc-example", "-o", "jsonpath={.status.assignedIPv4}")
 		if err == nil && counted != "1" {
@@ -126,6 +125,7 @@ func TestBGPAddressPool(t *testing.T) {
 		}
 		in(t, "router", args...)
 	}
+	noNeighbours(t)
 	router("neighbor "+node1+" remote-as 64501", "neighbor "+node1+" passive", "address-family ipv4 unicast", "neighbor "+node1+" activate")
 	t.Cleanup(func() { router("no neighbor " + node1) })
 	apply(t, object("v1beta2", "BGPPeer", "ibgp",

@@ -29,7 +29,15 @@ func TestServicesAreWarnedOf(t *testing.T) {
 		}
 		return err
 	})
-	if out, err := tryKubectl(balancerIn("admission", "good", "LoadBalancer", "203.0.113.80"), "apply", "-f", "-"); err != nil || strings.Contains(out, warning) {
+	good := balancerIn("admission", "good", "LoadBalancer", "203.0.113.80")
+	eventually(t, "the pool to be known", func() error { // without it, there would be the warning above as well
+		out, err := tryKubectl(good, "create", "--dry-run=server", "-f", "-")
+		if err == nil && strings.Contains(out, warning) {
+			err = fmt.Errorf("kubectl says %q", out)
+		}
+		return err
+	})
+	if out, err := tryKubectl(good, "apply", "-f", "-"); err != nil || strings.Contains(out, warning) {
 		t.Errorf("a Service that can be: %v, %q", err, out)
 	}
 	clash := balancerIn("admission", "clash", "LoadBalancer", "203.0.113.80")

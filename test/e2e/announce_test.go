@@ -153,8 +153,8 @@ func TestRenamedPoolIsAnnouncedWithoutAPause(t *testing.T) {
 	established(t, 2*nodes)
 	before := updates(t)
 
-	kubectl(t, "delete", "ipaddresspool", "-n", "metallb-system", "before")
-	apply(t, pool("after"))
+	pools := resource("v1beta1", "ipaddresspools")
+	swap(t, pools, "before", pools, pool("after"))
 	always(t, "announcement while a pool is renamed", 8*time.Second, func() error {
 		hops, err := nextHops(address)
 		if err == nil && len(hops) != nodes {

@@ -63,6 +63,11 @@ func TestColdStartWithoutDNS(t *testing.T) {
 		for range nodes {
 			<-ended
 		}
+		for i := range nodes {
+			for _, port := range []int{7472, 7474} {
+				listenerEnds(t, fmt.Sprintf("node%d", i+1), port)
+			}
+		}
 	})
 	for i := range nodes {
 		node := fmt.Sprintf("node%d", i+1)

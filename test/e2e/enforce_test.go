@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -123,14 +122,7 @@ func runWebhooks(t *testing.T, args ...string) {
 		case <-time.After(long):
 			t.Error("the program does not end")
 		}
-		// Its kernel is a moment behind whoever killed it.
-		eventually(t, "the end of its listener", func() error {
-			out, err := tryIn("control", "ss", "-Hltn", "sport = :9443")
-			if err == nil && out != "" {
-				err = errors.New(out)
-			}
-			return err
-		})
+		listenerEnds(t, "control", 9443)
 	})
 	// Without a Pod nobody else says where it is.
 	apply(t, `

@@ -275,13 +275,24 @@ func announcedBy(t testing.TB, prefix string, n int) []string {
 // updates returns how many BGP UPDATE messages the router has received from each neighbour since its session came up.
 func updates(t testing.TB) map[string]int {
 	t.Helper()
+	counts, err := tryUpdates()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return counts
+}
+
+func tryUpdates() (map[string]int, error) {
+	out, err := tryIn("router", "vtysh", "-c", "show bgp neighbors json")
+	if err != nil {
+		return nil, err
+	}
 	var neighbours map[string]struct {
 		BgpState     string
 		MessageStats struct{ UpdatesRecv int }
 	}
-	out := in(t, "router", "vtysh", "-c", "show bgp neighbors json")
 	if err := json.Unmarshal([]byte(out), &neighbours); err != nil {
-		t.Fatalf("show bgp neighbors: %v: %s", err, out)
+		return nil, fmt.Errorf("show bgp neighbors: %w: %s", err, out)
 	}
 	counts := map[string]int{}
 	for name, n := range neighbours {
@@ -289,17 +300,18 @@ func updates(t testing.TB) map[string]int {
 			counts[name] = n.MessageStats.UpdatesRecv
 		}
 	}
-	return counts
+	return counts, nil
 }
 
 // established waits until the router has n BGP sessions.
 func established(t testing.TB, n int) {
 	t.Helper()
 	eventually(t, "BGP sessions", func() error {
-		if up := len(updates(t)); up != n {
-			return fmt.Errorf("%d of %d are up", up, n)
+		up, err := tryUpdates()
+		if err == nil && len(up) != n {
+			err = fmt.Errorf("%d of %d are up", len(up), n)
 		}
-		return nil
+		return err
 	})
 }
 

@@ -18,7 +18,7 @@ func hello(t *testing.T, node, token string) (string, error) {
 	}
 	endpoint := kubectl(t, "get", "endpointslices", "-n", "metallb-system", "-l", "kubernetes.io/service-name=apiserver",
 		"-o", "jsonpath={.items[0].endpoints[0].addresses[0]}")
-	args := []string{filepath.Join(bin, "grpcurl"), "-cacert", ca, "-authority", "apiserver.metallb-system.svc", "-max-time", "5",
+	args := []string{filepath.Join(bin, "grpcurl"), "-cacert", ca, "-authority", "apiserver.metallb-system.svc", "-connect-timeout", "60", "-max-time", "60",
 		"-d", fmt.Sprintf(`{"hello":{"node":%q,"instance":"e2e"}}`, node)}
 	if token != "" {
 		args = append(args, "-H", "authorization: Bearer "+token)

@@ -155,8 +155,17 @@ func TestOldPeersKeepWhatTheyCannotSay(t *testing.T) {
 		t.Errorf("the preferred version: %s", out)
 	}
 
-	read := through("", "get", before, inSystem, "old", "-o", "json")
-	through(strings.Replace(read, `"myASN": 64500`, `"myASN": 64600`, 1), "replace", "-f", "-")
+	eventually(t, "read, modify, write", func() error { // the apiserver writes the status meanwhile, once
+		read := through("", "get", before, inSystem, "old", "-o", "json")
+		out, err := tryKubectl(strings.Replace(read, `"myASN": 64500`, `"myASN": 64600`, 1), "replace", "-f", "-")
+		switch {
+		case err != nil && strings.Contains(out, "the object has been modified"):
+			return err
+		case err != nil || !strings.Contains(out, deprecated):
+			t.Fatalf("replace: %v, %s", err, out)
+		}
+		return nil
+	})
 	stays("read, modify, write", "64600")
 
 	through("", "patch", before, inSystem, "old", "--type=merge", "-p", `{"spec":{"myASN":64601}}`)

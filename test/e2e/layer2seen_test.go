@@ -201,11 +201,17 @@ func TestANodeOfAnotherNetworkIsNamed(t *testing.T) {
 	apply(t, service("l2wrong", "l2wrong", ""))
 	address := addresses(t, "l2wrong", 1)[0]
 	answering(t, address)
-	list, err := l2Statuses("l2wrong")
-	if err != nil || len(list) != 1 {
-		t.Fatalf("%+v, %v", list, err)
-	}
-	owner := list[0].Status.Node
+	var owner string
+	eventually(t, "the ServiceL2Status", func() error {
+		list, err := l2Statuses("l2wrong")
+		if err == nil && len(list) != 1 {
+			err = fmt.Errorf("%+v", list)
+		}
+		if err == nil {
+			owner = list[0].Status.Node
+		}
+		return err
+	})
 	own := strings.Fields(in(t, owner, "sh", "-c", `ip -o -4 addr show dev eth1 | awk '{print $4}'`))[0]
 	in(t, owner, "ip", "address", "add", "192.168.202.200/24", "dev", "eth1")
 	in(t, owner, "ip", "address", "del", own, "dev", "eth1")
@@ -218,7 +224,7 @@ func TestANodeOfAnotherNetworkIsNamed(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if len(list) != 1 || list[0].Status.Node == owner {
+		if len(list) != 1 || list[0].Status.Node == owner || len(list[0].Status.Addresses) != 1 {
 			return fmt.Errorf("%+v", list)
 		}
 		for _, o := range list[0].Status.Addresses[0].Others {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -111,7 +110,7 @@ func (l *Lab) followCA(ctx, starting context.Context) error {
 		return err
 	}
 	go informer.RunWithContext(ctx)
-	starting, cancel := context.WithTimeout(starting, 30*time.Second)
+	starting, cancel := context.WithTimeout(starting, startTimeout)
 	defer cancel()
 	select {
 	case <-written:

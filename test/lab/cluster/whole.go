@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
 
@@ -13,12 +14,15 @@ import (
 // startUnit starts a part or a container. Where that makes the centre of a lab without kubelets whole, it returns when users find
 // it whole: their requests reach the aggregated API.
 func (l *Lab) startUnit(u unit, ctx context.Context) error {
-	if err := u.Start(ctx); err != nil {
-		return err
-	}
 	p, ok := u.(*Part)
 	if !ok {
-		return nil
+		return u.Start(ctx)
+	}
+	if p.name.Kind == part.APIServer {
+		l.awaitMissed(ctx)
+	}
+	if err := p.Start(ctx); err != nil {
+		return err
 	}
 	switch p.name.Kind {
 	case part.KubeAPIServer:
@@ -53,6 +57,25 @@ func (l *Lab) renewLeaders(ctx context.Context) error {
 	return nil
 }
 
+// awaitMissed returns when the kube-apiserver has noticed that our apiserver is away. It would notice otherwise when the next one
+// serves, and answer 503 for a moment to users who have been served by that.
+func (l *Lab) awaitMissed(ctx context.Context) {
+	const most = 10 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	err := wait.PollUntilContextCancel(ctx, probePeriod, true, func(ctx context.Context) (bool, error) {
+		return l.running(part.APIServer) || !l.noticing() || l.available(ctx, apiServices[0]) != nil, nil
+	})
+	if err != nil {
+		l.log.Warn("the kube-apiserver does not notice that the apiserver is away", "error", err)
+	}
+}
+
+// noticing says whether all runs by which the kube-apiserver learns where ours is.
+func (l *Lab) noticing() bool {
+	return l.running(part.Etcd) && l.running(part.KubeAPIServer) && l.running(part.ControllerManager)
+}
+
 // awaitPassedOn returns when the kube-apiserver passes requests on to our apiserver, or cannot as things are.
 func (l *Lab) awaitPassedOn(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -77,10 +100,8 @@ func (l *Lab) awaitPassedOn(ctx context.Context) error {
 
 // centreRuns says whether all is there that it takes for a request to reach our apiserver.
 func (l *Lab) centreRuns() bool {
-	for _, kind := range []string{part.Etcd, part.KubeAPIServer, part.ControllerManager} {
-		if !l.running(kind) {
-			return false
-		}
+	if !l.noticing() {
+		return false
 	}
 	for _, p := range l.parts {
 		if state, _ := p.State(); p.name.Kind == part.APIServer && state == control.Running && !p.lacks() {
