@@ -259,6 +259,7 @@ func (h *Hub) PlannedSessions(node string) []*ingotv1.BgpSession {
 func (n *nodes) planned(plans map[string]*plan.NodePlan) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.keepPace(plans, n.now())
 	n.plans = plans
 	for name, x := range n.byName {
 		if x.bgp.resolve(n.find(name)) || x.stream == nil {

@@ -28,15 +28,37 @@ func (e *engine) judge() (v *segment.Verdicts, next time.Time) {
 	return v, next
 }
 
-// pace is how often a node was told to ask on a link, by the last plan; 0 if it was not.
-func (n *nodes) pace(node, link string) time.Duration {
+// pace is how often a node was told to ask on a link, by the last plan; zero if it was not.
+func (n *nodes) pace(node, link string) segment.Pace {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	p := n.plans[node]
-	if p == nil {
-		return 0
+	return n.paces[node][plan.SegmentID(link)]
+}
+
+// keepPace takes in how often nodes are told to ask by a plan; the caller holds mu.
+func (n *nodes) keepPace(plans map[string]*plan.NodePlan, now time.Time) {
+	paces := make(map[string]map[string]segment.Pace, len(plans))
+	for node, p := range plans {
+		before := n.paces[node]
+		if before != nil && n.plans[node] == p {
+			paces[node] = before
+			continue
+		}
+		paces[node] = map[string]segment.Pace{}
+		for id, item := range p.Items[layer2Lane] {
+			s := item.GetLayer2Segment()
+			if s == nil {
+				continue
+			}
+			asks := time.Duration(s.GetAskIntervalMs()) * time.Millisecond
+			told := before[id]
+			if told.Interval != asks {
+				told = segment.Pace{Interval: asks, Before: told.Interval, Since: now}
+			}
+			paces[node][id] = told
+		}
 	}
-	return time.Duration(p.Items[layer2Lane][plan.SegmentID(link)].GetLayer2Segment().GetAskIntervalMs()) * time.Millisecond
+	n.paces = paces
 }
 
 // testimony is what every node said last of its segments.

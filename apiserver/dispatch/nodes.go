@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ingot-lb/ingot/apiserver/plan"
+	"github.com/ingot-lb/ingot/apiserver/segment"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
 
@@ -30,6 +31,8 @@ type nodes struct {
 	followers map[*Follower]struct{}
 	// plans are those last made, also by a replica that does not lead.
 	plans map[string]*plan.NodePlan
+	// paces are how often nodes are told to ask, by the ID of the segment's item.
+	paces map[string]map[string]segment.Pace
 }
 
 // node is what is known of one node. nodes.mu guards all but name, which never changes.

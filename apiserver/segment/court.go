@@ -22,6 +22,9 @@ const (
 	// lasts is how long frames must have gone on arriving from a node that does not answer, for the link to count as one
 	// that works one way.
 	lasts = 2 * time.Second
+	// rarely is how long a node may take to ask a host again that nobody told it to ask (rareInterval in speaker/segment, and its
+	// jitter).
+	rarely = 11 * time.Second
 	// patience is how long a link on which nobody answers is not judged because of somebody of whom nothing is known.
 	patience = 3 * time.Second
 	// soon is when to look again while the word of nodes is awaited, which comes with their heartbeats.
@@ -40,8 +43,8 @@ type court struct {
 	witnesses map[string][]word
 	// twins is since when links of several nodes have a hardware address.
 	twins map[string]time.Time
-	// pace is how often a node asks on a link; 0 where that is not known.
-	pace func(node, link string) time.Duration
+	// pace is how often a node asks on a link; zero where that is not known.
+	pace func(node, link string) Pace
 }
 
 // word is what one node says about another, or about a witness.
@@ -106,26 +109,47 @@ func (c *court) fresh(e *ear) bool {
 	return c.now.Sub(n.heard(c.now)) <= limit
 }
 
-// counts says whether the word of e that somebody answers still holds, after another node has found that one, or all,
-// silent at a time. It may not have noticed yet; later says when it will have.
-func (c *court) counts(e *ear, since time.Time) (now bool, later time.Time) {
-	if !c.fresh(e) {
+// counts says whether a word that somebody answers still holds, after another node has found that one, or all, silent at a
+// time. Who says it may not have noticed yet; later says when it will have.
+func (c *court) counts(w word, since time.Time) (now bool, later time.Time) {
+	if !c.fresh(w.ear) {
 		return false, time.Time{}
 	}
-	wait := agreeIdle
-	if e.brisk {
-		wait = agree
+	at := c.noticed(w, since)
+	if kept := w.sound.kept; !kept.IsZero() && at.After(kept) {
+		return false, c.now.Add(soon) // it is being asked anew
 	}
-	if asks := c.pace(e.node, e.link); asks > 0 {
-		wait = asks + wait/3
-	}
-	if at := since.Add(wait); c.now.Before(at) {
+	if c.now.Before(at) {
 		return false, at
 	}
-	if !c.node(e.node).heard(c.now).After(since) {
+	if !c.node(w.ear.node).heard(c.now).After(since) {
 		return false, c.now.Add(soon)
 	}
 	return true, time.Time{}
+}
+
+// noticed is when a node that says that somebody answers would have found out, had that one fallen silent at a time.
+func (c *court) noticed(w word, since time.Time) time.Time {
+	wait := agreeIdle
+	if w.ear.brisk {
+		wait = agree
+	}
+	if w.sound.rare {
+		return since.Add(rarely + agreeIdle/3)
+	}
+	p := c.pace(w.ear.node, w.ear.link)
+	if p.Interval == 0 {
+		return since.Add(wait)
+	}
+	if p.Before > 0 {
+		if at := since.Add(p.Before + wait/3); !at.After(p.Since) {
+			return at // before it was told of another pace
+		}
+		if since.Before(p.Since) {
+			since = p.Since
+		}
+	}
+	return since.Add(p.Interval + wait/3)
 }
 
 // sharesSegment says whether words about a witness with a link-local address are about one host.

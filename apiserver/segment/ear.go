@@ -41,7 +41,12 @@ type sound struct {
 	watched, up bool
 	// routes says that it is a router.
 	routes bool
-	since  time.Time
+	// rare says that the node asks it every now and then only, since nobody told it to: a host that asked for an address. What
+	// it says of it may be older than what it says of others.
+	rare  bool
+	since time.Time
+	// kept is since when nothing is known of it but what was known before, as the centre knows; zero where something is.
+	kept time.Time
 }
 
 // answer is whether a peer or witness answers in any way.
@@ -68,7 +73,7 @@ const bfdUp = "Up"
 
 // listen reads a report; before is what was heard until then, nil for nothing. Nothing is known for a moment of
 // those who are asked anew, as after a change of orders; they have not changed by that.
-func listen(node string, r *ingotv1.SegmentReport, before *ear) *ear {
+func listen(node string, r *ingotv1.SegmentReport, before *ear, now time.Time) *ear {
 	e := &ear{node: node, link: r.GetInterface()}
 	for _, p := range r.GetPeers() {
 		s := sound{name: p.GetNode(), addr: parse(p.GetAddress()), answer: answerOf(p.GetAnswer()), arrives: p.GetHeard(),
@@ -76,14 +81,15 @@ func listen(node string, r *ingotv1.SegmentReport, before *ear) *ear {
 		if s.up {
 			s.answer = answers // BFD is up only where both hear each other
 		}
-		s.stays(before.peer(s.name))
+		s.stays(before.peer(s.name), now)
 		e.brisk = e.brisk || s.watched
 		e.peers = append(e.peers, s)
 	}
 	for _, w := range r.GetWitnesses() {
 		s := sound{name: w.GetAddress(), addr: parse(w.GetAddress()), answer: answerOf(w.GetAnswer()), since: unix(w.GetSinceMs()),
-			mac: strings.ToLower(w.GetMac()), routes: w.GetSource() == ingotv1.WitnessReport_SOURCE_NEXT_HOP, arrives: w.GetSource() == ingotv1.WitnessReport_SOURCE_ASKER}
-		s.stays(before.witness(s.name))
+			mac: strings.ToLower(w.GetMac()), routes: w.GetSource() == ingotv1.WitnessReport_SOURCE_NEXT_HOP, arrives: w.GetSource() == ingotv1.WitnessReport_SOURCE_ASKER,
+			rare: w.GetSource() == ingotv1.WitnessReport_SOURCE_ASKER}
+		s.stays(before.witness(s.name), now)
 		e.witnesses = append(e.witnesses, s)
 	}
 	e.count()
@@ -147,9 +153,13 @@ func (e *ear) add(s sound) {
 }
 
 // stays is as it was before, as long as nothing is known.
-func (s *sound) stays(before *sound) {
-	if before != nil && s.answer == unknown {
-		s.answer, s.since = before.answer, before.since
+func (s *sound) stays(before *sound, now time.Time) {
+	if before == nil || s.answer != unknown {
+		return
+	}
+	s.answer, s.since, s.kept = before.answer, before.since, before.kept
+	if s.kept.IsZero() {
+		s.kept = now
 	}
 }
 
@@ -180,15 +190,25 @@ func (e *ear) peer(node string) *sound {
 }
 
 // hearsBesides says whether anybody answers but one node.
-func (e *ear) hearsBesides(node string) bool {
+func (e *ear) hearsBesides(node string) bool { return e.besides(node) != nil }
+
+// besides is somebody who answers and is not one node, preferably one of whom something newer is known; nil if nobody does.
+func (e *ear) besides(node string) (found *sound) {
 	for _, list := range [][]sound{e.peers, e.witnesses} {
-		for _, s := range list {
-			if s.answer == answers && s.name != node {
-				return true
+		for i := range list {
+			s := &list[i]
+			if s.answer != answers || s.name == node {
+				continue
+			}
+			if !s.rare && s.kept.IsZero() {
+				return s
+			}
+			if found == nil || found.rare && !s.rare {
+				found = s
 			}
 		}
 	}
-	return false
+	return found
 }
 
 // hearing is what witnesses do.

@@ -8,8 +8,8 @@ import (
 // Memory is what a judge has to remember: since when things are as they are, and what has flapped. It is for one
 // goroutine. The zero Memory is ready.
 type Memory struct {
-	// Pace is how often a node was told to ask on a link, 0 where that is not known; it may be nil.
-	Pace func(node, link string) time.Duration
+	// Pace is how often a node was told to ask on a link, the zero Pace where that is not known; it may be nil.
+	Pace func(node, link string) Pace
 
 	began time.Time
 	// last is the topology of the readings, nodes what is remembered of each node; by position.
@@ -33,7 +33,7 @@ func (m *Memory) Judge(now time.Time, nodes []Node) (v *Verdicts, next time.Time
 	}
 	c := &court{now: now, pace: m.Pace}
 	if c.pace == nil {
-		c.pace = func(string, string) time.Duration { return 0 }
+		c.pace = func(string, string) Pace { return Pace{} }
 	}
 	changed := m.take(c, nodes)
 	c.twins = m.twinsOf(c)
@@ -79,7 +79,7 @@ func (m *Memory) take(c *court, nodes []Node) (changed []*reading) {
 		i := m.last.index[n.Name]
 		a := m.nodes[i]
 		if a.read.revision != n.Revision || n.Revision == 0 {
-			r := readNode(*n, a.read)
+			r := readNode(*n, a.read, c.now)
 			if sameLinks(a.read.member, r.member) {
 				r.member = a.read.member
 			} else {

@@ -3,6 +3,7 @@ package segment
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 )
@@ -21,10 +22,10 @@ type reading struct {
 }
 
 // readNode reads what a node reports; before is what it reported last.
-func readNode(n Node, before *reading) *reading {
+func readNode(n Node, before *reading, now time.Time) *reading {
 	r := &reading{revision: n.Revision, member: reads(n), calm: true}
 	for _, s := range n.Segments {
-		r.ears = append(r.ears, listen(n.Name, s, before.ear(s.GetInterface())))
+		r.ears = append(r.ears, listen(n.Name, s, before.ear(s.GetInterface()), now))
 	}
 	r.calm = r.isCalm()
 	for _, a := range n.Layer2 {

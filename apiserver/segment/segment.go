@@ -9,7 +9,7 @@
 //
 //   - What is not known is no fault. A verdict rests on what was said, never on what was not said yet.
 //   - Who is silent to everybody is at fault himself. A node is blamed for silence only where those who are silent to it
-//     are heard by others at that time.
+//     are heard by others at that time: by others who have asked since, as often as each of them asks.
 //   - Where it cannot be told which of two is at fault, neither is.
 package segment
 
@@ -38,6 +38,14 @@ type Node struct {
 	Layer2   []*ingotv1.Layer2Report
 	// Leaving says that the speaker is about to stop in an orderly way.
 	Leaving bool
+}
+
+// Pace is how often a node asks on a link, as it was told. The zero Pace is not known.
+type Pace struct {
+	Interval time.Duration
+	// Before is how often it asked until Since, which is when it was told; 0 where it did not.
+	Before time.Duration
+	Since  time.Time
 }
 
 // Reason is why a node cannot have an address, in one word.

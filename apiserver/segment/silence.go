@@ -69,7 +69,7 @@ func (c *court) aliveBesides(e *ear, since time.Time) (alive []string, later tim
 			if o.ear.node == e.node || o.answer != answers || !c.sharesSegment(e, o.ear, w.addr) {
 				continue
 			}
-			ok, when := c.testifies(o.ear, e, since)
+			ok, when := c.testifies(o, e, since)
 			now, at = now || ok, soonest(at, when)
 		}
 		note(w.name, now, at)
@@ -82,29 +82,30 @@ func (c *court) aliveBesides(e *ear, since time.Time) (alive []string, later tim
 func (c *court) peerAlive(e *ear, p *sound, since time.Time) (now bool, later time.Time) {
 	over := c.last.linkOf(p.name, p.addr)
 	for _, own := range c.ears(p.name) {
-		if over != "" && own.link != over || !own.hearsBesides(e.node) {
+		heard := own.besides(e.node)
+		if over != "" && own.link != over || heard == nil {
 			continue
 		}
-		ok, at := c.testifies(own, e, since)
+		ok, at := c.testifies(word{own, heard}, e, since)
 		now, later = now || ok, soonest(later, at)
 	}
 	for _, w := range c.about(place{p.name, over}) {
 		if w.ear.node == e.node || w.answer != answers {
 			continue
 		}
-		ok, at := c.testifies(w.ear, e, since)
+		ok, at := c.testifies(w, e, since)
 		now, later = now || ok, soonest(later, at)
 	}
 	return now, later
 }
 
-// testifies says whether the word of o, that it hears somebody, counts against e, which hears nobody since a time. Where
-// o has noticed, too, that it does not hear e, it does at once.
-func (c *court) testifies(o, e *ear, since time.Time) (now bool, later time.Time) {
-	if own := o.peer(e.node); own != nil && own.answer == silent && o.brisk && c.fresh(o) {
+// testifies says whether the word of a node, that it hears somebody, counts against e, which hears nobody since a time. Where
+// that node has noticed, too, that it does not hear e, it does at once, but for hosts that it asks rarely.
+func (c *court) testifies(w word, e *ear, since time.Time) (now bool, later time.Time) {
+	if own := w.ear.peer(e.node); own != nil && own.answer == silent && w.ear.brisk && !w.sound.rare && c.fresh(w.ear) {
 		return true, time.Time{}
 	}
-	return c.counts(o, since)
+	return c.counts(w, since)
 }
 
 // undecided is the fault of a link on which nobody answers, where nobody can tell why: a remark, as long as the other side
@@ -169,7 +170,7 @@ func (c *court) witnessSilence(e *ear, since map[string]time.Time) (f Fault, fou
 			}
 			switch o.answer {
 			case answers:
-				ok, at := c.counts(o.ear, since[w.name])
+				ok, at := c.counts(o, since[w.name])
 				later = soonest(later, at)
 				if ok {
 					answered = append(answered, o.ear.node)

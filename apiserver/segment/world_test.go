@@ -40,7 +40,11 @@ type host struct {
 	rival          *ingotv1.Layer2Report
 	revision       uint64
 	unheard        bool // no witness or peer was asked yet
-	last           Node // what it said last
+	// hears are witnesses, by name, that it says answer, whatever is: it has not noticed yet; anew those that it asks anew.
+	hears, anew map[string]bool
+	// asked says, of a witness, that it asked for an address: it is one since nobody said so.
+	asked bool
+	last  Node // what it said last
 }
 
 // newWorld has so many nodes, and so many witnesses.
@@ -161,8 +165,14 @@ func (w *world) segment(h *host) *ingotv1.SegmentReport {
 		if netip.MustParsePrefix(x.addr).Masked() != netip.MustParsePrefix(h.addr).Masked() {
 			continue
 		}
-		r.Witnesses = append(r.Witnesses, &ingotv1.WitnessReport{Address: x.name, Mac: x.mac, Answer: said(bothWays(h, x)),
-			Source: ingotv1.WitnessReport_SOURCE_ORDERED})
+		report := &ingotv1.WitnessReport{Address: x.name, Mac: x.mac, Answer: said(bothWays(h, x) || h.hears[x.name]), Source: ingotv1.WitnessReport_SOURCE_ORDERED}
+		if h.anew[x.name] {
+			report.Answer = ingotv1.Answer_ANSWER_UNSPECIFIED
+		}
+		if x.asked {
+			report.Source = ingotv1.WitnessReport_SOURCE_ASKER
+		}
+		r.Witnesses = append(r.Witnesses, report)
 	}
 	return r
 }

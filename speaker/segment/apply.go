@@ -74,7 +74,7 @@ func (w *Watcher) update(s *segment, item *ingotv1.Layer2Segment, link links.Lin
 		case h.position < 0:
 			h.waiting, h.due = false, now+jitter(step)/2
 			w.schedule.put(h)
-		case (again || h.due > now+2*max(s.pace(h, now).interval, healing)) && !item.GetQuiet():
+		case (again || h.due > now+h.rest(s.pace(h, now))) && !item.GetQuiet():
 			// Others learn a new hardware address from what they are asked, and a new pace counts from now on.
 			h.waiting, h.due = false, now
 			w.schedule.put(h)

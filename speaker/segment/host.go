@@ -194,6 +194,15 @@ func (h *host) arrives(now, last time.Duration, p pace) (changed bool) {
 	return changed
 }
 
+// rest is the longest that it may be until the next question.
+func (h *host) rest(p pace) time.Duration {
+	longest := p.interval
+	if h.state == ingotv1.Answer_ANSWER_SILENT || h.unsent > 0 {
+		longest = max(longest, healing)
+	}
+	return longest * 11 / 10
+}
+
 // to is where the next question goes: to the host alone, if its hardware address is known, but now and then to all.
 func (h *host) to(p pace) ownership.MAC {
 	if p.quiet || h.misses%everyFourth == everyFourth-2 || h.state == ingotv1.Answer_ANSWER_SILENT {

@@ -225,6 +225,32 @@ func TestQuietLinksAreAskedRarelyAndHaveNoBFD(t *testing.T) {
 	})
 }
 
+// TestAFasterPaceCountsFromNowOn: the centre takes it that who became an owner has asked everybody a moment later.
+func TestAFasterPaceCountsFromNowOn(t *testing.T) {
+	run(t, func(n *network) {
+		n.Apply(item(func(s *ingotv1.Layer2Segment) { s.AskIntervalMs = 2000 }), eth0())
+		n.pass(20 * time.Second)
+		n.questions("192.0.2.1")
+		for range 20 {
+			n.Apply(item(func(s *ingotv1.Layer2Segment) { s.AskIntervalMs = 2000 }), eth0())
+			n.pass(500 * time.Millisecond)
+		}
+		if asked := n.questions("192.0.2.1"); len(asked) > 6 {
+			t.Errorf("the same pace again has it asked %d times in 10 s", len(asked))
+		}
+		for range 20 {
+			n.Apply(item(), eth0())
+			n.pass(50 * time.Millisecond)
+			if len(n.questions("192.0.2.1")) == 0 {
+				t.Fatal("the witness was not asked when the pace became faster")
+			}
+			n.Apply(item(func(s *ingotv1.Layer2Segment) { s.AskIntervalMs = 2000 }), eth0())
+			n.pass(250 * time.Millisecond)
+			n.questions("192.0.2.1")
+		}
+	})
+}
+
 func TestNextHopsAreWitnessesUnlessTheyAreNodes(t *testing.T) {
 	run(t, func(n *network) {
 		hops := []netip.Addr{netip.MustParseAddr("192.0.2.50"), netip.MustParseAddr("192.0.2.12"), netip.MustParseAddr("192.0.2.11"), netip.MustParseAddr("192.0.2.1")}
