@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -72,7 +71,7 @@ func TestEveryAttributeReachesTheRouter(t *testing.T) {
 	items[2] = routeItem(tests[0].prefixes[0], &ingotv1.BgpAdvertisement{Peers: []string{"out", "in"}, LocalPref: 7})
 	items[4] = routeItem(tests[1].prefixes[0], &ingotv1.BgpAdvertisement{Peers: []string{"out", "in"}, LocalPref: 4294967295, AsPathPrepend: 1})
 	p.Apply(t, items...)
-	netns.Eventually(t, 20*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		a, err := in.path(tests[0].prefixes[0], in.node4)
 		if err != nil || a.LocalPref != 7 {
 			return fmt.Errorf("inside: %+v, %v", a, err)

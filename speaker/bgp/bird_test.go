@@ -65,7 +65,7 @@ func TestBIRD(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			node, b := birdRouter(t, tt.ours+" as 4200000001", `password "right"; hold time 6; graceful restart on;`, "none", "")
+			node, b := birdRouter(t, tt.ours+" as 4200000001", `password "right"; hold time 30; graceful restart on;`, "none", "")
 			p := node.Start(t)
 			session := external("tor", tt.theirs, secret)
 			v6 := routeItem("2001:db8:1::1/128", to("tor"))
@@ -76,8 +76,8 @@ func TestBIRD(t *testing.T) {
 			shows(t, b, "show route all 198.51.100.0/24", "BGP.next_hop: 10.77.1.11\n", "BGP.as_path: 4200000001 4200000001\n", "BGP.med: 7\n",
 				"BGP.community: (64500,1) (65535,65281)\n", "BGP.large_community: (64500, 1, 2)\n")
 			shows(t, b, "show route all 2001:db8:1::1/128", "BGP.next_hop: fd77:1::11", "BGP.as_path: 4200000001\n")
-			if s := up(t, p, "tor"); s.GetHoldTimeMs() != 6000 || s.GetKeepaliveTimeMs() != 2000 {
-				t.Errorf("the session is %v; want a hold time of 6 s", s)
+			if s := up(t, p, "tor"); s.GetHoldTimeMs() != 30_000 || s.GetKeepaliveTimeMs() != 10_000 {
+				t.Errorf("the session is %v; want a hold time of 30 s", s)
 			}
 			if _, err := b.Ask("reload", "in", "node"); err != nil {
 				t.Fatal(err)

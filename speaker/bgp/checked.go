@@ -201,7 +201,7 @@ func (c *checkedConn) refuse(code, subcode uint8, data []byte) {
 	}
 	c.fault(fault{words: words, code: code, subcode: subcode})
 	b, err := bgppacket.NewBGPNotificationMessage(code, subcode, data).Serialize()
-	if err == nil && c.SetWriteDeadline(time.Now().Add(farewellPatience)) == nil {
+	if err == nil && c.SetWriteDeadline(time.Now().Add(lastWordPatience)) == nil {
 		if _, err = c.Write(b); err == nil {
 			c.answered.Add(1)
 		}

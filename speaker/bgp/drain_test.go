@@ -68,7 +68,7 @@ func TestADrainedNodeAsksToPreferOthersAndThenShutsItsSessions(t *testing.T) {
 		}
 		s.Apply(t.Context(), []*ingotv1.Item{sessionItem("tor1"), route}, false)
 		wires.expect(t, "in service again", map[string][]string{"tor1": {"add 198.51.100.1/32 via 0.0.0.0 communities [7]", "connect restarting=false"}})
-		s.retire()
+		s.retire(t.Context())
 	})
 }
 
@@ -182,7 +182,8 @@ func TestTheRouterPrefersOthersToANodeThatLeaves(t *testing.T) {
 	node := netns.New(t, "node")
 	out := newRouter(t, node, 1, routerASN, neighbour("NODE4", "64500")...)
 	in := newRouter(t, node, 2, nodeASN, neighbour("NODE4", "64500")...)
-	p := node.Start(t, "INGOT_TEST_DRAIN_TIME=3s")
+	// Long enough that FRR is seen to be asked before it is left, on a busy machine too.
+	p := node.Start(t, "INGOT_TEST_DRAIN_TIME=15s")
 	sessions := func(with ...func(*ingotv1.BgpSession)) []*ingotv1.Item {
 		return []*ingotv1.Item{
 			external("out", out.address4, with...),
@@ -197,7 +198,7 @@ func TestTheRouterPrefersOthersToANodeThatLeaves(t *testing.T) {
 
 	p.Apply(t, sessions(drained)...)
 	for _, r := range []*router{out, in} {
-		netns.Eventually(t, 3*time.Second, func() error {
+		netns.Eventually(t, patience, func() error {
 			// FRR gives routes with the community a LOCAL_PREF of 0 by itself where they are external.
 			if s, err := r.path("198.51.100.1/32", r.node4); err != nil || s.LocalPref != 0 || !strings.Contains(s.Communities, "graceful-shutdown") || !strings.Contains(s.Communities, "64500:1") {
 				return fmt.Errorf("%+v, %v; want a LOCAL_PREF of 0, graceful-shutdown and 64500:1", s, err)
@@ -207,17 +208,17 @@ func TestTheRouterPrefersOthersToANodeThatLeaves(t *testing.T) {
 	}
 	for peer, r := range map[string]*router{"out": out, "in": in} {
 		r.eventuallyGone(t, "198.51.100.1/32", r.node4)
-		netns.Eventually(t, 5*time.Second, func() error {
+		netns.Eventually(t, patience, func() error {
 			text, err := r.vtysh("show bgp neighbors " + r.node4)
 			if err == nil && !strings.Contains(text, "Notification received (Cease/Administrative Shutdown)") {
 				err = fmt.Errorf("no Administrative Shutdown in %s", text)
 			}
 			return err
 		})
-		s := reported(t, p, peer, func(s *ingotv1.SessionReport) bool { return s.GetState() == "Idle" })
-		if s.GetLastErrorCode() != 6 || s.GetLastErrorSubcode() != 2 || s.GetLastErrorReceived() || len(s.GetNotices()) == 0 {
-			t.Errorf("drained: %v; want Cease/Administrative Shutdown, sent, and a notice", s)
-		}
+		// Drained: Cease/Administrative Shutdown, sent, and a notice.
+		reported(t, p, peer, func(s *ingotv1.SessionReport) bool {
+			return s.GetState() == "Idle" && s.GetLastErrorCode() == 6 && s.GetLastErrorSubcode() == 2 && !s.GetLastErrorReceived() && len(s.GetNotices()) > 0
+		})
 	}
 
 	p.Apply(t, sessions()...)

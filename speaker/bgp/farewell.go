@@ -12,8 +12,12 @@ import (
 	bgppacket "github.com/osrg/gobgp/v3/pkg/packet/bgp"
 )
 
-// farewellPatience is how long a neighbour may take to accept a NOTIFICATION, and then to end the connection.
-const farewellPatience = time.Second
+const (
+	// lastWordPatience is how long a neighbour may take to accept a NOTIFICATION.
+	lastWordPatience = time.Second
+	// farewellPatience is how long it may take to read it, and to end the connection. A busy one has much else to read before.
+	farewellPatience = 5 * time.Second
+)
 
 // farewell is how a connection on which a NOTIFICATION was sent ends. To close it while something is unread, as when a
 // neighbour has sent too many routes and is sending more, would have the kernel reset it, and the neighbour throw the

@@ -16,7 +16,7 @@ import (
 const (
 	marker   = "198.51.100.1/32"
 	marker6  = "2001:db8:1::1/128"
-	patience = 30 * time.Second // far above what anything takes
+	patience = time.Minute // far above what anything takes
 )
 
 type change = func(*ingotv1.BgpSession)
@@ -80,9 +80,12 @@ func TestASNumbers(t *testing.T) {
 			p := node.Start(t)
 			p.Apply(t, external("tor", r.address4, tt.with), routeItem(marker, to("tor")))
 
-			if got := r.eventuallyPath(t, marker, r.node4); got.ASPath != tt.path || !got.Valid {
-				t.Errorf("path %+v; want AS path %s", got, tt.path)
-			}
+			netns.Eventually(t, patience, func() error {
+				if got, err := r.path(marker, r.node4); err != nil || got.ASPath != tt.path || !got.Valid {
+					return fmt.Errorf("path %+v, %v; want a valid one, AS path %s", got, err, tt.path)
+				}
+				return nil
+			})
 			if n := r.established(t, r.node4, 1); fmt.Sprint(n.RemoteAS) != tt.expects {
 				t.Errorf("FRR has neighbour AS %d, want %s", n.RemoteAS, tt.expects)
 			}

@@ -128,6 +128,9 @@ func (w *gobgpWire) start(ctx context.Context, cfg sessionConfig, routerID netip
 			return
 		}
 		s := p.GetPeer().GetState()
+		if s.GetLocalAsn() == 0 {
+			return // the end of a neighbour that was deleted: there may be another in its place by now
+		}
 		limit := 0
 		if s.GetAdminState() == api.PeerState_PFX_CT {
 			limit = w.owner.prefixLimit

@@ -143,8 +143,13 @@ func (w *gobgpWire) negotiated() (agreement, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	peer, err := w.lookup()
-	if err != nil {
+	switch {
+	case errors.Is(err, errNotConnected):
+		return agreement{}, errNoSession
+	case err != nil:
 		return agreement{}, err
+	case stateOf(peer.GetState().GetSessionState()) != stateEstablished:
+		return agreement{}, errNoSession
 	}
 	timers := peer.GetTimers().GetState()
 	a := agreement{

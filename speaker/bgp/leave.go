@@ -1,12 +1,13 @@
 package bgp
 
 import (
+	"context"
 	"sync"
 	"time"
 )
 
 // retirePatience is how long, beyond the time to drain, sessions may take to close when the speaker ends.
-const retirePatience = 500 * time.Millisecond
+const retirePatience = 2 * time.Second
 
 // dismiss ends a session that is not configured any more: what it carries is drained before. reason is for the log.
 func (s *Speaker) dismiss(session *session, reason string) {
@@ -60,8 +61,9 @@ func (s *Speaker) makeWay(cfg sessionConfig) {
 }
 
 // retire ends the sessions whose neighbours forget our routes when this process ends: the neighbours are asked to prefer
-// others before. Those with graceful restart are left as they are, so that neighbours go on forwarding (RFC 4724).
-func (s *Speaker) retire() {
+// others before. Those with graceful restart are left as they are, so that neighbours go on forwarding (RFC 4724). It takes no
+// longer than ctx lasts.
+func (s *Speaker) retire(ctx context.Context) {
 	s.applying.Lock()
 	sessions := s.list()
 	s.applying.Unlock()
@@ -70,13 +72,13 @@ func (s *Speaker) retire() {
 		if session.cfg.gracefulRestart {
 			continue
 		}
-		group.Go(func() { session.retire(s.drainTime) })
+		group.Go(func() { session.retire(ctx, s.drainTime) })
 	}
 	group.Wait()
 }
 
-// retire drains the session and shuts it. It returns when that is done, or takes too long.
-func (s *session) retire(drainTime time.Duration) {
+// retire drains the session and shuts it. It returns when that is done, or takes too long, or ctx ends.
+func (s *session) retire(ctx context.Context, drainTime time.Duration) {
 	s.applying.Lock()
 	if s.closed || drainTime <= 0 || !s.carriesRoutes() {
 		s.applying.Unlock()
@@ -87,7 +89,9 @@ func (s *session) retire(drainTime time.Duration) {
 	err := s.prefersOthers()
 	s.applying.Unlock()
 	if err == nil {
-		time.Sleep(drainTime)
+		if !rest(ctx, drainTime) {
+			return
+		}
 		s.applying.Lock()
 		if !s.closed && s.inService() == draining {
 			err = s.shut(endedWords)
@@ -99,7 +103,20 @@ func (s *session) retire(drainTime time.Duration) {
 		return
 	}
 	// The NOTIFICATION is on its way while the session is still up.
-	for deadline := time.Now().Add(retirePatience); s.established() && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
+	ctx, enough := context.WithTimeout(ctx, retirePatience)
+	defer enough()
+	for s.established() && rest(ctx, 10*time.Millisecond) {
+	}
+}
+
+// rest waits, and says whether ctx lasts still.
+func rest(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }

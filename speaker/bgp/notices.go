@@ -27,10 +27,10 @@ func (s *session) notices() []string {
 	if s.cfg.noHold {
 		notices = append(notices, fmt.Sprintf("a hold time of 0 cannot be sent: it is %s, the longest there is, so the peer's own hold time is in force", maxHold))
 	}
-	switch s.service {
-	case draining:
+	switch {
+	case s.service == draining, s.service == shut && s.state == stateEstablished: // which is about to end
 		notices = append(notices, "draining: the peer is asked by the community graceful-shutdown to prefer other nodes, and the session will be shut")
-	case shut:
+	case s.service == shut:
 		notices = append(notices, "drained: the session is shut until the annotation ingot.io/drain of the Node goes, or a drain on the node itself ends")
 	}
 	if s.state != stateEstablished {

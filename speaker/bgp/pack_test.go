@@ -3,7 +3,6 @@ package bgp
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/test/netns"
@@ -22,7 +21,7 @@ func TestAFreshSessionGetsItsRoutesInFewMessages(t *testing.T) {
 		items = append(items, routeItem(fmt.Sprintf("198.18.%d.%d/32", i/250, i%250), to("tor")))
 	}
 	p.Apply(t, items...)
-	netns.Eventually(t, 20*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		_, err := r.path("198.18.3.249/32", r.node4)
 		return err
 	})

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -104,4 +107,53 @@ func TestCountersGoOnWhereParametersChange(t *testing.T) {
 	elsewhere := func(b *ingotv1.BgpSession) { b.Address = "192.0.2.77" }
 	s.Apply(t.Context(), []*ingotv1.Item{sessionItem("tor1", hold(30000), elsewhere)}, false)
 	opens(0, 0)
+}
+
+// TestASessionIsShownWithWhatWasNegotiated, or not at all: whoever looks at a moment that is awkward sees nothing that is not
+// so. The counters have the sessions that were shown.
+func TestASessionIsShownWithWhatWasNegotiated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, wires, n := newTestSpeaker(t)
+		at := func(index int) egress {
+			own := netip.MustParseAddr("fe80::11")
+			return egress{way: way{address: netip.MustParseAddr("fe80::1"), device: "eth1", index: index, local: own}, local: own}
+		}
+		n.way = at(1)
+		s.Apply(t.Context(), []*ingotv1.Item{sessionItem("tor1", over("eth1"))}, false)
+		w := wires.wires["tor1"]
+		w.extended = true
+		up := transition{state: stateEstablished, peerASN: 64512}
+		expect := func(when string, established bool, times, lost uint64) {
+			t.Helper()
+			got := s.States()[0]
+			if is := got.GetState() == string(stateEstablished); is != established || is != (got.GetHoldTimeMs() == 9000) || len(got.GetNotices()) > 0 {
+				t.Errorf("%s: %v", when, got)
+			}
+			if c := got.GetCounters(); c.GetEstablished() != times || c.GetLost() != lost {
+				t.Errorf("%s: established %d times and lost %d times, want %d and %d", when, c.GetEstablished(), c.GetLost(), times, lost)
+			}
+		}
+
+		w.asked = func() error { expect("before it is known what was negotiated", false, 0, 0); return nil }
+		w.observe(up)
+		expect("then", true, 1, 0)
+
+		w.asked = func() error { expect("on another link", false, 1, 1); return nil }
+		n.mu.Lock()
+		n.way = at(2)
+		n.mu.Unlock()
+		s.refresh()
+		expect("when the way is another one", false, 1, 1)
+		w.observe(up)
+		expect("by that way", true, 2, 1)
+
+		w.observe(transition{state: stateIdle})
+		expect("when it is lost", false, 2, 2)
+		time.Sleep(longestPause) // until it is tried again
+		w.asked = func() error { return errNoSession }
+		w.observe(transition{state: stateOpenConfirm})
+		w.observe(up)
+		expect("when it ended before it could be asked what was negotiated", false, 2, 2)
+		s.Apply(t.Context(), nil, false) // ends the timers
+	})
 }

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/ingot-lb/ingot/test/frr"
 	"github.com/ingot-lb/ingot/test/netns"
@@ -167,17 +168,32 @@ func (r *router) mustNeighbour(t *testing.T, address string) neighbourState {
 func (r *router) eventuallyPath(t *testing.T, prefix, from string) seen {
 	t.Helper()
 	var s seen
-	netns.Eventually(t, 20*time.Second, func() (err error) {
+	netns.Eventually(t, patience, func() (err error) {
 		s, err = r.path(prefix, from)
 		return err
 	})
 	return s
 }
 
+// eventuallySees waits for a path that is as wanted: FRR finds a moment later than the path that its next hop is valid.
+func (r *router) eventuallySees(t *testing.T, prefix, from string, want seen) {
+	t.Helper()
+	netns.Eventually(t, patience, func() error {
+		got, err := r.path(prefix, from)
+		if err != nil {
+			return err
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			return fmt.Errorf("%s from %s (-want +got):\n%s", prefix, from, diff)
+		}
+		return nil
+	})
+}
+
 // eventuallyGone waits until there is no path.
 func (r *router) eventuallyGone(t *testing.T, prefix, from string) {
 	t.Helper()
-	netns.Eventually(t, 20*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		if s, err := r.path(prefix, from); err == nil {
 			return fmt.Errorf("still there: %+v", s)
 		}

@@ -21,8 +21,8 @@ type session struct {
 	connectRetry time.Duration // instead of cfg's
 	routerID     netip.Addr
 	wire         wire
-	release      func() // what the node does for the session
-	egress       egress
+	release      func()          // what the node does for the session
+	egress       egress          // changed with mu held, too
 	way          way             // that the wire connects by; its address is invalid while the wire does not
 	restarting   bool            // the neighbour may still hold our routes when we connect next
 	pace         backoff.Backoff // between sessions that do not last
@@ -184,8 +184,8 @@ func (s *session) look() {
 	s.mu.Unlock()
 	switch {
 	case err == nil:
-		s.egress = e
 		s.mu.Lock()
+		s.egress = e
 		s.beyondLink = netip.Addr{}
 		if s.cfg.external() && !s.cfg.multiHop {
 			s.beyondLink = e.gateway
@@ -193,7 +193,9 @@ func (s *session) look() {
 		s.mu.Unlock()
 		return
 	case s.cfg.linkLocal():
+		s.mu.Lock()
 		s.egress = egress{}
+		s.mu.Unlock()
 	}
 	if why != before && !established {
 		s.log.Warn("no way to the peer now", "op", "connect", "error", why)

@@ -105,7 +105,10 @@ func (s *Speaker) Run(ctx context.Context) error {
 	group.Go(func() { s.keepCounting(ctx) })
 	s.node.watch(ctx, s.refresh)
 	group.Wait()
-	s.retire()
+	// Not bound to ctx, which has ended: sessions end in order.
+	last, enough := context.WithTimeout(context.WithoutCancel(ctx), 2*(s.drainTime+retirePatience))
+	defer enough()
+	s.retire(last)
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,6 +64,8 @@ type fakeWire struct {
 	sent    counters
 	// extended is whether the neighbour takes IPv6 next hops for IPv4.
 	extended bool
+	// asked is called when what was negotiated is read; nil: there is a session.
+	asked func() error
 
 	mu sync.Mutex
 	to target // of the last attempt
@@ -109,6 +112,11 @@ func (w *fakeWire) hangUp() { w.script.note(w.peer, "hang up") }
 
 func (w *fakeWire) close() { w.script.note(w.peer, "close") }
 func (w *fakeWire) negotiated() (agreement, error) {
+	if w.asked != nil {
+		if err := w.asked(); err != nil {
+			return agreement{}, err
+		}
+	}
 	return agreement{ipv4: true, ipv6: true, extendedNextHop: w.extended, hold: 9 * time.Second, keepalive: 3 * time.Second}, nil
 }
 func (w *fakeWire) counters() (counters, error) { return w.sent, nil }
@@ -346,46 +354,48 @@ func TestADynamicPeerOfTheWrongKindIsShut(t *testing.T) {
 }
 
 func TestTheSessionReportCountsWhatTheNeighbourSees(t *testing.T) {
-	s, wires, _ := newTestSpeaker(t)
-	s.Apply(t.Context(), []*ingotv1.Item{sessionItem("tor1"), routeItem("198.51.100.1/32", to("tor1"))}, false)
-	w := wires.wires["tor1"]
-	up := transition{state: stateEstablished, peerASN: 64512, localASN: 64500, peerID: "192.0.2.1", local: "192.0.2.11"}
-	w.fault(fault{words: "the peer closed the session: cease: administrative shutdown (code 6, subcode 2)", code: 6, subcode: 2, received: true})
-	w.observe(up)
-	w.observe(up)
-	w.sent = counters{opensSent: 2, updatesSent: 3, notificationsReceived: 1, totalSent: 5, totalReceived: 4, prefixesRefused: 7}
-	s.Refresh()
+	synctest.Test(t, func(t *testing.T) { // counters are read at most once a second
+		s, wires, _ := newTestSpeaker(t)
+		s.Apply(t.Context(), []*ingotv1.Item{sessionItem("tor1"), routeItem("198.51.100.1/32", to("tor1"))}, false)
+		w := wires.wires["tor1"]
+		up := transition{state: stateEstablished, peerASN: 64512, localASN: 64500, peerID: "192.0.2.1", local: "192.0.2.11"}
+		w.fault(fault{words: "the peer closed the session: cease: administrative shutdown (code 6, subcode 2)", code: 6, subcode: 2, received: true})
+		w.observe(up)
+		w.observe(up)
+		w.sent = counters{opensSent: 2, updatesSent: 3, notificationsReceived: 1, totalSent: 5, totalReceived: 4, prefixesRefused: 7}
+		s.Refresh()
 
-	var report ingotv1.Report
-	s.Report(&report)
-	want := &ingotv1.SessionReport{Peer: "tor1", Address: "192.0.2.1", Port: 179, State: "Established",
-		LocalAddress: "192.0.2.11", RouterId: "192.0.2.11", RemoteRouterId: "192.0.2.1", LocalAsn: 64500, RemoteAsn: 64512,
-		Families: []ingotv1.Family{ingotv1.Family_FAMILY_IPV4_UNICAST}, Advertised: 1, AdvertisedIpv4: 1,
-		HoldTimeMs: 9000, KeepaliveTimeMs: 3000,
-		LastError:     "the peer closed the session: cease: administrative shutdown (code 6, subcode 2)",
-		LastErrorCode: 6, LastErrorSubcode: 2, LastErrorReceived: true,
-		Counters: &ingotv1.SessionCounters{OpensSent: 2, UpdatesSent: 3, NotificationsReceived: 1, TotalSent: 5, TotalReceived: 4,
-			Established: 1, PrefixesRefused: 7}}
-	got := report.GetSessions()
-	if got[0].GetSinceMs() == 0 || got[0].GetLastErrorMs() == 0 || got[0].GetSinceMs() < got[0].GetLastErrorMs() {
-		t.Errorf("since %d, last error at %d", got[0].GetSinceMs(), got[0].GetLastErrorMs())
-	}
-	if diff := cmp.Diff([]*ingotv1.SessionReport{want}, got, protocmp.Transform(),
-		protocmp.IgnoreFields(&ingotv1.SessionReport{}, "since_ms", "last_error_ms")); diff != "" {
-		t.Errorf("sessions (-want +got):\n%s", diff)
-	}
-	w.sent.keepalivesSent++
-	s.Refresh()
-	report.Reset()
-	s.Report(&report)
-	if n := report.GetSessions()[0].GetCounters().GetKeepalivesSent(); n != 0 {
-		t.Errorf("counters were read again at once: %d keepalives", n)
-	}
-	select {
-	case <-s.Changed():
-	default:
-		t.Error("Changed did not fire")
-	}
+		var report ingotv1.Report
+		s.Report(&report)
+		want := &ingotv1.SessionReport{Peer: "tor1", Address: "192.0.2.1", Port: 179, State: "Established",
+			LocalAddress: "192.0.2.11", RouterId: "192.0.2.11", RemoteRouterId: "192.0.2.1", LocalAsn: 64500, RemoteAsn: 64512,
+			Families: []ingotv1.Family{ingotv1.Family_FAMILY_IPV4_UNICAST}, Advertised: 1, AdvertisedIpv4: 1,
+			HoldTimeMs: 9000, KeepaliveTimeMs: 3000,
+			LastError:     "the peer closed the session: cease: administrative shutdown (code 6, subcode 2)",
+			LastErrorCode: 6, LastErrorSubcode: 2, LastErrorReceived: true,
+			Counters: &ingotv1.SessionCounters{OpensSent: 2, UpdatesSent: 3, NotificationsReceived: 1, TotalSent: 5, TotalReceived: 4,
+				Established: 1, PrefixesRefused: 7}}
+		got := report.GetSessions()
+		if got[0].GetSinceMs() == 0 || got[0].GetLastErrorMs() == 0 || got[0].GetSinceMs() < got[0].GetLastErrorMs() {
+			t.Errorf("since %d, last error at %d", got[0].GetSinceMs(), got[0].GetLastErrorMs())
+		}
+		if diff := cmp.Diff([]*ingotv1.SessionReport{want}, got, protocmp.Transform(),
+			protocmp.IgnoreFields(&ingotv1.SessionReport{}, "since_ms", "last_error_ms")); diff != "" {
+			t.Errorf("sessions (-want +got):\n%s", diff)
+		}
+		w.sent.keepalivesSent++
+		s.Refresh()
+		report.Reset()
+		s.Report(&report)
+		if n := report.GetSessions()[0].GetCounters().GetKeepalivesSent(); n != 0 {
+			t.Errorf("counters were read again at once: %d keepalives", n)
+		}
+		select {
+		case <-s.Changed():
+		default:
+			t.Error("Changed did not fire")
+		}
+	})
 }
 
 func TestASessionWithNoWayToThePeerIsPending(t *testing.T) {
@@ -427,7 +437,7 @@ func TestPathDown(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	// The wire does not say that it is down: its neighbour takes nothing any more.
-	netns.Eventually(t, 10*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		if state := s.States()[0].GetState(); state == string(stateEstablished) {
 			return fmt.Errorf("the session is %s", state)
 		}

@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -28,6 +29,21 @@ func (s *session) observe(t transition) {
 	}
 	s.mu.Lock()
 	before, lived := s.state, time.Since(s.since)
+	s.mu.Unlock()
+	var agreed agreement
+	if t.state == stateEstablished && before != stateEstablished {
+		var up bool
+		if agreed, up = s.agree(t); !up {
+			s.changed()
+			return
+		}
+	}
+	s.mu.Lock()
+	if t.state == stateEstablished && before != stateEstablished {
+		// All at once: a session is shown with what was negotiated, or not at all.
+		s.agreed, s.ipv4, s.ipv6 = agreed, agreed.ipv4 && s.cfg.ipv4, agreed.ipv6 && s.cfg.ipv6
+		s.unanswered, s.heard, s.tookIPv6Hops = false, true, agreed.extendedNextHop
+	}
 	if before != t.state {
 		s.state, s.since = t.state, time.Now()
 	}
@@ -57,23 +73,18 @@ func (s *session) observe(t transition) {
 	s.changed()
 }
 
-func (s *session) up(t transition) {
+// agree reads what was negotiated when the wire says that there is a session. It says whether there is one to use: not one
+// that has ended meanwhile, of which the wire will say so, and not one that is not as configured, which it ends.
+func (s *session) agree(t transition) (a agreement, up bool) {
 	kind := asnKind(s.cfg.ownASN(), t.peerASN)
 	if s.cfg.dynamicASN != "" && kind != s.cfg.dynamicASN {
 		// From now on gobgp refuses it, with Bad Peer AS, until it says another number.
 		s.demandASN(noASN)
 		s.holdDown(deconfigured(s.wrongKind(t.peerASN)), s.pace.Next())
-		return
-	}
-	agreed, err := s.wire.negotiated()
-	if err != nil {
-		s.log.Error("cannot read what the peer negotiated", "op", "readPeer", "error", err)
-		agreed = agreement{ipv4: s.cfg.ipv4, ipv6: s.cfg.ipv6, hold: s.cfg.hold, keepalive: s.cfg.keepalive}
+		return agreement{}, false
 	}
 	s.mu.Lock()
 	beyond := s.beyondLink.IsValid() && s.cfg.dynamicASN != "" && s.demand == 0
-	s.agreed, s.ipv4, s.ipv6 = agreed, agreed.ipv4 && s.cfg.ipv4, agreed.ipv6 && s.cfg.ipv6
-	s.unanswered, s.heard, s.tookIPv6Hops = false, true, agreed.extendedNextHop
 	s.mu.Unlock()
 	if beyond {
 		// gobgp sends with a TTL of 1, as single-hop sessions must, only to neighbours of which it knows the AS number.
@@ -81,9 +92,22 @@ func (s *session) up(t transition) {
 		if err := s.reconnect(); err != nil {
 			s.log.Error("cannot restart the session", "op", "connect", "error", err)
 		}
-		return
+		return agreement{}, false
 	}
-	s.restarting = s.cfg.gracefulRestart
+	s.restarting = s.cfg.gracefulRestart // from now on the neighbour may hold our routes
+	a, err := s.wire.negotiated()
+	switch {
+	case errors.Is(err, errNoSession):
+		return agreement{}, false
+	case err != nil:
+		s.log.Error("cannot read what the peer negotiated", "op", "readPeer", "error", err)
+		a = agreement{ipv4: s.cfg.ipv4, ipv6: s.cfg.ipv6, hold: s.cfg.hold, keepalive: s.cfg.keepalive}
+	}
+	return a, true
+}
+
+// up follows the beginning of a session.
+func (s *session) up(t transition) {
 	s.log.Info("BGP session established", "event", "sessionUp", "remoteASN", t.peerASN)
 	// There was perhaps no way to the neighbour when the session was opened.
 	s.look()
@@ -124,7 +148,22 @@ func (s *session) follow() error {
 	case !s.way.address.IsValid():
 		return s.connect()
 	}
+	s.giveUp("the way to the peer is another one now")
 	return s.reconnect()
+}
+
+// giveUp takes note that a session that is up ends for another attempt. s.applying is held.
+func (s *session) giveUp(why string) {
+	s.mu.Lock()
+	was := s.state == stateEstablished
+	if was {
+		s.state, s.since, s.agreed = stateIdle, time.Now(), agreement{}
+		s.reached.lost++
+	}
+	s.mu.Unlock()
+	if was {
+		s.log.Warn("BGP session down", "event", "sessionDown", "error", why)
+	}
 }
 
 // present is the way to the neighbour as things stand; its address is invalid where there is none.
@@ -148,6 +187,9 @@ func (s *session) connect() error {
 	s.way = s.present()
 	s.mu.Lock()
 	s.connected, s.agreed = s.way, agreement{}
+	if s.state != stateIdle { // of the attempt before
+		s.state, s.since = stateIdle, time.Now()
+	}
 	to := target{way: s.way, peerASN: s.cfg.peerASN, connectRetry: s.connectRetry}
 	switch {
 	case s.demand != 0:
@@ -171,6 +213,9 @@ func (s *session) disconnect(why string) error {
 	s.way = way{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.state == stateEstablished {
+		s.reached.lost++
+	}
 	if s.state != stateIdle {
 		s.state, s.since = stateIdle, time.Now()
 	}

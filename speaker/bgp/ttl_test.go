@@ -7,7 +7,6 @@ import (
 	"net"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -51,7 +50,7 @@ func TestTTLSecurity(t *testing.T) {
 			s := New(Options{Node: "node1", Log: slog.New(slog.DiscardHandler)})
 			s.Apply(t.Context(), []*ingotv1.Item{item}, false)
 			t.Cleanup(func() { s.Apply(t.Context(), nil, false) })
-			netns.Eventually(t, 20*time.Second, func() error {
+			netns.Eventually(t, patience, func() error {
 				if got := stateIn(s, "tor"); got.GetState() != "Established" {
 					return fmt.Errorf("%v", got)
 				}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/test/netns"
 )
@@ -48,15 +50,10 @@ func (r *router) forwards(t *testing.T, prefix, hop string) {
 	})
 }
 
-// linkLocal returns an interface's link-local address.
+// linkLocal returns an interface's link-local address, once it has one.
 func linkLocal(t *testing.T, n netns.Namespace, device string) string {
 	t.Helper()
-	fields := strings.Fields(n.Run(t, "ip", "-6", "-o", "addr", "show", "dev", device, "scope", "link"))
-	if len(fields) < 4 {
-		t.Fatalf("%s has no link-local address: %q", device, fields)
-	}
-	address, _, _ := strings.Cut(fields[3], "/")
-	return address
+	return n.LinkLocal(t, device).String()
 }
 
 func TestUnnumbered(t *testing.T) {
@@ -104,9 +101,11 @@ func TestUnnumberedRecoversByItself(t *testing.T) {
 	t.Parallel()
 	node, r := unnumberedLink(t, routerASN, unnumberedNeighbour("external")...)
 	p := node.Start(t)
+	// A router whose own address goes away learns by the hold time that the session is over.
+	short := func(s *ingotv1.BgpSession) { s.HoldTimeMs = proto.Uint32(9000) }
 
 	// The interface comes later.
-	p.Apply(t, external("tor", "", over("later")), routeItem(marker, to("tor")))
+	p.Apply(t, external("tor", "", over("later"), short), routeItem(marker, to("tor")))
 	says(t, p, "tor", `the node has no interface "later"`)
 	if got := p.Result("bgp-session/tor"); got.GetStatus() != ingotv1.ItemResult_STATUS_PENDING {
 		t.Errorf("result %v, want it pending", got)

@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 )
@@ -22,7 +23,7 @@ type wire interface {
 	// shutdown ends the session with CEASE, Administrative Shutdown, and words for it (RFC 9003), if it is up, and does not
 	// connect again.
 	shutdown(words string) error
-	// negotiated says what both sides agreed to. It is valid while the session is established.
+	// negotiated says what both sides agreed to; errNoSession where there is no session (any more).
 	negotiated() (agreement, error)
 	// counters returns the messages exchanged since the instance was opened.
 	counters() (counters, error)
@@ -56,6 +57,9 @@ type target struct {
 	peerASN      uint32
 	connectRetry time.Duration
 }
+
+// errNoSession says that there is no session, as when news of one are old.
+var errNoSession = errors.New("no session is established")
 
 // agreement is what two OPEN messages come to.
 type agreement struct {

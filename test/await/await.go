@@ -8,7 +8,7 @@ import (
 
 const (
 	// patience is how long anything may take, on a busy machine too, before a test gives up.
-	patience = 30 * time.Second
+	patience = time.Minute
 	period   = 5 * time.Millisecond
 	// leisure is the period of what asks a whole cluster.
 	leisure = 100 * time.Millisecond

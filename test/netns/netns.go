@@ -107,7 +107,7 @@ func Eventually(t testing.TB, within time.Duration, check func() error) {
 func (n Namespace) LinkLocal(t testing.TB, name string) netip.Addr {
 	t.Helper()
 	var a netip.Addr
-	Eventually(t, 20*time.Second, func() error {
+	Eventually(t, time.Minute, func() error {
 		fields := strings.Fields(n.Run(t, "ip", "-6", "-o", "addr", "show", "dev", name, "scope", "link"))
 		if len(fields) < 4 {
 			return fmt.Errorf("%s has no link-local address", name)
