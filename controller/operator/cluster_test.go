@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -32,7 +31,7 @@ import (
 	"github.com/ingot-lb/ingot/test/kubeapi"
 )
 
-const system = "metallb-system"
+const system = kubeapi.System
 
 // The kinds that tests ask for.
 var (
@@ -56,50 +55,16 @@ func share(ctx context.Context, server *kubeapi.Server) (func(), error) {
 
 // prepare puts in the namespace, the operator's permissions as they are shipped, and a stand-in for the aggregated API.
 func prepare(ctx context.Context) error {
-	client, err := kubernetes.NewForConfig(api.Admin())
-	if err != nil {
-		return err
-	}
-	raw := client.Discovery().RESTClient()
-	paths := map[string]string{
-		"Namespace": "/api/v1/namespaces", "ServiceAccount": "/api/v1/namespaces/" + system + "/serviceaccounts",
-		"Role":        "/apis/rbac.authorization.k8s.io/v1/namespaces/" + system + "/roles",
-		"RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/" + system + "/rolebindings",
-		"ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles", "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-		"CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-	}
 	for _, file := range []string{"../../deploy/base/namespace.yaml", "../../deploy/operator/component/operator-rbac.yaml", "testdata/crds.yaml"} {
 		content, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
-		for document := range strings.SplitSeq(string(content), "\n---\n") {
-			var kind metav1.TypeMeta
-			body, err := yaml.YAMLToJSON([]byte(document))
-			if err == nil {
-				err = json.Unmarshal(body, &kind)
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", file, err)
-			}
-			if err := raw.Post().AbsPath(paths[kind.Kind]).Body(body).SetHeader("Content-Type", "application/json").Do(ctx).Error(); err != nil {
-				return fmt.Errorf("%s: %s: %w", file, kind.Kind, err)
-			}
+		if err := api.Create(ctx, content); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
-	for _, resource := range []string{"metallbs", "speakerstates"} { // until all are served
-		for err = errors.New("not asked yet"); err != nil; {
-			if _, err = raw.Get().AbsPath("/apis/metallb.io/v1beta1", resource).DoRaw(ctx); err == nil {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return err
-			case <-time.After(50 * time.Millisecond):
-			}
-		}
-	}
-	return nil
+	return api.AwaitServed(ctx, "/apis/metallb.io/v1beta1/metallbs", "/apis/metallb.io/v1beta1/speakerstates")
 }
 
 // cluster is what a test works with, as an administrator.

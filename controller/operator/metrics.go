@@ -34,8 +34,10 @@ func (m *metrics) repaired(kind string) { m.repairs.WithLabelValues(kind).Inc() 
 
 // conditions shows them; none where there is no object.
 func (m *metrics) conditions(now []metav1.Condition) {
-	m.condition.Reset()
-	for _, c := range now {
+	if len(now) == 0 {
+		m.condition.Reset()
+	}
+	for _, c := range now { // of the same types every time: none may be missing while somebody reads them
 		value := 0.0
 		if c.Status == metav1.ConditionTrue {
 			value = 1

@@ -39,10 +39,13 @@ func TestInstalls(t *testing.T) {
 	o, _ := c.operate(settings("v1.0.0"))
 	await.Success(t, "readiness", o.Ready)
 	c.metallb("nodeSelector: {rack: a}, loadBalancerClass: example.com/a")
-	waiting := c.awaitCondition("metallb", conditions.Available, metav1.ConditionFalse, "NotReady")
-	if !strings.Contains(waiting.Message, "DaemonSet speaker: its latest change has not been acted on yet") {
-		t.Errorf("message %q", waiting.Message)
-	}
+	await.Success(t, "the speakers to be waited for", func() error {
+		waiting := c.awaitCondition("metallb", conditions.Available, metav1.ConditionFalse, "NotReady")
+		if !strings.Contains(waiting.Message, "DaemonSet speaker: its latest change has not been acted on yet") {
+			return fmt.Errorf("message %q", waiting.Message)
+		}
+		return nil
+	})
 	c.awaitCondition("metallb", conditions.Upgradeable, metav1.ConditionFalse, "RolloutUnderWay")
 	c.settle()
 	c.awaitCondition("metallb", conditions.Progressing, metav1.ConditionFalse, "Complete")

@@ -23,7 +23,13 @@ import (
 const connections = 256
 
 // Server serves /metrics, /healthz and /readyz.
-type Server struct{ http http.Server }
+type Server struct {
+	http    http.Server
+	address net.Addr
+}
+
+// Address is where it serves, with the port where none was asked for.
+func (s *Server) Address() net.Addr { return s.address }
 
 // Options say what to serve, and where.
 type Options struct {
@@ -65,7 +71,7 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--metrics-address: %w", err)
 	}
-	s := &Server{http.Server{
+	s := &Server{address: l.Addr(), http: http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}}

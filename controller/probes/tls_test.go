@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -33,18 +32,10 @@ func TestOverTLSMetricsAreForThoseWhoMay(t *testing.T) {
 		review.Status.Allowed = review.Spec.NonResourceAttributes.Path == "/metrics"
 		return true, review, nil
 	})
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
 	metric := prometheus.NewGauge(prometheus.GaugeOpts{Name: "ingot_x", Help: "x"})
 	log := slog.New(slog.DiscardHandler)
 	server, err := Listen(t.Context(), Options{
-		Address: address, Metrics: metric, Ready: func() error { return nil }, Client: client, Log: log,
+		Address: "127.0.0.1:0", Metrics: metric, Ready: func() error { return nil }, Client: client, Log: log,
 		TLS: monitoring.Options{TLS: true, Limits: &handshake.Limits{}, Log: log},
 	})
 	if err != nil {
@@ -64,7 +55,7 @@ func TestOverTLSMetricsAreForThoseWhoMay(t *testing.T) {
 		{"/metrics", "bad", http.StatusUnauthorized, "token"},
 		{"/metrics", "good", http.StatusOK, "ingot_x 0"},
 	} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+test.path, nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+server.Address().String()+test.path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

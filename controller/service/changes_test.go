@@ -130,7 +130,7 @@ func (c *cluster) awaitKnown(ip string) {
 	c.deleteService("probe")
 }
 
-// labelNamespace gives the namespace of the tests' Services one label, until the test ends.
+// labelNamespace gives the namespace of the tests' Services one label in place of all that it had.
 func (c *cluster) labelNamespace(key, value string) {
 	c.Helper()
 	c.await("a label of the namespace", func() bool {
@@ -235,7 +235,7 @@ func TestTypeAndClassComeAndGo(t *testing.T) {
 	c.awaitIP("x", "192.0.2.11")
 
 	c.edit("x", typed(corev1.ServiceTypeClusterIP))
-	c.awaitIP("x", "")
+	c.awaitCondition("x", "", "")
 	c.edit("x", typed(corev1.ServiceTypeLoadBalancer), class("example.com/other"))
 	c.createService("y")
 	c.awaitIP("y", "192.0.2.10")

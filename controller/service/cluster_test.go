@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -20,19 +19,18 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/yaml"
+	conflict "k8s.io/client-go/util/retry"
 
 	"github.com/ingot-lb/ingot/apiserver/apis/metallb/v1beta1"
 	"github.com/ingot-lb/ingot/deploy"
 	"github.com/ingot-lb/ingot/test/kubeapi"
 )
 
-const system = "metallb-system"
+const system = kubeapi.System
 
 // api is the one server that the tests of this package share.
 var api *kubeapi.Server
@@ -46,67 +44,24 @@ func share(ctx context.Context, server *kubeapi.Server) (func(), error) {
 
 // install puts in what deploy/ ships of namespace and permissions, and the stand-in for the aggregated API.
 func install(ctx context.Context) error {
-	client, err := kubernetes.NewForConfig(api.Admin())
+	crds, err := os.ReadFile("testdata/crds.yaml")
 	if err != nil {
 		return err
 	}
+	manifests := [][]byte{crds}
 	for _, name := range []string{"namespace.yaml", "controller-rbac.yaml"} {
 		content, err := fs.ReadFile(deploy.Base(), name)
 		if err != nil {
 			return err
 		}
-		for document := range strings.SplitSeq(string(content), "\n---\n") {
-			obj, _, err := scheme.Codecs.UniversalDeserializer().Decode([]byte(document), nil, nil)
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			switch o := obj.(type) {
-			case *corev1.Namespace:
-				_, err = client.CoreV1().Namespaces().Create(ctx, o, metav1.CreateOptions{})
-			case *corev1.ServiceAccount:
-				_, err = client.CoreV1().ServiceAccounts(o.Namespace).Create(ctx, o, metav1.CreateOptions{})
-			case *rbacv1.ClusterRole:
-				_, err = client.RbacV1().ClusterRoles().Create(ctx, o, metav1.CreateOptions{})
-			case *rbacv1.ClusterRoleBinding:
-				_, err = client.RbacV1().ClusterRoleBindings().Create(ctx, o, metav1.CreateOptions{})
-			case *rbacv1.Role:
-				_, err = client.RbacV1().Roles(o.Namespace).Create(ctx, o, metav1.CreateOptions{})
-			case *rbacv1.RoleBinding:
-				_, err = client.RbacV1().RoleBindings(o.Namespace).Create(ctx, o, metav1.CreateOptions{})
-			default:
-				err = fmt.Errorf("unexpected %T", obj)
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-		}
+		manifests = append(manifests, content)
 	}
-	crds, err := os.ReadFile("testdata/crds.yaml")
-	if err != nil {
+	if err := api.Create(ctx, manifests...); err != nil {
 		return err
 	}
-	raw := client.Discovery().RESTClient()
-	for document := range strings.SplitSeq(string(crds), "\n---\n") {
-		crd, err := yaml.YAMLToJSON([]byte(document))
-		if err != nil {
+	for _, resource := range servedResources {
+		if err := api.AwaitServed(ctx, "/apis/metallb.io/v1beta1/"+resource); err != nil {
 			return err
-		}
-		err = raw.Post().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions").Body(crd).
-			SetHeader("Content-Type", "application/json").Do(ctx).Error()
-		if err != nil {
-			return err
-		}
-	}
-	for _, resource := range servedResources { // until all are served
-		for err = errors.New("not asked yet"); err != nil; {
-			if _, err = raw.Get().AbsPath("/apis/metallb.io/v1beta1", resource).DoRaw(ctx); err == nil {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return err
-			case <-time.After(50 * time.Millisecond):
-			}
 		}
 	}
 	return nil
@@ -131,7 +86,7 @@ type cluster struct {
 // newCluster is an empty one: no Services, pools or events.
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	client, err := kubernetes.NewForConfig(api.Admin())
 	if err != nil {
@@ -154,9 +109,15 @@ func newCluster(t testing.TB) *cluster {
 	if err := client.CoreV1().Events("default").DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	for name := range c.services() {
-		if name != "kubernetes" {
-			c.deleteService(name)
+	for name, svc := range c.services() {
+		if name == "kubernetes" {
+			continue
+		}
+		if len(svc.Finalizers) > 0 { // of a test that did not get to its end
+			c.edit(name, func(s *corev1.Service) { s.Finalizers = nil })
+		}
+		if err := client.CoreV1().Services("default").Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			t.Fatal(err)
 		}
 	}
 	return c
@@ -168,36 +129,59 @@ type front struct {
 	lost, deaf atomic.Bool
 	// old is set while the API has no AddressPools, as before they came to be.
 	old atomic.Bool
-	// empty is the list, by its path, that is answered once with nothing in it; emptied counts such answers.
+	// empty is the list, by its path, that is answered once with nothing in it; emptied counts such answers that were taken in.
 	empty   atomic.Pointer[emptyList]
 	emptied atomic.Int32
+	// expired is the path of what cannot be watched from where it was heard of last; it is asked for in vain once.
+	expired atomic.Pointer[string]
 	patches atomic.Int32 // of the status of pools
 	lists   atomic.Int32 // of pools, as metadata
 }
 
 // emptyList is an answer that leaves everything out.
-type emptyList struct{ path, apiVersion, kind, revision string }
+type emptyList struct {
+	path, apiVersion, kind, revision string
+	given                            atomic.Bool
+}
 
 // once answers as a server does that has just lost what it had, and then as it was. It reports whether it did.
 func (f *front) once(w http.ResponseWriter, r *http.Request) bool {
+	if path := f.expired.Load(); path != nil && *path == r.URL.Path && r.Method == http.MethodGet {
+		if r.URL.Query().Get("watch") == "" || r.URL.Query().Get("sendInitialEvents") != "" {
+			f.expired.CompareAndSwap(path, nil) // everything is asked for
+			return false
+		}
+		gone(w)
+		return true
+	}
 	e := f.empty.Load()
 	if e == nil || r.URL.Path != e.path || r.Method != http.MethodGet {
+		return false
+	}
+	if e.given.Load() { // who goes on asking has taken it in
+		f.empty.CompareAndSwap(e, nil)
+		f.emptied.Add(1)
 		return false
 	}
 	w.Header().Set("Content-Type", "application/json")
 	switch {
 	case r.URL.Query().Get("watch") == "":
-		f.empty.Store(nil)
-		f.emptied.Add(1)
+		e.given.Store(true)
 		fmt.Fprintf(w, `{"apiVersion":%q,"kind":%q,"metadata":{"resourceVersion":%q},"items":[]}`, e.apiVersion, e.kind, e.revision)
 	case r.URL.Query().Get("sendInitialEvents") != "":
 		w.WriteHeader(http.StatusUnprocessableEntity)
 		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`)
 	default:
-		w.WriteHeader(http.StatusGone)
-		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}`)
+		gone(w)
 	}
 	return true
+}
+
+// gone answers that there is no watching from there any more.
+func gone(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusGone)
+	fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}`)
 }
 
 // viaFront has the controller ask for Kubernetes' own objects through the front, too.
@@ -211,7 +195,7 @@ func (c *cluster) viaFront(o *Options) {
 	o.Client = client
 }
 
-// emptyOnce has the next list at the path answered with nothing, and waits for that. What is watched is listed anew.
+// emptyOnce has the next list at the path answered with nothing, and waits until that was taken in. What is watched is listed anew.
 func (c *cluster) emptyOnce(path, apiVersion, kind string) {
 	c.Helper()
 	list, err := c.client.CoreV1().RESTClient().Get().AbsPath(path).DoRaw(c.ctx)
@@ -223,9 +207,17 @@ func (c *cluster) emptyOnce(path, apiVersion, kind string) {
 		c.Fatal(err)
 	}
 	before := c.front.emptied.Load()
-	c.front.empty.Store(&emptyList{path, apiVersion, kind, head.Metadata.ResourceVersion})
+	c.front.empty.Store(&emptyList{path: path, apiVersion: apiVersion, kind: kind, revision: head.Metadata.ResourceVersion})
 	c.front.CloseClientConnections()
 	c.await("an empty list from "+path, func() bool { return c.front.emptied.Load() > before })
+}
+
+// listAnew has what is watched at the path listed anew.
+func (c *cluster) listAnew(path string) {
+	c.Helper()
+	c.front.expired.Store(&path)
+	c.front.CloseClientConnections()
+	c.await("another list of "+path, func() bool { return c.front.expired.Load() == nil })
 }
 
 // newFront passes everything on until lost is set: then there are no pools, as with a store that lost its data.
@@ -265,9 +257,7 @@ func newFront(t testing.TB) *front {
 			}
 			fmt.Fprintf(w, `{"apiVersion":"metallb.io/v1beta1","kind":%q,"metadata":{"resourceVersion":"1"},"items":[]}`, kind)
 		case r.URL.Query().Get("sendInitialEvents") == "" && r.URL.Query().Get("resourceVersion") != "1":
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusGone)
-			fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}`)
+			gone(w)
 		case r.URL.Query().Get("sendInitialEvents") == "":
 			w.WriteHeader(http.StatusOK)
 			w.(http.Flusher).Flush()
@@ -314,16 +304,20 @@ func (c *cluster) putPool(name string, addresses ...string) {
 
 func (c *cluster) putPoolSpec(name string, spec v1beta1.IPAddressPoolSpec) {
 	c.Helper()
-	p := &v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: system}, Spec: spec}
-	var old v1beta1.IPAddressPool
-	if err := c.pools.Get().Namespace(system).Resource("ipaddresspools").Name(name).Do(c.ctx).Into(&old); err == nil {
-		old.Spec = p.Spec
-		if err := c.pools.Put().Namespace(system).Resource("ipaddresspools").Name(name).Body(&old).Do(c.ctx).Error(); err != nil {
-			c.Fatal(err)
+	err := conflict.RetryOnConflict(conflict.DefaultBackoff, func() error { // with the controller, which writes the status
+		var p v1beta1.IPAddressPool
+		err := c.pools.Get().Namespace(system).Resource("ipaddresspools").Name(name).Do(c.ctx).Into(&p)
+		if apierrors.IsNotFound(err) {
+			p = v1beta1.IPAddressPool{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: system}, Spec: spec}
+			return c.pools.Post().Namespace(system).Resource("ipaddresspools").Body(&p).Do(c.ctx).Error()
 		}
-		return
-	}
-	if err := c.pools.Post().Namespace(system).Resource("ipaddresspools").Body(p).Do(c.ctx).Error(); err != nil {
+		if err != nil {
+			return err
+		}
+		p.Spec = spec
+		return c.pools.Put().Namespace(system).Resource("ipaddresspools").Name(name).Body(&p).Do(c.ctx).Error()
+	})
+	if err != nil {
 		c.Fatal(err)
 	}
 }
@@ -396,6 +390,7 @@ func (c *cluster) awaitIP(name, ip string) *corev1.Service {
 // events are reason and message of the Service's events, sorted.
 func (c *cluster) events(name string) []string {
 	c.Helper()
+	uid := c.service(name).UID
 	list, err := c.client.CoreV1().Events("default").List(c.ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" + name})
 	if err != nil {
 		c.Fatal(err)
@@ -404,6 +399,9 @@ func (c *cluster) events(name string) []string {
 	for _, e := range list.Items {
 		if e.ReportingController == "ipallocator-repair-controller" {
 			continue // the kube-apiserver's
+		}
+		if e.InvolvedObject.UID != uid && e.InvolvedObject.UID != "" {
+			continue // another Service's of that name, whose controller may have been cut off while it wrote
 		}
 		if e.Source.Component != component || e.InvolvedObject.Kind != "Service" || e.InvolvedObject.UID == "" {
 			c.Errorf("event %+v", e)

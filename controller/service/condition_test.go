@@ -114,11 +114,11 @@ func TestCondition(t *testing.T) {
 func TestConditionOfReservedAndResting(t *testing.T) {
 	c := newCluster(t)
 	c.putPool("web", "192.0.2.10/32")
-	c.start()
 	r := &v1beta1.IPReservation{ObjectMeta: metav1.ObjectMeta{Name: "router", Namespace: system}, Spec: v1beta1.IPReservationSpec{Addresses: []string{"192.0.2.10"}}}
 	if err := c.pools.Post().Namespace(system).Resource("ipreservations").Body(r).Do(c.ctx).Error(); err != nil {
 		t.Fatal(err)
 	}
+	ctl, _ := c.start()
 	c.createService("one")
 	c.awaitCondition("one", "False Reserved: ", "1 reserved for others")
 	c.createService("named", annotated("metallb.io/loadBalancerIPs", "192.0.2.10"))
@@ -130,12 +130,7 @@ func TestConditionOfReservedAndResting(t *testing.T) {
 	c.awaitCondition("one", "True Allocated: ", "192.0.2.10 of pool web")
 
 	c.putPoolSpec("web", v1beta1.IPAddressPoolSpec{Addresses: []string{"192.0.2.10/32"}, AllocateTo: &v1beta1.ServiceAllocation{Cooldown: new(v1beta1.Duration("1h"))}})
-	c.await("the cooldown to be heard of", func() bool {
-		c.createService("probe")
-		c.awaitCondition("probe", "False PoolFull: ", "")
-		c.deleteService("probe")
-		return true
-	})
+	c.awaitHeard(ctl, "the cooldown", func() bool { return ctl.book.pools[poolKey{name: "web"}].Spec.AllocateTo != nil })
 	c.deleteService("one")
 	c.createService("two", annotated("metallb.io/loadBalancerIPs", "192.0.2.10"))
 	c.awaitCondition("two", "False Resting: ", "since Service default/one released it")

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -72,7 +73,7 @@ func (p *Preview) answer(ctx context.Context) {
 
 // compare is one question to the server; what was heard may take a moment to become what it has.
 func (p *Preview) compare(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, catchUp)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(p.CatchUp, catchUp))
 	defer cancel()
 	there, err := p.configured(ctx)
 	for err == nil && !p.knows(there) {

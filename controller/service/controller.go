@@ -44,8 +44,15 @@ type Options struct {
 	Identity string
 	Log      *slog.Logger
 
+	// CatchUp is how long a Preview waits, at most, until it has heard of the configuration that the server has; 0: catchUp.
+	CatchUp time.Duration
+
 	// awayGrace is how long the ledger may be away before the Services that wait for it are told; 0: awayGrace.
 	awayGrace time.Duration
+	// evictionGrace is how long an address waits that its pool gave up; 0: evictionGrace.
+	evictionGrace time.Duration
+	// secondLook is how long a Preview waits for what other Services hold to be given up; 0: secondLook.
+	secondLook time.Duration
 }
 
 const (
@@ -326,7 +333,7 @@ func (c *Controller) refreshPools() {
 			"service", l.Key, "ip", texts(l.Assignment.Addrs), "pool", l.Assignment.Pool, "error", l.Err)
 	}
 	if len(doomed) > 0 {
-		time.AfterFunc(evictionGrace, func() { c.evict(doomed) })
+		time.AfterFunc(cmp.Or(c.evictionGrace, evictionGrace), func() { c.evict(doomed) })
 	}
 	c.retryPending()
 	c.duePoolStatus()

@@ -2,6 +2,8 @@ package service
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -13,6 +15,25 @@ func (c *cluster) start(edits ...func(*Options)) (ctl *Controller, stop func()) 
 	ctl, stop = c.launch(edits...)
 	c.await("the controller to be ready", func() bool { return ctl.Ready() == nil })
 	return ctl, stop
+}
+
+// awaitHeard waits until what a controller knows is so; is is called under its lock.
+func (c *cluster) awaitHeard(ctl *Controller, what string, is func() bool) {
+	c.Helper()
+	c.await("the controller to know of "+what, func() bool {
+		ctl.mu.Lock()
+		defer ctl.mu.Unlock()
+		return is()
+	})
+}
+
+// awaitDecided waits until a controller has decided that a Service is to have just that, written or not; "" for nothing.
+func (c *cluster) awaitDecided(ctl *Controller, name, ip string) {
+	c.Helper()
+	c.awaitHeard(ctl, fmt.Sprintf("%q for Service %s", ip, name), func() bool {
+		held, _ := ctl.desk.ips.Holding("default/" + name)
+		return strings.Join(texts(held.Addrs), ",") == ip
+	})
 }
 
 // launch is start without waiting.

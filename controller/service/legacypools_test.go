@@ -2,6 +2,7 @@ package service
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -76,7 +77,7 @@ func TestMigratingAnAddressPoolMovesNothing(t *testing.T) {
 	c.putLegacyPool("doc-example", "10.0.0.10-10.0.0.19")
 	c.putLegacyPool("other", "10.0.1.10-10.0.1.19")
 	c.putPool("elsewhere", "10.9.0.0/24")
-	c.start()
+	c.start(func(o *Options) { o.evictionGrace = time.Hour })
 	c.createService("asks", annotated("metallb.universe.tf/address-pool", "doc-example"))
 	c.createService("asks-other", annotated("metallb.io/address-pool", "other"))
 	c.awaitIP("asks", "10.0.0.10")

@@ -47,18 +47,23 @@ func (l *memoryLedger) Claim(_ context.Context, request v1beta1.IPAllocationClai
 	if errs := ledger.Validate(spec); len(errs) > 0 {
 		return nil, errs.ToAggregate()
 	}
-	if l.before != nil && len(spec.Services) > 0 {
-		if err := l.before(spec); err != nil {
-			return nil, err
+	hook := func(of *func(*metallb.IPAllocationClaimSpec) error) error {
+		l.mu.Lock()
+		call := *of
+		l.mu.Unlock()
+		if call == nil || len(spec.Services) == 0 {
+			return nil
 		}
+		return call(spec)
+	}
+	if err := hook(&l.before); err != nil {
+		return nil, err
 	}
 	if err := l.answer(spec, status); err != nil {
 		return nil, err
 	}
-	if l.after != nil && len(spec.Services) > 0 {
-		if err := l.after(spec); err != nil {
-			return nil, err
-		}
+	if err := hook(&l.after); err != nil {
+		return nil, err
 	}
 	answer := &v1beta1.IPAllocationClaim{}
 	return &answer.Status, v1beta1.Convert_metallb_IPAllocationClaim_To_v1beta1_IPAllocationClaim(claim, answer, nil)

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,9 +25,10 @@ const (
 	staleAfter = 2 * time.Second
 	// catchUp is how long what was heard of the configuration may take to become what the server has.
 	catchUp = time.Second
-	// secondLook is how long after the first look at what other Services hold the one follows that counts: a Service that
-	// was deleted a moment ago may not have been heard of.
+	// secondLook is for how long the looks are repeated by which other Services are in the way: that one was deleted a
+	// moment ago may not have been heard of. lookPause is between two of them.
 	secondLook = 150 * time.Millisecond
+	lookPause  = 30 * time.Millisecond
 )
 
 // Preview says what the controller would say of a Service if it were written. It listens as the controller does, takes
@@ -42,6 +44,7 @@ type Preview struct {
 	book         *poolBook
 	reservations *reservationBook
 	synced       bool
+	heard        uint64 // counts what is heard of Services
 }
 
 // feedState is what is asked of a feed, whatever it is of.
@@ -155,12 +158,29 @@ func (p *Preview) Review(ctx context.Context, old, svc *corev1.Service) (found [
 	if err := p.confirm(ctx); err != nil {
 		return nil, enforce, err
 	}
-	if slices.ContainsFunc(found, func(f Finding) bool { return f.ofServices }) {
-		if err := backoff.Sleep(ctx, secondLook); err != nil {
+	return p.lookAgain(ctx, old, svc)
+}
+
+// lookAgain looks until no other Services are in the way, or until it is clear that they are.
+func (p *Preview) lookAgain(ctx context.Context, old, svc *corev1.Service) (found []Finding, enforce bool, err error) {
+	began, heard := time.Now(), p.hears()
+	found, enforce, err = p.look(old, svc)
+	for err == nil && slices.ContainsFunc(found, func(f Finding) bool { return f.ofServices }) && time.Since(began) < cmp.Or(p.secondLook, secondLook) {
+		if err := backoff.Sleep(ctx, lookPause); err != nil {
 			return nil, enforce, err
 		}
+		if now := p.hears(); now != heard {
+			heard = now
+			found, enforce, err = p.look(old, svc)
+		}
 	}
-	return p.look(old, svc)
+	return found, enforce, err
+}
+
+func (p *Preview) hears() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.heard
 }
 
 // EnforceLabel is the label of namespaces, with the value "true", in which what is wrong is refused.

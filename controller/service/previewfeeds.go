@@ -25,6 +25,7 @@ func (p *Preview) putService(svc *corev1.Service) {
 
 // hear takes in the present state of a Service. The caller holds mu.
 func (p *Preview) hear(svc *corev1.Service) {
+	p.heard++
 	key := keyOf(svc)
 	if !p.ours(svc) {
 		p.gone(key)
@@ -40,6 +41,7 @@ func (p *Preview) hear(svc *corev1.Service) {
 
 // gone frees what a Service held. The caller holds mu.
 func (p *Preview) gone(key string) {
+	p.heard++
 	delete(p.services, key)
 	p.desk.ips.Release(key)
 }

@@ -45,9 +45,14 @@ func TestReport(t *testing.T) {
 	}
 	put := func(p *v1beta1.IPAddressPool) {
 		c.mu.Lock()
-		defer c.mu.Unlock()
 		c.book.put(p, true)
-		c.refreshPools()
+		c.mu.Unlock()
+		await.True(t, "the pools to be laid out", func() bool { // not too soon after the last time
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.refreshPools()
+			return len(c.book.changed) == 0
+		})
 	}
 	c.dueReport()
 	says(report.Report{Holder: "a"})

@@ -8,13 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,6 +22,7 @@ import (
 
 	"github.com/ingot-lb/ingot/test/await"
 	"github.com/ingot-lb/ingot/test/kubeapi"
+	"github.com/ingot-lb/ingot/test/loopback"
 )
 
 const (
@@ -55,23 +54,27 @@ func (c cluster) life(t *testing.T, mode string) {
 	c.helm(t, "install", release, chart, mode, "--create-namespace", "--wait=hookOnly")
 	c.kubectl(t, "apply", "-f", c.endpoint)
 	// It writes what the release does not have: who is trusted.
-	await.Success(t, "the CA in APIServices and webhooks", func() error {
-		bundles, err := c.bundles()
-		for name, bundle := range bundles {
-			if bundle == "" {
+	var before map[string]string
+	await.SuccessWithin(t, long, "the CA in APIServices and webhooks, and what else is written", func() (err error) {
+		before, err = c.written()
+		for name, content := range before {
+			if content == "" {
 				return fmt.Errorf("%s has none", name)
 			}
 		}
-		if err == nil && len(bundles) != len(apiServices)+2 {
-			err = fmt.Errorf("only %v", slices.Sorted(maps.Keys(bundles)))
+		if err == nil && len(before) != len(apiServices)+2+len(objects) {
+			err = fmt.Errorf("only %v", slices.Sorted(maps.Keys(before)))
 		}
 		return err
 	})
-	before := c.written(t)
 
 	same := func(what, class string) {
 		t.Helper()
-		if diff := cmp.Diff(before, c.written(t)); diff != "" {
+		after, err := c.written()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, after); diff != "" {
 			t.Errorf("%s changes what the apiserver wrote (-before +after):\n%s", what, diff)
 		}
 		want := "!has(object.spec.loadBalancerClass)"
@@ -99,7 +102,7 @@ func (c cluster) life(t *testing.T, mode string) {
 
 	c.helm(t, "uninstall", release)
 	// The apiserver, which has no Pod that ends here, finds its APIServices collected, and cannot make them again.
-	await.Success(t, "nothing but what has the configuration and the CA", func() error {
+	await.SuccessWithin(t, long, "nothing but what has the configuration and the CA", func() error {
 		got, err := c.left()
 		if err == nil && (!slices.Contains(got, "persistentvolumeclaim/apiserver-data") || !slices.Contains(got, "secret/ingot-ca")) {
 			err = fmt.Errorf("only %v is left", got)
@@ -109,8 +112,12 @@ func (c cluster) life(t *testing.T, mode string) {
 		}
 		return err
 	})
-	// What nobody answers for would be an error here, and would keep namespaces from being deleted.
-	c.kubectl(t, "api-resources", "--cached=false", "-o", "name")
+	// What nobody answers for is an error here, and would keep namespaces from being deleted. The kube-apiserver forgets a group
+	// some time after the last APIService of it is gone.
+	await.SuccessWithin(t, long, "an answer for every group", func() error {
+		_, err := c.try("api-resources", "--cached=false", "-o", "name")
+		return err
+	})
 	if got := c.kubectl(t, "get", "apiservices", "-o", "name"); strings.Contains(got, "metallb.io") {
 		t.Errorf("APIServices are left: %s", got)
 	}
@@ -131,17 +138,25 @@ func (c cluster) bundles() (map[string]string, error) {
 	return bundles, err
 }
 
+// objects are those whose data the apiserver writes.
+var objects = []string{"secret/ingot-ca", "secret/webhooks-tls", "configmap/ingot-ca"}
+
 // written is all that the apiserver has written: bundles, and the data of its Secrets and ConfigMap, which stay the same objects.
-func (c cluster) written(t *testing.T) map[string]string {
-	t.Helper()
+func (c cluster) written() (map[string]string, error) {
 	all, err := c.bundles()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	for _, object := range []string{"secret/ingot-ca", "secret/webhooks-tls", "configmap/ingot-ca"} {
-		all[object] = c.kubectl(t, "get", "-n", system, object, "-o", "jsonpath={.metadata.uid} {.data}")
+	for _, object := range objects {
+		out, err := c.try("get", "-n", system, object, "-o", "jsonpath={.metadata.uid} {.data}")
+		if err != nil {
+			return nil, err
+		}
+		if _, data, _ := strings.Cut(out, " "); data != "" {
+			all[object] = out
+		}
 	}
-	return all
+	return all, nil
 }
 
 // left is what an uninstallation leaves of all that is ours, sorted.
@@ -193,7 +208,7 @@ func newCluster(t *testing.T) cluster {
 	config = api.Config("apiserver")
 	writeConfig(t, account, config.Host, config.BearerToken)
 	start(t, program("apiserver"), "--kubeconfig="+account, "--namespace="+system, "--id=apiserver",
-		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(freePort(t)), "--dispatch-address=127.0.0.1:0", "--metrics-address=",
+		"--bind-address="+loopback.Address().String(), "--dispatch-address=127.0.0.1:0", "--metrics-address=",
 		"--data-dir="+filepath.Join(dir, "data"), "--admin-socket="+filepath.Join(dir, "admin.sock"))
 	start(t, program("kube-controller-manager"), "--kubeconfig="+c.kubeconfig, "--leader-elect=false", "--secure-port=0",
 		"--controllers=garbage-collector-controller,namespace-controller,persistentvolumeclaim-protection-controller")
@@ -237,16 +252,6 @@ func writeConfig(t *testing.T, path, host, token string) {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // helm runs helm, which must succeed.

@@ -149,8 +149,8 @@ func (s *Server) writeFiles() error {
 	block := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 	tokens := []string{adminToken + `,admin,admin,"system:masters"`}
 	for _, account := range []string{"apiserver", "controller", "operator", "speaker", "webhooks"} {
-		tokens = append(tokens, account+",system:serviceaccount:metallb-system:"+account+","+account+
-			`,"system:serviceaccounts,system:serviceaccounts:metallb-system"`)
+		tokens = append(tokens, account+",system:serviceaccount:"+System+":"+account+","+account+
+			`,"system:serviceaccounts,system:serviceaccounts:`+System+`"`)
 	}
 	return errors.Join(
 		os.WriteFile(filepath.Join(s.dir, "sa.key"), block, 0o600),

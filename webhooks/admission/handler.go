@@ -3,6 +3,7 @@
 package admission
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,7 +42,9 @@ type Options struct {
 	Peers     *Peers
 	Namespace string // of Secrets that peers name
 	Enforce   bool   // refuse in every namespace
-	Log       *slog.Logger
+	// Patience is how long a review may take; 0: less than the kube-apiserver waits as it is shipped.
+	Patience time.Duration
+	Log      *slog.Logger
 }
 
 // Handler answers AdmissionReviews at /services and /secrets.
@@ -87,7 +90,7 @@ func (h *Handler) answer(resource string, review func(context.Context, *admissio
 		v := verdict{result: shed}
 		select {
 		case h.room <- struct{}{}:
-			ctx, cancel := context.WithTimeout(r.Context(), patience)
+			ctx, cancel := context.WithTimeout(r.Context(), cmp.Or(h.Patience, patience))
 			v = review(ctx, asked.Request)
 			cancel()
 			<-h.room

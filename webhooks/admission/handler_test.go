@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -148,31 +149,33 @@ func TestWhatIsNoReview(t *testing.T) {
 
 // TestTooManyAreAdmitted: nobody waits for somebody else's review.
 func TestTooManyAreAdmitted(t *testing.T) {
-	s := says{found: []service.Finding{{New: true}}, entered: make(chan struct{})}
-	h := handler(s, true)
-	ctx, cancel := context.WithCancel(t.Context())
-	body := review(t, admissionv1.Create, corev1.Service{}, nil)
-	done := make(chan struct{}, atOnce)
-	for range atOnce {
-		go func() {
-			r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/services", strings.NewReader(body))
-			h.ServeHTTP(httptest.NewRecorder(), r)
-			done <- struct{}{}
-		}()
-	}
-	for range atOnce {
-		<-s.entered
-	}
-	if got := ask(t, h, body); !got.Allowed || len(got.Warnings) > 0 {
-		t.Errorf("%+v", got)
-	}
-	cancel()
-	for range atOnce {
-		<-done
-	}
-	if n := testutil.ToFloat64(h.requests.WithLabelValues("services", string(shed))); n != 1 {
-		t.Errorf("%v shed", n)
-	}
+	synctest.Test(t, func(t *testing.T) { // no review is over by its time
+		s := says{found: []service.Finding{{New: true}}, entered: make(chan struct{})}
+		h := handler(s, true)
+		ctx, cancel := context.WithCancel(t.Context())
+		body := review(t, admissionv1.Create, corev1.Service{}, nil)
+		done := make(chan struct{}, atOnce)
+		for range atOnce {
+			go func() {
+				r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/services", strings.NewReader(body))
+				h.ServeHTTP(httptest.NewRecorder(), r)
+				done <- struct{}{}
+			}()
+		}
+		for range atOnce {
+			<-s.entered
+		}
+		if got := ask(t, h, body); !got.Allowed || len(got.Warnings) > 0 {
+			t.Errorf("%+v", got)
+		}
+		cancel()
+		for range atOnce {
+			<-done
+		}
+		if n := testutil.ToFloat64(h.requests.WithLabelValues("services", string(shed))); n != 1 {
+			t.Errorf("%v shed", n)
+		}
+	})
 }
 
 func TestLostPassword(t *testing.T) {

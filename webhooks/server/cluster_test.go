@@ -1,17 +1,14 @@
 package server
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,10 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
-	"sigs.k8s.io/yaml"
 
 	"github.com/ingot-lb/ingot/certs"
 	"github.com/ingot-lb/ingot/deploy"
@@ -34,7 +29,7 @@ import (
 	"github.com/ingot-lb/ingot/webhooks/registration"
 )
 
-const system = "metallb-system"
+const system = kubeapi.System
 
 // api is the one server that the tests of this package share, with what deploy/ ships of webhooks.
 var api *kubeapi.Server
@@ -47,18 +42,6 @@ func share(ctx context.Context, server *kubeapi.Server) (func(), error) {
 		return nil, err
 	}
 	return keepCertificates(ctx)
-}
-
-// resources are the kinds that are installed, in this order.
-var resources = map[string]schema.GroupVersionResource{
-	"Namespace":                      {Version: "v1", Resource: "namespaces"},
-	"ServiceAccount":                 {Version: "v1", Resource: "serviceaccounts"},
-	"Role":                           {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
-	"RoleBinding":                    {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
-	"ClusterRole":                    {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
-	"ClusterRoleBinding":             {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
-	"ValidatingWebhookConfiguration": {Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"},
-	"CustomResourceDefinition":       {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
 }
 
 const peersDefinition = `
@@ -94,10 +77,6 @@ func keepCertificates(ctx context.Context) (stop func(), err error) {
 
 // install puts in what is shipped, with a stand-in for the aggregated API.
 func install(ctx context.Context) error {
-	client, err := dynamic.NewForConfig(api.Admin())
-	if err != nil {
-		return err
-	}
 	definitions, err := os.ReadFile("../../controller/service/testdata/crds.yaml")
 	if err != nil {
 		return err
@@ -110,28 +89,11 @@ func install(ctx context.Context) error {
 		}
 		manifests = append(manifests, content)
 	}
-	for _, manifest := range manifests {
-		documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(manifest)))
-		for {
-			document, err := documents.Read()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return err
-			}
-			object := &unstructured.Unstructured{}
-			if err := yaml.Unmarshal(document, &object.Object); err != nil {
-				return err
-			}
-			resource, ok := resources[object.GetKind()]
-			if !ok {
-				continue // a workload
-			}
-			if _, err := client.Resource(resource).Namespace(object.GetNamespace()).Create(ctx, object, metav1.CreateOptions{}); err != nil {
-				return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
-			}
-		}
+	if err := api.Create(ctx, manifests...); err != nil {
+		return err
+	}
+	if err := api.AwaitServed(ctx, "/apis/metallb.io/v1beta1/ipaddresspools", "/apis/metallb.io/v1beta2/bgppeers"); err != nil {
+		return err
 	}
 	admin, err := kubernetes.NewForConfig(api.Admin())
 	if err != nil {
@@ -178,7 +140,7 @@ func (w *warnings) take() []string {
 // newCluster has a namespace for the test, and one pool.
 func newCluster(t testing.TB, labels map[string]string) *cluster {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	config := api.Admin()
 	w := &warnings{}
@@ -229,15 +191,11 @@ func (c *cluster) startWith(o Options) (stop func()) {
 	if err != nil {
 		c.Fatal(err)
 	}
-	address := l.Addr().(*net.TCPAddr)
-	if err := l.Close(); err != nil {
-		c.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(c.ctx)
 	done := make(chan error, 1)
 	go func() {
-		o.Config, o.Namespace, o.Address, o.Service = api.Config("webhooks"), system, address.String(), "webhooks"
-		o.Log = slog.New(slog.DiscardHandler)
+		o.Config, o.Namespace, o.Service = api.Config("webhooks"), system, "webhooks"
+		o.listener, o.patience, o.Log = l, patience, slog.New(slog.DiscardHandler)
 		done <- Run(ctx, o)
 	}()
 	stop = sync.OnceFunc(func() {
@@ -247,19 +205,42 @@ func (c *cluster) startWith(o Options) (stop func()) {
 		}
 	})
 	c.Cleanup(stop)
-	c.direct(address.Port)
+	c.direct(l.Addr().(*net.TCPAddr).Port, patience)
 	return stop
 }
 
-// direct has the kube-apiserver ask at a port. Nothing else of the configuration is other than shipped.
-func (c *cluster) direct(port int) {
+// What is shipped is said nothing of where the answer takes long, and here nothing may depend on how long it takes.
+const patience = 30 * time.Second
+
+// direct has the kube-apiserver ask at a port, and wait so long for an answer. Nothing else of the configuration is other
+// than shipped.
+func (c *cluster) direct(port int, patience time.Duration) {
 	c.Helper()
-	body := fmt.Sprintf(`{"webhooks":[{"name":"services.webhooks.ingot.io","clientConfig":{"service":{"port":%d}}},`+
-		`{"name":"secrets.webhooks.ingot.io","clientConfig":{"service":{"port":%[1]d}}}]}`, port)
+	body := fmt.Sprintf(`{"webhooks":[{"name":"services.webhooks.ingot.io","timeoutSeconds":%[2]d,"clientConfig":{"service":{"port":%[1]d}}},`+
+		`{"name":"secrets.webhooks.ingot.io","timeoutSeconds":%[2]d,"clientConfig":{"service":{"port":%[1]d}}}]}`, port, int(patience.Seconds()))
 	if _, err := c.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Patch(c.ctx, registration.Name,
 		types.StrategicMergePatchType, []byte(body), metav1.PatchOptions{}); err != nil {
 		c.Fatal(err)
 	}
+}
+
+// failedOpen is how often the kube-apiserver has asked in vain, and went on.
+func (c *cluster) failedOpen() (times int) {
+	c.Helper()
+	metrics, err := c.client.CoreV1().RESTClient().Get().AbsPath("/metrics").DoRaw(c.ctx)
+	if err != nil {
+		c.Fatal(err)
+	}
+	for line := range strings.Lines(string(metrics)) {
+		if value, ok := strings.CutPrefix(line, "apiserver_admission_webhook_fail_open_count{"); ok {
+			n, err := strconv.Atoi(strings.TrimSpace(value[strings.LastIndex(value, " "):]))
+			if err != nil {
+				c.Fatal(err)
+			}
+			times += n
+		}
+	}
+	return times
 }
 
 // awaitAsked waits until the kube-apiserver asks, and is answered: every change of the configuration takes it a moment.

@@ -49,6 +49,11 @@ type Options struct {
 	Level *logging.Level
 	// Config reaches the cluster in place of Kubeconfig, where it is not nil.
 	Config *rest.Config
+
+	// listener is answered at in place of Address, where it is not nil, and patience is in place of that of the parts,
+	// where it is not 0: of an answer, and of what has to be heard of for one.
+	listener net.Listener
+	patience time.Duration
 }
 
 var errNoCertificate = errors.New("there is no serving certificate yet")
@@ -76,13 +81,15 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("client of metallb.io/v1beta2: %w", err)
 	}
 	preview := service.NewPreview(service.Options{Client: client, Pools: pools, Namespace: o.Namespace, Class: o.Class,
-		UnknownPools: o.UnknownPools, Log: o.Log})
-	handler := admission.New(admission.Options{Services: preview, Peers: peers, Namespace: o.Namespace, Enforce: o.Enforce, Log: o.Log})
+		UnknownPools: o.UnknownPools, CatchUp: o.patience, Log: o.Log})
+	handler := admission.New(admission.Options{Services: preview, Peers: peers, Namespace: o.Namespace, Enforce: o.Enforce, Patience: o.patience, Log: o.Log})
 
-	var listener net.ListenConfig
-	l, err := listener.Listen(ctx, "tcp", o.Address)
-	if err != nil {
-		return fmt.Errorf("--bind-address: %w", err)
+	l := o.listener
+	if l == nil {
+		var listener net.ListenConfig
+		if l, err = listener.Listen(ctx, "tcp", o.Address); err != nil {
+			return fmt.Errorf("--bind-address: %w", err)
+		}
 	}
 	defer l.Close()
 	var serving atomic.Bool

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 )
 
@@ -22,23 +23,30 @@ func (c *Cluster) claim(ctx context.Context, k kind, live *unstructured.Unstruct
 	if entries, err := claimed(live.GetAPIVersion(), live.GetManagedFields()); err != nil || entries == nil {
 		return live, err
 	}
-	// What was heard of may be old, and the version sees to it that nobody's fields are forgotten who writes at the same time.
-	live, err := c.objects(k).Get(ctx, live.GetName(), metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	entries, err := claimed(live.GetAPIVersion(), live.GetManagedFields())
-	if err != nil || entries == nil {
-		return live, err
-	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": live.GetResourceVersion(), "managedFields": entries}})
-	if err != nil {
-		return nil, fmt.Errorf("managed fields: %w", err)
-	}
-	return c.objects(k).Patch(ctx, live.GetName(), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: FieldManager})
+	// What was heard of may be old, and the version sees to it that nobody's fields are forgotten who writes at the same time, as
+	// the cluster's own controllers do.
+	name := live.GetName()
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() (err error) {
+		live, err = c.objects(k).Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			live = nil
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		entries, err := claimed(live.GetAPIVersion(), live.GetManagedFields())
+		if err != nil || entries == nil {
+			return err
+		}
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": live.GetResourceVersion(), "managedFields": entries}})
+		if err != nil {
+			return fmt.Errorf("managed fields: %w", err)
+		}
+		live, err = c.objects(k).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: FieldManager})
+		return err
+	})
+	return live, err
 }
 
 // claimed are the managed fields of an object in which the spec is the operator's alone; nil where others have nothing in it that is

@@ -32,6 +32,7 @@ import (
 	"github.com/ingot-lb/ingot/test/lab/kubelet/container"
 	"github.com/ingot-lb/ingot/test/lab/pki"
 	"github.com/ingot-lb/ingot/test/lab/process"
+	"github.com/ingot-lb/ingot/test/loopback"
 )
 
 const (
@@ -40,11 +41,12 @@ const (
 	namespace = "default"
 )
 
-// The cluster that all tests share: a kube-apiserver, and one node.
+// The cluster that all tests share: a kube-apiserver, and one node, which has one address with all of its Pods.
 var (
-	config *rest.Config
-	client kubernetes.Interface
-	node   *remoteNode
+	address = loopback.Address()
+	config  *rest.Config
+	client  kubernetes.Interface
+	node    *remoteNode
 )
 
 // TestMain is four programs: the tests, a node's kubelet in namespaces of its own, the shim, and what runs in containers.
@@ -77,10 +79,10 @@ func withCluster(run func() int) int {
 	defer os.RemoveAll(dir)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	loopback := []net.IP{net.IPv4(127, 0, 0, 1)}
-	keys, err := pki.New(filepath.Join(dir, "pki"), []string{"localhost"}, loopback)
+	addresses := []net.IP{address.AsSlice()}
+	keys, err := pki.New(filepath.Join(dir, "pki"), []string{"localhost"}, addresses)
 	fail(err)
-	fail(errors.Join(keys.Serving("kubelet", loopback), keys.Client("kubelet-client", "kube-apiserver", "system:masters")))
+	fail(errors.Join(keys.Serving("kubelet", addresses), keys.Client("kubelet-client", "kube-apiserver", "system:masters")))
 	api, err := kubeapi.Start(ctx, dir, "--kubelet-client-certificate="+keys.Path("kubelet-client.crt"),
 		"--kubelet-client-key="+keys.Path("kubelet-client.key"), "--kubelet-certificate-authority="+keys.Path("ca.crt"),
 		"--kubelet-preferred-address-types=InternalIP")
@@ -92,14 +94,17 @@ func withCluster(run func() int) int {
 	_, err = client.CoreV1().ServiceAccounts(namespace).Create(ctx,
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{})
 	fail(err)
-	node, err = startNode(nodeConfig{Host: config.Host, Token: config.BearerToken, Dir: dir})
+	node, err = startNode(nodeConfig{Host: config.Host, Token: config.BearerToken, Dir: dir, Address: address})
 	fail(err)
 	defer node.end()
 	return run()
 }
 
 // nodeConfig is what the node's process is told.
-type nodeConfig struct{ Host, Token, Dir string }
+type nodeConfig struct {
+	Host, Token, Dir string
+	Address          netip.Addr
+}
 
 // remoteNode is the process of a node's kubelet: the first of a pid namespace, whose end takes every container along.
 type remoteNode struct {
@@ -180,15 +185,15 @@ func runNode(text string) {
 	clients.AppendCertsFromPEM(ca)
 	reaper := process.NewReaper()
 	go reaper.Run(context.Background())
-	loopback := []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+	addresses := []netip.Addr{c.Address}
 	k := kubelet.New(kubelet.Config{
-		Client: client, NodeName: nodeName, Addresses: loopback,
+		Client: client, NodeName: nodeName, Addresses: addresses,
 		Sandbox: func(context.Context, *corev1.Pod) (*kubelet.Sandbox, error) {
-			return &kubelet.Sandbox{Addresses: loopback}, nil
+			return &kubelet.Sandbox{Addresses: addresses}, nil
 		},
 		Image: func(reference string) (image.Image, bool) { return testImage(self), reference == "test/program" },
 		Bin:   filepath.Dir(self), Root: filepath.Join(c.Dir, "root"), State: filepath.Join(c.Dir, "state"),
-		Shim: []string{self, "container"}, Reaper: reaper, DNS: loopback, Serving: serving, Clients: clients,
+		Shim: []string{self, "container"}, Reaper: reaper, DNS: addresses, Serving: serving, Clients: clients,
 		BackOff: backOff, Lease: 4 * time.Second, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	serveVerbs(k)
@@ -252,17 +257,6 @@ func serveVerbs(k *kubelet.Kubelet) {
 		}
 		fail(answers.Encode(a))
 	}
-}
-
-// freePort is one of the network that all containers of the tests share.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // valueOf is the value of a variable in an environment.

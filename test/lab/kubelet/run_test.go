@@ -1,7 +1,7 @@
 package kubelet_test
 
 import (
-	"strconv"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +54,7 @@ func TestContainerIsAsItsManifestSays(t *testing.T) {
 		t.Errorf("-want +got\n%s", diff)
 	}
 	if diff := cmp.Diff(map[string]string{
-		"NODE": "node1", "IP": "127.0.0.1", "P": "secret", "BOTH": "node1/1", "S_b": "2", "FROM_IMAGE": "yes", "HOSTNAME": "report",
+		"NODE": "node1", "IP": address.String(), "P": "secret", "BOTH": "node1/1", "S_b": "2", "FROM_IMAGE": "yes", "HOSTNAME": "report",
 		"KUBERNETES_SERVICE_HOST": "10.96.0.1",
 	}, env); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
@@ -180,12 +180,12 @@ func TestInitContainersComeFirst(t *testing.T) {
 }
 
 func TestProbes(t *testing.T) {
-	port := freePort(t)
+	const port = 8080
 	makePod(t, "probed", func(p *corev1.Pod) {
 		mount(p, corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}})
 		c := &p.Spec.Containers[0]
-		c.Args = []string{"serve", "127.0.0.1:" + strconv.Itoa(port), "/v/ready"}
-		c.Ports = []corev1.ContainerPort{{Name: "http", ContainerPort: int32(port)}}
+		c.Args = []string{"serve", netip.AddrPortFrom(address, port).String(), "/v/ready"}
+		c.Ports = []corev1.ContainerPort{{Name: "http", ContainerPort: port}}
 		c.StartupProbe = &corev1.Probe{PeriodSeconds: 1, FailureThreshold: 60, ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt(port)}}}
 		c.ReadinessProbe = &corev1.Probe{PeriodSeconds: 1, FailureThreshold: 1, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.FromString("http")}}}
 		c.LivenessProbe = &corev1.Probe{PeriodSeconds: 1, FailureThreshold: 2, ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"/program", "read", "/v/alive"}}}}
