@@ -27,7 +27,7 @@ import (
 const (
 	serverName = "apiserver.metallb-system.svc"
 	goodToken  = "the-token"
-	patience   = 10 * time.Second
+	patience   = 30 * time.Second
 )
 
 // authority is a CA and the certificate of the centre that it signed.
@@ -93,7 +93,7 @@ type conn struct {
 	epoch   uint64
 }
 
-// startCentre serves on a free port, or again on address.
+// startCentre serves on a free port, or on address.
 func startCentre(t *testing.T, a *authority, address string) *centre {
 	t.Helper()
 	if address == "" {

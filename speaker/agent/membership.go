@@ -35,9 +35,9 @@ func (c *core) opened(s *stream) *ingotv1.Hello {
 
 // welcome notes who answers on s. The first welcome makes the stream count, and everything is reported on it.
 func (c *core) welcome(s *stream, w *ingotv1.Welcome) {
-	full := c.observe(withCounters)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	full := c.look(withCounters)
 	before := c.state.Standing()
 	first := !s.welcomed
 	wasLeading := s.replica.Leading()

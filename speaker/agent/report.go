@@ -72,9 +72,9 @@ func (a *Agent) urgent() <-chan struct{} {
 
 // reportAll sends everything to every replica.
 func (c *core) reportAll() {
-	full := c.observe(withCounters)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	full := c.look(withCounters)
 	for s := range c.streams {
 		if s.welcomed {
 			s.out.report(full, full)
@@ -92,6 +92,12 @@ const (
 func (c *core) observe(counters bool) *ingotv1.Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.look(counters)
+}
+
+// look is observe. Whoever sends what it returns holds c.mu from before until then: a change that is reported in between would be
+// older than what is sent after it.
+func (c *core) look(counters bool) *ingotv1.Report {
 	full := &ingotv1.Report{Full: true}
 	for _, lane := range desired.Lanes {
 		if announcer := c.announcers[lane]; announcer != nil {

@@ -38,16 +38,33 @@ func TestSilentStreamIsDialledAgain(t *testing.T) {
 	r := newRig(t, a, c.address)
 	r.opts.timing.silence = 300 * time.Millisecond
 	r.start()
-	s := c.next()
-	s.welcome(&ingotv1.Welcome{Replica: "replica-1", Lineage: "L", HeartbeatIntervalMs: 10})
-	s.ended()
-	if c.next() == nil || r.log.count(errSilent.Error()) != 1 {
+	// A speaker that was not welcomed in time, because this process had none, left and comes again.
+	welcomed := func(heartbeat uint32) *conn {
+		t.Helper()
+		for {
+			s := c.next()
+			welcome := &ingotv1.Welcome{Replica: "replica-1", Lineage: "L", HeartbeatIntervalMs: heartbeat}
+			if s.rpc.Send(&ingotv1.ConnectResponse{Message: &ingotv1.ConnectResponse_Welcome{Welcome: welcome}}) != nil {
+				continue
+			}
+			taken := false
+			eventually(t, "the welcome is taken, or was too late", func() bool {
+				taken = slices.ContainsFunc(r.agent.State().GetStreams(), (*ingotv1.StreamState).GetConnected)
+				return taken || s.rpc.Context().Err() != nil
+			})
+			if taken {
+				return s
+			}
+		}
+	}
+	welcomed(10).ended()
+	c.next()
+	if r.log.count(errSilent.Error()) == 0 {
 		t.Error("the log does not say why")
 	}
 
 	// One that promises no heartbeats may be silent.
-	quiet := c.next()
-	quiet.welcome(&ingotv1.Welcome{Replica: "replica-1", Lineage: "L"})
+	quiet := welcomed(0)
 	select {
 	case <-quiet.gone:
 		t.Error("left a stream that promised no heartbeats")
@@ -104,7 +121,7 @@ func TestCAMayComeIntoBeingLater(t *testing.T) {
 	check(t, err)
 	check(t, os.Remove(a.caFile))
 	r := newRig(t, a, c.address).start()
-	eventually(t, "the reason", func() bool { return r.log.count("the centre's CA") == 1 })
+	eventually(t, "the reason", func() bool { return r.log.count("the centre's CA") > 0 })
 	check(t, os.WriteFile(a.caFile, pem, 0o600))
 	c.next()
 }

@@ -33,7 +33,7 @@ func TestANewHardwareAddressIsAnnounced(t *testing.T) {
 
 	node.Run(t, "ip", "link", "set", "eth0", "address", changed)
 
-	netns.Eventually(t, 5*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		for _, a := range []string{virtual, virtual6} {
 			if out := l.client.Run(t, "ip", "neigh", "show", a); !strings.Contains(out, changed) {
 				return fmt.Errorf("the client's cache has %s, want %s", out, changed)
@@ -57,7 +57,7 @@ func TestARenamedInterfaceIsKnownByItsNewName(t *testing.T) {
 
 	eventually(t, p, ingotv1.ItemResult_STATUS_APPLIED, "")
 	bothAnswer(t, l, mac(t, node, "lan0"))
-	netns.Eventually(t, 5*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		for _, r := range p.Report().GetLayer2() {
 			if !r.GetAnswering() || len(r.GetInterfaces()) != 1 || r.GetInterfaces()[0] != "lan0" {
 				return fmt.Errorf("reported: %v", r)
@@ -78,7 +78,7 @@ func TestAnInterfaceThatJoinsABridgeIsLeftToIt(t *testing.T) {
 	bothAnswer(t, l, mac(t, node, "eth0"))
 	interfaces := func(want string) {
 		t.Helper()
-		netns.Eventually(t, 10*time.Second, func() error {
+		netns.Eventually(t, patience, func() error {
 			reports := p.Report().GetLayer2()
 			for _, r := range reports {
 				if !r.GetAnswering() || strings.Join(r.GetInterfaces(), " ") != want {

@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/ingot-lb/ingot/speaker/boottime"
 	"github.com/ingot-lb/ingot/speaker/l2/frame"
 	"github.com/ingot-lb/ingot/speaker/l2/ownership"
 )
@@ -28,7 +27,7 @@ func TestAnsweringDoesNotAllocate(t *testing.T) {
 		}
 		request := frame.Message{Op: frame.Request, Destination: p.Link().MAC, Sender: sender, SenderMAC: theirs, Target: a}
 		before := s.askers.seen[askerKey{"eth0", sender}]
-		if n := testing.AllocsPerRun(500, func() { s.hear(p, request, boottime.Now()) }); n != 0 {
+		if n := testing.AllocsPerRun(500, func() { s.hear(p, request, atOnce()) }); n != 0 {
 			t.Errorf("%s: %v allocations a request, want none", a, n)
 		}
 		if after := s.askers.seen[askerKey{"eth0", sender}]; after == before {
@@ -36,7 +35,7 @@ func TestAnsweringDoesNotAllocate(t *testing.T) {
 		}
 		stranger := request
 		stranger.Target = sender
-		if n := testing.AllocsPerRun(500, func() { s.hear(p, stranger, boottime.Now()) }); n != 0 {
+		if n := testing.AllocsPerRun(500, func() { s.hear(p, stranger, atOnce()) }); n != 0 {
 			t.Errorf("%s: %v allocations for a request for another, want none", a, n)
 		}
 	}
@@ -54,7 +53,7 @@ func TestOthersDoNotDecideHowMuchIsLogged(t *testing.T) {
 	request := frame.Message{Op: frame.Request, Destination: p.Link().MAC, Sender: host, Target: o.address}
 	for _, request.SenderMAC = range []ownership.MAC{frame.Broadcast, {1, 0, 0x5e, 0, 0, 1}, {}} {
 		for range 1000 {
-			s.hear(p, request, boottime.Now())
+			s.hear(p, request, atOnce())
 		}
 	}
 	if log.Len() > 0 || testutil.ToFloat64(o.requests) != 0 || testutil.ToFloat64(o.responses) != 0 {
@@ -65,7 +64,7 @@ func TestOthersDoNotDecideHowMuchIsLogged(t *testing.T) {
 	request.SenderMAC = theirs
 	began := time.Now()
 	for range 1000 {
-		s.hear(p, request, boottime.Now())
+		s.hear(p, request, atOnce())
 	}
 	most := 1 + int(time.Since(began)/time.Second)
 	if n := bytes.Count(log.Bytes(), []byte("cannot answer")); n < 1 || n > most {

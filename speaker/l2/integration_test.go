@@ -2,6 +2,7 @@ package l2
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"regexp"
@@ -17,6 +18,9 @@ import (
 )
 
 const virtual = "10.88.0.100"
+
+// patience is how long anything may take, on a busy machine too.
+const patience = 30 * time.Second
 
 // lan is a switch with a client and nodes, whose interfaces are called eth0.
 type lan struct {
@@ -44,6 +48,8 @@ func (l lan) plug(t testing.TB, n netns.Namespace, name, port string, addresses 
 	t.Helper()
 	netns.Cable(t, n, name, addresses, l.sw, port, nil)
 	l.sw.Run(t, "ip", "link", "set", port, "master", "br0")
+	// The kernel takes note of a carrier some time after it is there: then the link is up, and gets its link-local address.
+	n.LinkLocal(t, name)
 }
 
 // mac returns the hardware address of an interface.
@@ -56,7 +62,7 @@ var macPattern = regexp.MustCompile(`(?i)([0-9a-f]{2}:){5}[0-9a-f]{2}`)
 
 // ask sends one ARP request from a namespace and returns who answered, or "".
 func ask(n netns.Namespace, name, address string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	out, err := n.Command(ctx, "arping", "-c", "1", "-w", "1", "-I", name, address).CombinedOutput()
 	if _, none := err.(*exec.ExitError); err != nil && !none {
@@ -73,13 +79,25 @@ func ask(n netns.Namespace, name, address string) (string, error) {
 // eventuallyAnswered waits until a request is answered by want, or by nobody.
 func eventuallyAnswered(t *testing.T, n netns.Namespace, name, want string) {
 	t.Helper()
-	netns.Eventually(t, 10*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		got, err := ask(n, name, virtual)
 		if err == nil && got != want {
 			err = fmt.Errorf("%q answers, want %q", got, want)
 		}
 		return err
 	})
+}
+
+// answerer waits for a request to be answered, and returns by whom.
+func answerer(t *testing.T, n netns.Namespace, name string) (by string) {
+	t.Helper()
+	netns.Eventually(t, patience, func() (err error) {
+		if by, err = ask(n, name, virtual); err == nil && by == "" {
+			err = errors.New("nobody answers")
+		}
+		return err
+	})
+	return by
 }
 
 func owner(term uint64, interfaces ...string) *ingotv1.Item {
@@ -93,7 +111,7 @@ func item(content *ingotv1.Layer2Address) *ingotv1.Item {
 // eventually waits for the result of the address's item to have a status and a part of its reason.
 func eventually(t *testing.T, p *netns.Process, status ingotv1.ItemResult_Status, reason string) {
 	t.Helper()
-	netns.Eventually(t, 15*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		r := p.Result("layer2/" + virtual)
 		if r.GetStatus() != status || !strings.Contains(r.GetReason(), reason) {
 			return fmt.Errorf("result %v; want %s with %q", r, status, reason)
@@ -126,7 +144,7 @@ func TestTheFirstOwnerProbesAndAnswers(t *testing.T) {
 			t.Errorf("%q answers for %s (%v), which the node does not own", got, other, err)
 		}
 	}
-	netns.Eventually(t, 5*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		want := []*ingotv1.Layer2Report{
 			{Address: virtual, Interfaces: []string{"eth0"}, Term: 1, Answering: true, Role: ingotv1.Layer2Address_ROLE_OWNER, Phase: "Answering"},
 			{Address: "10.88.0.101", Term: 1, Role: ingotv1.Layer2Address_ROLE_STANDBY, Phase: "Standby"},
@@ -164,25 +182,28 @@ func TestALaterOwnerWaitsForTheEarlierOne(t *testing.T) {
 	first, second := l.nodes[0].Start(t), l.nodes[1].Start(t)
 	first.Apply(t, owner(1))
 	eventually(t, first, ingotv1.ItemResult_STATUS_APPLIED, "")
-	// The client learns the first owner's address.
-	l.client.Run(t, "sh", "-c", "ping -c 1 -W 1 "+virtual+" >/dev/null || true")
 	cached := func() string {
 		return strings.ToLower(macPattern.FindString(l.client.Run(t, "ip", "neigh", "show", virtual)))
 	}
-	if got := cached(); got != mac1 {
-		t.Fatalf("the client's cache has %q, want %s", got, mac1)
-	}
+	netns.Eventually(t, patience, func() error {
+		// The client learns the first owner's address.
+		l.client.Run(t, "sh", "-c", "ping -c 1 -W 1 "+virtual+" >/dev/null || true")
+		if got := cached(); got != mac1 {
+			return fmt.Errorf("the client's cache has %q, want %s", got, mac1)
+		}
+		return nil
+	})
 
 	second.Apply(t, owner(2))
 	eventually(t, second, ingotv1.ItemResult_STATUS_PENDING, "still answered by another host, "+mac1+" on eth0")
-	if got, err := ask(l.client, "eth0", virtual); err != nil || got != mac1 {
-		t.Errorf("%q answers (%v), want the first owner's %s", got, err, mac1)
+	if got := answerer(t, l.client, "eth0"); got != mac1 {
+		t.Errorf("%q answers, want the first owner's %s", got, mac1)
 	}
 
 	first.Apply(t, item(&ingotv1.Layer2Address{Address: virtual, Role: ingotv1.Layer2Address_ROLE_STANDBY, Term: 2}))
 	eventually(t, second, ingotv1.ItemResult_STATUS_APPLIED, "")
 	// Its announcement, not a question of the client, changes the cache.
-	netns.Eventually(t, 5*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		if got := cached(); got != mac2 {
 			return fmt.Errorf("the client's cache has %q, want %s", got, mac2)
 		}
@@ -205,8 +226,8 @@ func TestARestoredOwnerYieldsToWhoeverAnswers(t *testing.T) {
 	restored.Restore(t, owner(1))
 
 	eventually(t, restored, ingotv1.ItemResult_STATUS_PENDING, "still answered by another host, "+mac2+" on eth0")
-	if got, err := ask(l.client, "eth0", virtual); err != nil || got != mac2 {
-		t.Errorf("%q answers (%v), want the second owner's %s", got, err, mac2)
+	if got := answerer(t, l.client, "eth0"); got != mac2 {
+		t.Errorf("%q answers, want the second owner's %s", got, mac2)
 	}
 	second.Kill()
 	eventually(t, restored, ingotv1.ItemResult_STATUS_APPLIED, "")

@@ -21,7 +21,7 @@ func owner6(term uint64, interfaces ...string) *ingotv1.Item {
 
 // solicit sends one multicast neighbour solicitation from a namespace and returns who answered, or "".
 func solicit(n netns.Namespace, name, address string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	out, err := n.Command(ctx, "ndisc6", "-1", "-r", "1", "-w", "1000", address, name).CombinedOutput()
 	var none *exec.ExitError
@@ -33,7 +33,7 @@ func solicit(n netns.Namespace, name, address string) (string, error) {
 
 func eventuallySolicited(t *testing.T, n netns.Namespace, name, want string) {
 	t.Helper()
-	netns.Eventually(t, 10*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		got, err := solicit(n, name, virtual6)
 		if err == nil && got != want {
 			err = fmt.Errorf("%q answers, want %q", got, want)
@@ -45,7 +45,7 @@ func eventuallySolicited(t *testing.T, n netns.Namespace, name, want string) {
 // status6 waits for the result of the IPv6 address's item to have a status and a part of its reason.
 func status6(t *testing.T, p *netns.Process, status ingotv1.ItemResult_Status, reason string) {
 	t.Helper()
-	netns.Eventually(t, 15*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		r := p.Result("layer2/" + virtual6)
 		if r.GetStatus() != status || !strings.Contains(r.GetReason(), reason) {
 			return fmt.Errorf("result %v; want %s with %q", r, status, reason)
@@ -93,9 +93,11 @@ func TestAHostThatVerifiesWhatItKnowsIsAnswered(t *testing.T) {
 	p.Apply(t, owner6(1))
 	eventuallySolicited(t, l.client, "eth0", mac(t, l.nodes[0], "eth0"))
 
+	// It asks three times otherwise, which is too few for a node that may have no time for seconds.
+	l.client.Run(t, "sysctl", "-qw", "net.ipv6.neigh.eth0.ucast_solicit=30")
 	l.client.Run(t, "ip", "-6", "neigh", "replace", virtual6, "dev", "eth0", "lladdr", mac(t, l.nodes[0], "eth0"), "nud", "probe")
 
-	netns.Eventually(t, 10*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		if _, state := neighbour(t, l.client); state != "REACHABLE" {
 			return fmt.Errorf("the client holds the address for %s, want REACHABLE", state)
 		}
@@ -110,10 +112,10 @@ func TestDuplicateAddressDetectionFindsAnOwnedAddressTaken(t *testing.T) {
 	p.Apply(t, owner6(1))
 	eventuallySolicited(t, l.client, "eth0", mac(t, l.nodes[0], "eth0"))
 
-	l.client.Run(t, "sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=1")
+	l.client.Run(t, "sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=1", "net.ipv6.conf.eth0.dad_transmits=15")
 	l.client.Run(t, "ip", "addr", "add", virtual6+"/64", "dev", "eth0")
 
-	netns.Eventually(t, 15*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		if out := l.client.Run(t, "ip", "-6", "addr", "show", "dev", "eth0"); !strings.Contains(out, "dadfailed") {
 			return fmt.Errorf("the client did not find out:\n%s", out)
 		}
@@ -128,12 +130,15 @@ func TestAddressesMoveInIPv6(t *testing.T) {
 	first, second := l.nodes[0].Start(t), l.nodes[1].Start(t)
 	first.Apply(t, owner6(1))
 	eventuallySolicited(t, l.client, "eth0", mac1)
-	// The client learns the first owner's address.
 	l.client.Run(t, "ip", "-6", "route", "add", "fd88::/64", "dev", "eth0")
-	l.client.Run(t, "sh", "-c", "ping -6 -c 1 -W 1 "+virtual6+" >/dev/null || true")
-	if got, state := neighbour(t, l.client); got != mac1 {
-		t.Fatalf("the client's cache has %q (%s), want %s", got, state, mac1)
-	}
+	netns.Eventually(t, patience, func() error {
+		// The client learns the first owner's address.
+		l.client.Run(t, "sh", "-c", "ping -6 -c 1 -W 1 "+virtual6+" >/dev/null || true")
+		if got, state := neighbour(t, l.client); got != mac1 {
+			return fmt.Errorf("the client's cache has %q (%s), want %s", got, state, mac1)
+		}
+		return nil
+	})
 
 	second.Apply(t, owner6(2))
 	status6(t, second, ingotv1.ItemResult_STATUS_PENDING, "still answered by another host, "+mac1+" on eth0")
@@ -141,7 +146,7 @@ func TestAddressesMoveInIPv6(t *testing.T) {
 	first.Apply(t)
 	status6(t, second, ingotv1.ItemResult_STATUS_APPLIED, "")
 	// Its announcement, not a question of the client, changes the cache.
-	netns.Eventually(t, 5*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		if got, state := neighbour(t, l.client); got != mac2 {
 			return fmt.Errorf("the client's cache has %q (%s), want %s", got, state, mac2)
 		}

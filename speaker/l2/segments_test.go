@@ -85,7 +85,7 @@ func (h hearers) hears(i int, name string) string {
 
 func (h hearers) eventually(t *testing.T, i int, name, want string) {
 	t.Helper()
-	netns.Eventually(t, 20*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		if got := h.hears(i, name); got != want {
 			return fmt.Errorf("node%d hears %q, want %q", i+1, got, want)
 		}
@@ -172,7 +172,7 @@ func TestANewHardwareAddressIsLearnedByOthers(t *testing.T) {
 	h := newHearers(t)
 	h.nodes[0].Run(t, "ip", "link", "set", "eth0", "address", "02:00:00:00:00:77")
 
-	netns.Eventually(t, 10*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		p := h.processes[1].Report().GetSegments()[0].GetPeers()[0]
 		if p.GetMac() != "02:00:00:00:00:77" {
 			return fmt.Errorf("node1 is heard from %s", p.GetMac())
@@ -190,7 +190,7 @@ func TestARenamedLinkIsListenedOnByItsNewName(t *testing.T) {
 
 	h.nodes[0].Run(t, "sh", "-c", "ip link set eth0 down && ip link set eth0 name lan0 && ip link set lan0 up")
 
-	netns.Eventually(t, 10*time.Second, func() error {
+	netns.Eventually(t, patience, func() error {
 		for _, l := range h.processes[0].Report().GetLinks() {
 			if l.GetName() == "lan0" && l.GetUp() {
 				return nil

@@ -53,6 +53,9 @@ func watchOnce(ctx context.Context, settle time.Duration, changed func()) error 
 				return errors.New("the address subscription ended")
 			}
 		case <-timer.C:
+			if ctx.Err() != nil {
+				return nil
+			}
 			pending = false
 			changed()
 			continue

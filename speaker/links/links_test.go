@@ -18,7 +18,7 @@ func TestWatchTellsOfTheStartOfLinksAndOfAddresses(t *testing.T) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatalf("a network namespace of its own, which takes root: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "test0"}}
 	steps := []func() error{

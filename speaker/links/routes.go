@@ -162,6 +162,9 @@ func watchRoutesOnce(ctx context.Context, settle time.Duration, changed func()) 
 				timer.Reset(p.wait(time.Now()))
 			}
 		case <-timer.C:
+			if ctx.Err() != nil {
+				return nil
+			}
 			pending = false
 			changed()
 			p.last = time.Now()

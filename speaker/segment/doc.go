@@ -15,5 +15,5 @@
 // takes the other's traffic away.
 //
 // A process that got no time does not know what it missed. A question whose time ended while the process slept is asked
-// again, and does not count.
+// again, and does not count. Where it is some milliseconds late, it looks once more, after it has read what came meanwhile.
 package segment

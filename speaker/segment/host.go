@@ -30,6 +30,9 @@ const (
 	// Of a quiet segment.
 	quietInterval = 10 * time.Second
 	quietMisses   = 3
+	// prompt is how late a question may be judged and still be judged at once, and how long is waited otherwise: this process had no
+	// time, and may not have read yet what came meanwhile.
+	prompt = 3 * time.Millisecond
 	// skew is how much the kernel's time of an answer and ours of the question may disagree.
 	skew = 2 * time.Millisecond
 )
@@ -64,8 +67,8 @@ type host struct {
 	// arriving says that its frames arrive, whether it answers or not.
 	arriving bool
 	// waiting for the answer to the question of asked; misses before that one were not answered, the first of them sent at
-	// missing.
-	waiting        bool
+	// missing. again says that whether it was answered was to be found out before, and was not because that was late.
+	waiting, again bool
 	asked, missing time.Duration
 	misses         int
 	// loss is the part of questions that were missed though the host was there.
@@ -85,7 +88,8 @@ func newHost(s *segment, address netip.Addr, source ingotv1.WitnessReport_Source
 // tick is called when the host is due. It says whether the host is to be asked now, and whether what is known of it changed.
 func (h *host) tick(now time.Duration, p pace) (ask, changed bool) {
 	if h.waiting {
-		late := now - h.due
+		late, again := now-h.due, h.again
+		h.again = false
 		switch {
 		case h.answeredAfter(h.asked):
 			changed = h.answers()
@@ -93,6 +97,9 @@ func (h *host) tick(now time.Duration, p pace) (ask, changed bool) {
 			return false, changed
 		case late > step:
 			// It was us who slept; the answer may be on its way from the kernel.
+		case late > prompt && !again:
+			h.again, h.due = true, now+prompt
+			return false, false
 		default:
 			changed = h.missed(p)
 		}

@@ -67,6 +67,7 @@ func distant(t *testing.T, lines ...string) *neighbor {
 func (n *neighbor) start(t *testing.T, lines []string) {
 	t.Helper()
 	n.Router = frr.Start(t, n.Namespace, "bfd\n"+strings.Join(lines, "\n")+"\n", "bfdd")
+	n.Hasten(t)
 }
 
 // cut pulls the cable to FRR.

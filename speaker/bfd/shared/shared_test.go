@@ -130,7 +130,7 @@ func TestEveryOwnerIsTold(t *testing.T) {
 	open(t, e, key, slow, func(s bfd.Status) { told <- "second " + s.State.String() })
 	first.AdminDown()
 	want := map[string]bool{"first AdminDown": true, "second AdminDown": true}
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(30 * time.Second)
 	for len(want) > 0 {
 		select {
 		case s := <-told:

@@ -97,9 +97,6 @@ func TestEchoOfOthers(t *testing.T) {
 	k := bfd.Key{Remote: peer4, Local: node4}
 	session, e := dial(t, w, k), dialEcho(t, w, k, node4)
 	comesBack(t, a, session, e, "hello")
-	for len(a.packets) > 0 {
-		<-a.packets
-	}
 
 	// Another transport sends from an address that this one has no session for; its neighbour's packets look the same.
 	w2 := newTransport(t)
@@ -110,7 +107,11 @@ func TestEchoOfOthers(t *testing.T) {
 	if err := e.Send([]byte("ours")); err != nil {
 		t.Fatal(err)
 	}
-	if got := string(a.next(t).Payload); got != "ours" {
+	got := string(a.next(t).Payload)
+	for got == "hello" { // more of them may have been sent than it took
+		got = string(a.next(t).Payload)
+	}
+	if got != "ours" {
 		t.Errorf("received %q", got)
 	}
 }

@@ -119,31 +119,48 @@ type seen struct {
 // capture returns a function that waits for the next UDP packet to the port that reaches the neighbour.
 func (p peer) capture(t testing.TB, port uint16) func() seen {
 	t.Helper()
+	next := p.listen(t, port, 30*time.Second)
+	return func() seen {
+		t.Helper()
+		s, ok := next()
+		if !ok {
+			t.Fatalf("no packet to port %d arrived", port)
+		}
+		return s
+	}
+}
+
+// listen is capture that waits no longer than a time for anything to arrive.
+func (p peer) listen(t testing.TB, port uint16, wait time.Duration) func() (seen, bool) {
+	t.Helper()
 	var fd int
 	p.Do(t, func() (err error) {
 		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(networkOrder(unix.ETH_P_ALL)))
 		if err != nil {
 			return err
 		}
-		return unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 30})
+		timeout := unix.NsecToTimeval(wait.Nanoseconds())
+		return unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout)
 	})
 	t.Cleanup(func() { unix.Close(fd) })
-	return func() seen {
+	return func() (seen, bool) {
 		t.Helper()
 		b := make([]byte, 2048)
 		for {
 			n, from, err := unix.Recvfrom(fd, b, 0)
-			if err == unix.EINTR {
+			switch {
+			case err == unix.EINTR:
 				continue
-			}
-			if err != nil {
-				t.Fatalf("no packet to port %d arrived: %v", port, err)
+			case err == unix.EAGAIN:
+				return seen{}, false
+			case err != nil:
+				t.Fatal(err)
 			}
 			if ll, ok := from.(*unix.SockaddrLinklayer); ok && ll.Pkttype == unix.PACKET_OUTGOING {
 				continue
 			}
 			if s, ok := dissect(b[:n]); ok && s.destinationPort == port {
-				return s
+				return s, true
 			}
 		}
 	}

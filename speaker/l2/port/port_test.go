@@ -77,7 +77,7 @@ func newTap(t testing.TB, n netns.Namespace, name string) *tap {
 		}
 	})
 	// A test that waits in vain ends.
-	if err := unix.SetsockoptTimeval(p.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 10}); err != nil {
+	if err := unix.SetsockoptTimeval(p.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 30}); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -96,6 +96,9 @@ func (p *tap) reply(t testing.TB, a netip.Addr) (frame.Message, []byte) {
 	b := make([]byte, frame.MaxLen)
 	for {
 		n, err := unix.Read(p.fd, b)
+		if err == unix.EINTR {
+			continue
+		}
 		if err != nil {
 			t.Fatalf("no answer for %s: %v", a, err)
 		}
