@@ -38,6 +38,8 @@ type fakeEngine struct {
 	*script
 	opened map[bfd.Key]*fakeSession
 	fail   error
+	// up says that sessions are up before anybody has heard of them.
+	up bool
 }
 
 func (e *fakeEngine) open(k bfd.Key, p bfd.Parameters, changed func(bfd.Status)) (session, error) {
@@ -46,6 +48,9 @@ func (e *fakeEngine) open(k bfd.Key, p bfd.Parameters, changed func(bfd.Status))
 		return nil, e.fail
 	}
 	s := &fakeSession{engine: e, key: k, changed: changed, status: bfd.Status{Key: k, State: bfd.Down}, said: make(chan struct{})}
+	if e.up {
+		s.status.State, s.status.RemoteState, s.status.Since = bfd.Up, bfd.Up, time.UnixMilli(1000)
+	}
 	e.opened[k] = s
 	return s, nil
 }
@@ -277,6 +282,20 @@ func TestWhatBGPIsTold(t *testing.T) {
 			want(t, "told", r.take(), tt.want...)
 		})
 	}
+}
+
+// TestASessionThatIsUpWhenItIsOpenedIsToldOnce: it came up meanwhile, or is another owner's as well.
+func TestASessionThatIsUpWhenItIsOpenedIsToldOnce(t *testing.T) {
+	r := newRig()
+	r.engine.up = true
+	r.apply(item("tor", "192.0.2.1", 300))
+	want(t, "opened", r.take(), "open 192.0.2.1 from 192.0.2.2, 300ms × 3", "BGP: path to tor up")
+	s := r.session(t, "192.0.2.1")
+	s.changed(bfd.Status{State: bfd.Init, Since: time.UnixMilli(900)})
+	s.becomes(bfd.Up, bfd.Up)
+	want(t, "told of how it came up", r.take())
+	s.becomes(bfd.Down, bfd.Up, failed)
+	want(t, "down", r.take(), "BGP: path to tor down: control detection time expired")
 }
 
 // What a session that was closed still has to say concerns nobody.

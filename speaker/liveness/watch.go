@@ -61,6 +61,12 @@ func parametersOf(b *ingotv1.BfdParameters) bfd.Parameters {
 // apply makes the watch that of a BGP session whose ends are those of key. Without a way to the neighbour, a session that
 // there is goes on: it shows itself whether the neighbour is reachable.
 func (x *watch) apply(s *ingotv1.BgpSession, key bfd.Key, lost error) {
+	var up *bfd.Status
+	defer func() {
+		if up != nil {
+			x.rose(*up)
+		}
+	}()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	defer x.watcher.notify()
@@ -99,6 +105,13 @@ func (x *watch) apply(s *ingotv1.BgpSession, key bfd.Key, lost error) {
 	x.key, x.session, x.last = key, opened, opened.Status()
 	x.log.Info("watching the neighbour by BFD", "event", "bfdAdded", "profile", s.GetBfd().GetProfile(), "local", key.Local.String(),
 		"interface", key.Interface, "multiHop", key.MultiHop)
+	// It may be up by now, or have been for long, where the neighbour is watched for another purpose as well. To observe that will be
+	// no news.
+	if x.last.State == bfd.Up {
+		x.told++
+		now := x.last
+		up = &now
+	}
 }
 
 // meant says whether a session is with the neighbour that s names.
@@ -150,7 +163,7 @@ func (x *watch) end() <-chan struct{} {
 // observe follows the session. Calls come one at a time.
 func (x *watch) observe(generation int, now bfd.Status) {
 	x.mu.Lock()
-	if generation != x.generation {
+	if generation != x.generation || now.Since.Before(x.last.Since) { // apply may have seen what is newer
 		x.mu.Unlock()
 		return
 	}
@@ -163,8 +176,7 @@ func (x *watch) observe(generation int, now bfd.Status) {
 	x.mu.Unlock()
 	switch {
 	case rose:
-		x.log.Info("BFD session up", "event", "bfdSessionUp", "detectionTime", now.DetectionTime.String())
-		x.watcher.bgp.PathUp(x.peer)
+		x.rose(now)
 	case fell && now.Failed:
 		x.log.Warn("BFD session down", "event", "bfdSessionDown", "error", now.Diagnostic.String(), "wasUp", now.Since.Sub(before.Since).String(),
 			"endedBGP", x.watcher.bgp.PathDown(x.peer, now.Diagnostic.String()))
@@ -172,6 +184,12 @@ func (x *watch) observe(generation int, now bfd.Status) {
 		x.log.Info("BFD session taken down on purpose, BGP goes on", "event", "bfdSessionDown", "reason", purpose(now))
 	}
 	x.watcher.notify()
+}
+
+// rose says that the session came up.
+func (x *watch) rose(now bfd.Status) {
+	x.log.Info("BFD session up", "event", "bfdSessionUp", "detectionTime", now.DetectionTime.String())
+	x.watcher.bgp.PathUp(x.peer)
 }
 
 // purpose says who took a session down.

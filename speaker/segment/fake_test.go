@@ -44,6 +44,8 @@ type network struct {
 	slept    time.Duration
 	sessions map[netip.Addr]*fakeSession
 	refuse   error
+	// up says that sessions are up before anybody has heard of them.
+	up bool
 }
 
 // run runs a test with a network in which everybody answers.
@@ -175,6 +177,9 @@ func (n *network) open(k bfd.Key, p bfd.Parameters, changed func(bfd.Status)) (s
 		return nil, fmt.Errorf("opened with %+v", p)
 	}
 	s := &fakeSession{key: k, changed: changed, status: bfd.Status{Key: k, State: bfd.Down}, said: make(chan struct{})}
+	if n.up {
+		s.status.State, s.status.RemoteState, s.status.Since = bfd.Up, bfd.Up, time.Now()
+	}
 	n.sessions[k.Remote] = s
 	return s, nil
 }

@@ -117,6 +117,9 @@ func (p *peer) drop() {
 // observe takes in what the session's state is now. It says whether anything changed that matters, and whether the peer was
 // lost just now.
 func (p *peer) observe(now bfd.Status) (changed, lost bool) {
+	if now.Since.Before(p.status.Since) {
+		return false, false // watch saw what is newer when it opened the session
+	}
 	before, was := p.status, p.state()
 	p.status = now
 	p.known = p.known || now.State == bfd.Up

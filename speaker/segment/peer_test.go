@@ -83,6 +83,22 @@ func TestASessionThatEndsOnPurposeHasNotFailed(t *testing.T) {
 	})
 }
 
+// TestWhatASessionWasBeforeItWasSeenUpIsNoNews: a session may come up while it is opened, and says later how.
+func TestWhatASessionWasBeforeItWasSeenUpIsNoNews(t *testing.T) {
+	run(t, func(n *network) {
+		n.up = true
+		n.Apply(item(), eth0())
+		s := n.sessions[netip.MustParseAddr("192.0.2.12")]
+		if p := n.Peer("eth0", "node2"); p.BFD != Up || !p.Known {
+			t.Errorf("a session that is up from the start: %+v", p)
+		}
+		s.changed(bfd.Status{State: bfd.Init, Since: s.status.Since.Add(-time.Millisecond)})
+		if p := n.Peer("eth0", "node2"); p.BFD != Up {
+			t.Errorf("told of how it came up: %+v", p)
+		}
+	})
+}
+
 func TestASessionThatCannotBeOpenedIsNoSession(t *testing.T) {
 	run(t, func(n *network) {
 		n.refuse = errors.New("no")
