@@ -24,6 +24,8 @@ type watch struct {
 	// generation tells calls of the present session from those of one before.
 	generation int
 	last       bfd.Status
+	// opened is since when the session was what apply found when it opened it.
+	opened time.Time
 	// before counts what sessions before this one did, between other addresses.
 	before bfd.Counters
 	// since is when the watch began; trouble is what is in its way.
@@ -103,6 +105,7 @@ func (x *watch) apply(s *ingotv1.BgpSession, key bfd.Key, lost error) {
 		return
 	}
 	x.key, x.session, x.last = key, opened, opened.Status()
+	x.opened = x.last.Since
 	x.log.Info("watching the neighbour by BFD", "event", "bfdAdded", "profile", s.GetBfd().GetProfile(), "local", key.Local.String(),
 		"interface", key.Interface, "multiHop", key.MultiHop)
 	// It may be up by now, or have been for long, where the neighbour is watched for another purpose as well. To observe that will be
@@ -163,7 +166,7 @@ func (x *watch) end() <-chan struct{} {
 // observe follows the session. Calls come one at a time.
 func (x *watch) observe(generation int, now bfd.Status) {
 	x.mu.Lock()
-	if generation != x.generation || now.Since.Before(x.last.Since) { // apply may have seen what is newer
+	if generation != x.generation || now.Since.Before(x.opened) { // apply saw what is newer
 		x.mu.Unlock()
 		return
 	}

@@ -26,8 +26,10 @@ type peer struct {
 	key     bfd.Key
 	// generation tells calls of the present session from those of one before.
 	generation int
-	status     bfd.Status
-	known      bool
+	// opened is since when the session was what watch found when it opened it.
+	opened time.Time
+	status bfd.Status
+	known  bool
 	// trouble is why there is no session though there should be.
 	trouble string
 }
@@ -91,6 +93,7 @@ func (p *peer) watch(c *ingotv1.SegmentPeer, key bfd.Key, wanted bool, open func
 	}
 	p.session, p.key, p.trouble = s, key, ""
 	p.status = s.Status()
+	p.opened = p.status.Since
 	p.known = p.status.State == bfd.Up
 	p.log.Info("watching the node by BFD", "event", "bfdAdded", "local", key.Local.String(), "remote", key.Remote.String())
 }
@@ -117,8 +120,8 @@ func (p *peer) drop() {
 // observe takes in what the session's state is now. It says whether anything changed that matters, and whether the peer was
 // lost just now.
 func (p *peer) observe(now bfd.Status) (changed, lost bool) {
-	if now.Since.Before(p.status.Since) {
-		return false, false // watch saw what is newer when it opened the session
+	if now.Since.Before(p.opened) {
+		return false, false // watch saw what is newer
 	}
 	before, was := p.status, p.state()
 	p.status = now

@@ -35,11 +35,14 @@ func newPeer(t testing.TB, device string) peer {
 	return p
 }
 
-// plug lays the cable.
+// plug lays the cable. The kernel takes note of a carrier some time after it is there, and loses what is sent before that: then
+// the link gets its link-local address.
 func (p peer) plug(t testing.TB, device string) {
 	t.Helper()
 	netns.Cable(t, netns.Here(t), device, []string{node4.String() + "/24", node6.String() + "/64"},
 		p.Namespace, "eth0", []string{peer4.String() + "/24", peer6.String() + "/64"})
+	linkLocal(t, netns.Here(t), device)
+	linkLocal(t, p.Namespace, "eth0")
 }
 
 func newTransport(t testing.TB) *Transport {
