@@ -88,8 +88,7 @@ func newHost(s *segment, address netip.Addr, source ingotv1.WitnessReport_Source
 // tick is called when the host is due. It says whether the host is to be asked now, and whether what is known of it changed.
 func (h *host) tick(now time.Duration, p pace) (ask, changed bool) {
 	if h.waiting {
-		late, again := now-h.due, h.again
-		h.again = false
+		late := now - h.due
 		switch {
 		case h.answeredAfter(h.asked):
 			changed = h.answers()
@@ -97,14 +96,14 @@ func (h *host) tick(now time.Duration, p pace) (ask, changed bool) {
 			return false, changed
 		case late > step:
 			// It was us who slept; the answer may be on its way from the kernel.
-		case late > prompt && !again:
+		case late > prompt && !h.again:
 			h.again, h.due = true, now+prompt
 			return false, false
 		default:
 			changed = h.missed(p)
 		}
 	}
-	h.waiting, h.asked = true, now
+	h.waiting, h.again, h.asked = true, false, now
 	switch {
 	case p.quiet:
 		h.due = now + jitter(p.interval)
