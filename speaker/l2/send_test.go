@@ -65,6 +65,12 @@ func TestAResyncThatChangesNothingSendsNothing(t *testing.T) {
 	if out := drain(s); len(out) < floodAddresses {
 		t.Fatalf("%d transmissions for %d new addresses", len(out), floodAddresses)
 	}
+	// New addresses are announced again and again for some seconds, whatever else happens.
+	await.True(t, "only what keeps hosts' memory fresh is still to come", func() bool {
+		s.tick()
+		drain(s)
+		return s.schedule[0].at > boottime.Now()+10*time.Second
+	})
 	items, _ := manyAddresses(1)
 	for range 3 {
 		s.Apply(t.Context(), items, false)
