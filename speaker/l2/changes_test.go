@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/test/netns"

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
 	"github.com/ingot-lb/ingot/test/netns"
