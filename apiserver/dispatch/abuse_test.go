@@ -39,7 +39,7 @@ func refusalOf(ctx context.Context, client ingotv1.DispatchClient, token string,
 	if token != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 	}
-	stream, err := client.Connect(ctx)
+	stream, err := client.Connect(ctx, grpc.WaitForReady(true))
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,6 @@ func (s *stream) acknowledge(ack *ingotv1.Ack, now time.Time) error {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	s.hub.nodes.setObeyed(s, ack)
-	s.hub.nodes.setUnacked(s, l.id, time.Time{})
 	s.hub.log.Debug("update answered", "op", "update", "node", s.node.name, "lane", laneName(l.id), "nonce", ack.GetNonce(),
 		"results", len(ack.GetResults()), "refusal", ack.GetMessage())
 	if l.refused != nil {
@@ -34,6 +33,7 @@ func (s *stream) acknowledge(ack *ingotv1.Ack, now time.Time) error {
 		s.hub.nodes.obeyed(s, l.id)
 	}
 	s.settle(l.id, outcomes)
+	s.hub.nodes.setUnacked(s, l.id, time.Time{}) // last: who finds nothing unanswered finds what was answered
 	return nil
 }
 

@@ -203,19 +203,24 @@ func TestOwnerThatWentOnAnsweringIsNotToldToLetGo(t *testing.T) {
 
 	// It is not heard for so long that another is told to own the address, which has to wait.
 	owner.cancel()
-	u := other.update(layer2Lane)
+	u, _ := other.given("10.0.1.1", ingotv1.Layer2Address_ROLE_OWNER)
 	expect(t, u, false, "+layer2/10.0.1.1")
 	waits := applied(u)
 	waits.Results[0].Status = ingotv1.ItemResult_STATUS_PENDING
 	other.ack(waits)
+	eventually(t, "it is known to wait", func() bool {
+		c.hub.nodes.mu.Lock()
+		defer c.hub.nodes.mu.Unlock()
+		return c.hub.nodes.byName[other.node].waits[address]
+	})
 
 	again := c.connect(hello(owner.node, heldOf(owned)...))
 	again.welcomeLeading()
 	expect(t, again.update(layer2Lane), true, "+layer2/10.0.1.1")
-	u = other.update(layer2Lane)
+	u, l2 := other.given("10.0.1.1", ingotv1.Layer2Address_ROLE_STANDBY)
 	expect(t, u, false, "+layer2/10.0.1.1")
-	if l2 := u.GetUpserts()[0].GetLayer2Address(); l2.GetRole() != ingotv1.Layer2Address_ROLE_STANDBY || l2.GetOwner() != owner.node {
-		t.Errorf("told %v, want it to stand by", l2)
+	if l2.GetOwner() != owner.node {
+		t.Errorf("told %v, want it to stand by for %s", l2, owner.node)
 	}
 	if d := decided(); d.Owner != owner.node || d.Term != 3 {
 		t.Errorf("decision %+v, want the first owner with term 3", d)
@@ -238,6 +243,7 @@ func TestForeignSpeakerIsAskedAgainOnlyAfterAdoption(t *testing.T) {
 	foreign(p.next().GetUpdate())
 	eventually(t, "the refusals", func() bool { return len(c.hub.Nodes()[0].Refusals) == 2 })
 	c.create(service("web", "10.0.0.1"))
+	c.awaitPlan("node1", "bgp-route/10.0.0.1/32")
 	p.silence()
 
 	superseded, err := c.hub.Adopt(t.Context(), []string{"elder", "ours"})
@@ -264,12 +270,16 @@ func TestHeldBackFullStateWaitsForTheWord(t *testing.T) {
 	p.ack(refused(p.update(routing), ingotv1.Refusal_REFUSAL_HELD_BACK))
 	eventually(t, "the refusal", func() bool { return c.hub.Nodes()[0].Refusals[routing].Message == "because" })
 	c.create(service("web", "10.0.0.1"))
-	eventually(t, "the new plan", func() bool { return len(c.hub.desired.Load().order("node1", routing).items) == 2 })
+	c.awaitPlan("node1", "bgp-route/10.0.0.1/32")
 
 	if _, err := c.hub.Adopt(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	u := p.update(routing)
+	for u.GetAdoption() == 0 { // asked once more, because the plan is another and some seconds have passed
+		p.ack(refused(u, ingotv1.Refusal_REFUSAL_HELD_BACK))
+		u = p.update(routing)
+	}
 	expect(t, u, true, "+bgp-session/tor +bgp-route/10.0.0.1/32")
 	if u.GetAdoption() != 1 {
 		t.Errorf("adoption %d, want 1", u.GetAdoption())
@@ -302,10 +312,11 @@ func TestLostLeadershipSilencesAndTheNextBeginsAnew(t *testing.T) {
 	p.obey()
 
 	c.store.set(func(m *memory) { close(m.done) })
-	if w := p.welcome(); w.GetLeading() || w.GetEpoch() != 0 {
+	if w := p.deposed(); w.GetEpoch() != 0 {
 		t.Fatalf("welcome %v after the leadership was lost", w)
 	}
 	c.create(service("web", "10.0.0.1"))
+	c.awaitPlan("node1", "bgp-route/10.0.0.1/32")
 	p.silence()
 
 	c.store.may <- struct{}{}
@@ -327,9 +338,7 @@ func TestFollowerCanExplainWhatWasDeletedBeforeItLed(t *testing.T) {
 	u := p.update(routing)
 	p.ack(applied(u))
 	c.store.set(func(m *memory) { close(m.done) })
-	if w := p.welcome(); w.GetLeading() {
-		t.Fatalf("welcome %v after the leadership was lost", w)
-	}
+	p.deposed()
 	p.cancel()
 
 	c.delete("web")
@@ -347,15 +356,12 @@ func TestFollowerCanExplainWhatWasDeletedBeforeItLed(t *testing.T) {
 func TestFencedLeaderResigns(t *testing.T) {
 	t.Parallel()
 	store := newMemory(configuration())
-	store.failSave = ErrNotLeader
+	store.failSave = errors.New("etcd is away")
 	c := newCentre(t, store, nodeNamed("node1"), service("web", "10.0.1.1"), slice("web"))
 	p := c.connect(hello("node1"))
-	for led, resigned := false, false; !led || !resigned; {
-		if w := p.next().GetWelcome(); w != nil {
-			resigned = led && !w.GetLeading()
-			led = led || w.GetLeading()
-		}
-	}
+	p.welcomeLeading()
+	store.set(func(m *memory) { m.failSave = ErrNotLeader })
+	p.deposed()
 	p.silence()
 }
 

@@ -116,10 +116,12 @@ func sameLayer2Facts(a, b *ingotv1.Layer2Report) bool {
 // heardLast is when something of the speaker last arrived.
 func (s *stream) heardLast() time.Time { return time.Unix(0, s.heard.Load()) }
 
-// hears notes that something of the speaker arrived.
+// hears notes that something of the speaker arrived. If its word about others had become too old to count, so that
+// somebody may have been judged without it, the segments are judged anew.
 func (s *stream) hears(now time.Time) {
+	silent := now.Sub(s.heardLast())
 	s.heard.Store(now.UnixNano())
-	if s.stalled {
+	if s.stalled || silent > segment.Fresh && s.pace() == heartbeatInterval {
 		s.stalled = false
 		s.hub.nodes.changed()
 	}

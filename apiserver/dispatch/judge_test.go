@@ -15,6 +15,7 @@ import (
 
 	"github.com/ingot-lb/ingot/apiserver/segment"
 	ingotv1 "github.com/ingot-lb/ingot/proto/ingot/v1"
+	"github.com/ingot-lb/ingot/test/await"
 )
 
 // lan is the full report of node n of three on a segment, which hears all others.
@@ -159,9 +160,9 @@ func TestFaultsAreJudgedServedAndLoggedOnce(t *testing.T) {
 # TYPE ingot_layer2_faults gauge
 ingot_layer2_faults{node="node1",reason="Isolated"} 1
 `
-	if err := testutil.GatherAndCompare(c.hub.Registry(), strings.NewReader(want), "ingot_layer2_faults"); err != nil {
-		t.Error(err)
-	}
+	await.Success(t, "the metric says so", func() error {
+		return testutil.GatherAndCompare(c.hub.Registry(), strings.NewReader(want), "ingot_layer2_faults")
+	})
 
 	peers[0].report(lan(1))
 	for n := 2; n <= 3; n++ {
@@ -231,6 +232,7 @@ func TestASpeakerThatStandsStillIsNoticedByItsHeartbeats(t *testing.T) {
 	r := newRig()
 	s := r.connect("node1")
 	s.hub = &Hub{nodes: r.nodes}
+	s.lanes = map[ingotv1.Lane]*lane{layer2Lane: {id: layer2Lane, held: map[string]holding{"layer2/192.0.2.1": {}}}}
 	s.hears(start)
 	s.pulse.seq, s.pulse.echo = 5, 4
 	changes := r.changes
@@ -248,6 +250,11 @@ func TestASpeakerThatStandsStillIsNoticedByItsHeartbeats(t *testing.T) {
 	if r.changes != changes+2 {
 		t.Errorf("told %d times that it goes on, want once", r.changes-changes-1)
 	}
+	s.hears(start.Add(4*segment.Fresh + 1))
+	if r.changes != changes+3 {
+		t.Errorf("told %d times that its word counts again, want once", r.changes-changes-2)
+	}
+	changes++
 	s.pulse.echo = 5
 	s.stalls(start.Add(time.Hour))
 	if r.changes != changes+2 {

@@ -49,10 +49,10 @@ func (c *centre) decided() (d plan.Decision) {
 	return d
 }
 
-// addressIn is what an update says of 10.0.1.100.
-func addressIn(u *ingotv1.Update) *ingotv1.Layer2Address {
+// addressIn is what an update says of an address, nil if nothing.
+func addressIn(u *ingotv1.Update, address string) *ingotv1.Layer2Address {
 	for _, item := range u.GetUpserts() {
-		if item.GetId() == "layer2/10.0.1.100" {
+		if item.GetId() == "layer2/"+address {
 			return item.GetLayer2Address()
 		}
 	}
@@ -81,29 +81,33 @@ func TestAMoveIsOrderedAndSaidOnce(t *testing.T) {
 		Name: owner.node, Annotations: map[string]string{plan.Drain: "true"}}}, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	released := owner.update(layer2Lane)
+	released, said := owner.taken("10.0.1.100")
 	eventually(t, "the decision", func() bool { return c.decided().Owner != owner.node })
 	next := peers[slices.IndexFunc(peers, func(p *peer) bool { return p.node == c.decided().Owner })]
 	why := owner.node + " is being drained (ingot.io/drain)"
-	if got, want := names(released), "-layer2/10.0.1.100 (notOwner: service default/web: 10.0.1.100 is now owned by node "+next.node+": "+why+")"; !strings.Contains(got, want) {
-		t.Errorf("the owner is told %q, want %q", got, want)
+	if want := "notOwner: service default/web: 10.0.1.100 is now owned by node " + next.node + ": " + why; said != want {
+		t.Errorf("the owner is told %q, want %q", said, want)
 	}
 	for _, p := range peers[1:] { // nobody takes it before it is let go of
-		p.silence()
+		p.idle(func(u *ingotv1.Update) {
+			if addressIn(u, "10.0.1.100").GetRole() == ingotv1.Layer2Address_ROLE_OWNER {
+				t.Errorf("%s is told %v before %s has let go", p.node, u, owner.node)
+			}
+		})
 	}
 	owner.ack(applied(released))
-	u := next.update(layer2Lane)
-	if l2 := addressIn(u); l2.GetRole() != ingotv1.Layer2Address_ROLE_OWNER || l2.GetTerm() != 2 {
+	u, l2 := next.given("10.0.1.100", ingotv1.Layer2Address_ROLE_OWNER)
+	if l2.GetTerm() != 2 {
 		t.Errorf("%s is told %v, want to own with term 2", next.node, u)
 	}
 	next.ack(applied(u))
 
-	said := func(node string) string {
+	assigned := func(node string) string {
 		return `Normal | nodeAssigned | web | metallb-speaker | ` + node + ` | announcing from node "` + node + `" with protocol "layer2"`
 	}
 	want := []string{
 		"Normal | OwnerChanged | web | metallb-speaker | " + next.node + " | 10.0.1.100 moved from " + owner.node + " to " + next.node + ": " + why,
-		said(owner.node), said(next.node),
+		assigned(owner.node), assigned(next.node),
 	}
 	slices.Sort(want)
 	eventually(t, "events", func() bool { return len(c.about("OwnerChanged", "nodeAssigned")) == 3 })
@@ -112,9 +116,7 @@ func TestAMoveIsOrderedAndSaidOnce(t *testing.T) {
 	}
 
 	c.store.set(func(m *memory) { close(m.done) })
-	if w := next.welcome(); w.GetLeading() {
-		t.Fatalf("welcome %v after the leadership was lost", w)
-	}
+	next.deposed()
 	c.store.may <- struct{}{}
 	next.welcomeLeading()
 	next.obey()
@@ -137,14 +139,13 @@ func TestWhatANodeTookIsItsOwn(t *testing.T) {
 		Address: "10.0.1.100", Role: ingotv1.Layer2Address_ROLE_STANDBY, Term: 2, Taken: true, Answering: true, Phase: "Answering",
 	}}})
 
-	u := standby.update(layer2Lane)
-	if l2 := addressIn(u); l2.GetRole() != ingotv1.Layer2Address_ROLE_OWNER || l2.GetTerm() != 2 {
+	u, l2 := standby.given("10.0.1.100", ingotv1.Layer2Address_ROLE_OWNER)
+	if l2.GetTerm() != 2 {
 		t.Errorf("the standby is told %v, want to own with the term that it took", u)
 	}
 	standby.ack(applied(u))
-	u = owner.update(layer2Lane)
-	if l2 := addressIn(u); l2.GetRole() != ingotv1.Layer2Address_ROLE_STANDBY || l2.GetOwner() != standby.node {
-		t.Errorf("the owner is told %v, want to stand by", u)
+	if _, l2 = owner.given("10.0.1.100", ingotv1.Layer2Address_ROLE_STANDBY); l2.GetOwner() != standby.node {
+		t.Errorf("the owner is told %v, want to stand by for %s", l2, standby.node)
 	}
 	eventually(t, "events", func() bool { return len(c.about("OwnerChanged")) == 1 && len(c.about("nodeAssigned")) == 2 })
 	if d := c.decided(); d.Owner != standby.node || d.Term != 2 {
@@ -159,10 +160,7 @@ func TestALeavingSpeakersAddressesMove(t *testing.T) {
 
 	peers[0].report(&ingotv1.Report{Leaving: true})
 
-	u := peers[0].update(layer2Lane)
-	if !strings.Contains(names(u), "-layer2/10.0.1.100") {
-		t.Errorf("the owner is told %s", names(u))
-	}
+	u, _ := peers[0].taken("10.0.1.100")
 	peers[0].ack(applied(u))
 	eventually(t, "another owner", func() bool { return c.decided().Reason == "the speaker of "+peers[0].node+" is stopping" })
 }
@@ -171,10 +169,10 @@ func TestALeavingSpeakersAddressesMove(t *testing.T) {
 func TestOlderSpeakersAreNotToldOfSegments(t *testing.T) {
 	t.Parallel()
 	c, peers := segmented(t)
-	items := c.hub.Layer2Items(peers[0].node)
-	if len(items) != 2 || items["layer2-segment/eth1"].GetLayer2Segment() == nil {
-		t.Fatalf("planned %v, want an address and a segment", items)
-	}
+	eventually(t, "an address and a segment are planned", func() bool {
+		items := c.hub.Layer2Items(peers[0].node)
+		return len(items) == 2 && items["layer2/10.0.1.100"].GetLayer2Address() != nil && items["layer2-segment/eth1"].GetLayer2Segment() != nil
+	})
 
 	old := c.connect(hello(peers[0].node))
 	old.welcomeLeading()

@@ -74,6 +74,7 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 	}
 	out := e.plan(in, facts)
 	out.Stamp(time.Now())
+	e.hub.nodes.planned(out.Nodes) // before anybody is told to look
 	e.see(&out, in)
 	e.hub.planned(&Planned{Epoch: in.lead.epoch, Config: stored, Nodes: in.cluster.Nodes, Secrets: in.cluster.Secrets,
 		Withheld: out.Withheld, Layer2: out.Layer2, WhyNot: out.WhyNot, Refused: e.hub.nodes.refusedSessions()})
@@ -93,7 +94,6 @@ func (e *engine) step(ctx context.Context) (next time.Time) {
 			e.opened(in)
 		}
 	}
-	e.hub.nodes.planned(out.Nodes)
 	e.publish(in, &out, layer2)
 	return next
 }
@@ -133,8 +133,8 @@ var errNotLeading = errors.New("this replica does not lead")
 func (e *engine) follow(in *inputs) {
 	facts, _ := e.hub.nodes.facts(in.nodes, time.Now(), nil) // absences are the leader's to judge
 	out := e.plan(in, facts)
-	e.see(&out, in)
 	e.hub.nodes.planned(out.Nodes)
+	e.see(&out, in)
 	e.explain(&out, in.class, routingLane)
 	e.explain(&out, in.class, layer2Lane)
 	e.removed.forget(out.Nodes)

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,7 +41,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // memory is a Store in memory, whose failures and leadership the test decides.
 type memory struct {
@@ -227,7 +228,7 @@ func service(name, ip string) *corev1.Service {
 	}
 }
 
-// newCentre starts a hub for the nodes of the cluster that objects describe.
+// newCentre starts a hub for the nodes of the cluster that objects describe, and returns when it would hear of changes there.
 func newCentre(t *testing.T, store *memory, objects ...runtime.Object) *centre {
 	t.Helper()
 	return newCentreAt(t, "127.0.0.1:0", store, objects...)
@@ -237,14 +238,16 @@ func newCentreAt(t *testing.T, address string, store *memory, objects ...runtime
 	t.Helper()
 	c := &centre{t: t, store: store, client: fake.NewClientset(objects...)}
 	c.client.PrependReactor("create", "tokenreviews", reviewToken)
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var listener net.Listener
+	await.Success(t, "a listener", func() (err error) { // somebody else may have the address of a centre before for a moment
+		listener, err = net.Listen("tcp", address)
+		return err
+	})
 	c.address = listener.Addr().String()
 	certificate := certify()
 	roots := x509.NewCertPool()
 	roots.AddCert(certificate.Leaf)
+	var err error
 	away := &restfake.RESTClient{Client: restfake.CreateHTTPClient(func(*http.Request) (*http.Response, error) { return nil, errors.New("away") })}
 	c.hub, err = newHub(Options{
 		Replica: "apiserver-0", Namespace: "metallb-system", Client: c.client, Store: store, DigestKey: []byte("0123456789abcdef"),
@@ -279,7 +282,36 @@ func newCentreAt(t *testing.T, address string, store *memory, objects ...runtime
 			t.Error(err)
 		}
 	})
+	c.awaitWatches()
 	return c
+}
+
+// awaitWatches waits until the cluster is watched: the client of the test forgets what happens between the list of an
+// informer, after which it passes for read, and its watch.
+func (c *centre) awaitWatches() {
+	c.t.Helper()
+	eventually(c.t, "the cluster is watched", func() bool {
+		actions := c.client.Actions()
+		for _, resource := range []string{"services", "endpointslices", "nodes", "secrets"} {
+			if !slices.ContainsFunc(actions, func(a kubetesting.Action) bool { return a.Matches("watch", resource) }) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// awaitPlan waits until a plan, though it be a follower's, has an item for a node: every later one is made of what that
+// one was made of, or newer.
+func (c *centre) awaitPlan(node, item string) {
+	c.t.Helper()
+	eventually(c.t, item+" is planned for "+node, func() bool {
+		n := c.hub.nodes
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		p := n.plans[node]
+		return p != nil && p.Items[plan.LaneOf(item)][item] != nil
+	})
 }
 
 // reviewToken confirms tokens of the form "token of NODE".
@@ -331,6 +363,9 @@ type peer struct {
 	failed chan error
 	cancel context.CancelFunc
 	mu     sync.Mutex // of Send
+	// epoch is that of the last welcome read; whole is the one of which a full state was read last, by lane.
+	epoch uint64
+	whole map[ingotv1.Lane]uint64
 }
 
 // connect opens a stream for a node with its own token.
@@ -346,11 +381,11 @@ func (c *centre) dial(token string, hello *ingotv1.Hello) *peer {
 	if token != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 	}
-	stream, err := ingotv1.NewDispatchClient(c.conn).Connect(ctx)
+	stream, err := ingotv1.NewDispatchClient(c.conn).Connect(ctx, grpc.WaitForReady(true))
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	p := &peer{t: c.t, node: hello.GetNode(), stream: stream, cancel: cancel,
+	p := &peer{t: c.t, node: hello.GetNode(), stream: stream, cancel: cancel, whole: map[ingotv1.Lane]uint64{},
 		in: make(chan *ingotv1.ConnectResponse, 1000), beats: make(chan uint64, 1000), failed: make(chan error, 1)}
 	go p.receive()
 	p.send(&ingotv1.ConnectRequest{Message: &ingotv1.ConnectRequest_Hello{Hello: hello}})
@@ -386,6 +421,7 @@ func (p *peer) next() *ingotv1.ConnectResponse {
 	p.t.Helper()
 	select {
 	case m := <-p.in:
+		p.read(m)
 		return m
 	case err := <-p.failed:
 		p.t.Fatalf("%s: the stream ended: %v", p.node, err)
@@ -393,6 +429,16 @@ func (p *peer) next() *ingotv1.ConnectResponse {
 		p.t.Fatalf("%s: nothing came", p.node)
 	}
 	return nil
+}
+
+// read notes how far the centre is.
+func (p *peer) read(m *ingotv1.ConnectResponse) {
+	if w := m.GetWelcome(); w != nil {
+		p.epoch = w.GetEpoch()
+	}
+	if u := m.GetUpdate(); u.GetFullEnd() {
+		p.whole[u.GetLane()] = u.GetEpoch()
+	}
 }
 
 func (p *peer) welcome() *ingotv1.Welcome {
@@ -417,6 +463,48 @@ func (p *peer) update(lane ingotv1.Lane) *ingotv1.Update {
 			return u
 		}
 		p.ack(applied(u))
+	}
+}
+
+// given returns the next update that gives the node an address in a role; others are acknowledged on the way.
+func (p *peer) given(address string, role ingotv1.Layer2Address_Role) (*ingotv1.Update, *ingotv1.Layer2Address) {
+	p.t.Helper()
+	for {
+		u := p.update(layer2Lane)
+		if l2 := addressIn(u, address); l2 != nil && l2.GetRole() == role {
+			return u, l2
+		}
+		p.ack(applied(u))
+	}
+}
+
+// taken returns the next update that takes an address from the node, and why; others are acknowledged on the way.
+func (p *peer) taken(address string) (*ingotv1.Update, string) {
+	p.t.Helper()
+	for {
+		u := p.update(layer2Lane)
+		for _, r := range u.GetRemovals() {
+			if r.GetId() == "layer2/"+address {
+				return u, r.GetReason()
+			}
+		}
+		p.ack(applied(u))
+	}
+}
+
+// deposed returns the next welcome, which must say that the replica does not lead; updates are acknowledged on the way.
+func (p *peer) deposed() *ingotv1.Welcome {
+	p.t.Helper()
+	for {
+		m := p.next()
+		if u := m.GetUpdate(); u != nil {
+			p.ack(applied(u))
+			continue
+		}
+		if w := m.GetWelcome(); w == nil || w.GetLeading() {
+			p.t.Fatalf("%s: got %v, want a welcome of one that does not lead", p.node, m)
+		}
+		return m.GetWelcome()
 	}
 }
 
@@ -457,8 +545,14 @@ func (p *peer) silence() {
 	}
 }
 
-// obey acknowledges what comes until nothing but heartbeats does.
+// obey acknowledges what comes until it has the full state of both lanes and nothing comes any more but heartbeats.
 func (p *peer) obey() {
+	p.t.Helper()
+	p.idle(func(*ingotv1.Update) {})
+}
+
+// idle is obey that has a look at each update.
+func (p *peer) idle(look func(*ingotv1.Update)) {
 	p.t.Helper()
 	for len(p.beats) > 0 {
 		<-p.beats
@@ -466,14 +560,18 @@ func (p *peer) obey() {
 	for quiet := 0; quiet < 2; {
 		select {
 		case m := <-p.in:
+			p.read(m)
 			if u := m.GetUpdate(); u != nil {
+				look(u)
 				p.ack(applied(u))
 			}
 			quiet = 0
 		case err := <-p.failed:
 			p.t.Fatalf("%s: the stream ended: %v", p.node, err)
 		case <-p.beats:
-			quiet++
+			if p.whole[routing] == p.epoch && p.whole[layer2Lane] == p.epoch {
+				quiet++
+			}
 		case <-time.After(patience):
 			p.t.Fatalf("%s: not even a heartbeat", p.node)
 		}

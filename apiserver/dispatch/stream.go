@@ -22,6 +22,8 @@ const (
 	drainGrace = 30 * time.Second
 	// outbox is how many messages wait for the transport at most: one for each lane, and some small ones.
 	outbox = 8
+	// farewell is how long what is queued for a speaker has to go out when its stream ends; less than stopGrace.
+	farewell = 3 * time.Second
 )
 
 // stream is one speaker's connection. One goroutine owns it; others only call wakeUp and supersede.
@@ -87,7 +89,7 @@ func (s *stream) end(sendErr <-chan error, reason error) error {
 	close(s.out)
 	select {
 	case <-sendErr:
-	case <-time.After(time.Second):
+	case <-time.After(farewell):
 		// The transport is stuck; the return of the handler ends the sender.
 	}
 	return reason

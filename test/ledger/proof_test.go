@@ -33,6 +33,10 @@ const (
 	rivalry = 9 * time.Second
 	// pastLease is longer than a Lease lasts.
 	pastLease = 6500 * time.Millisecond
+	// rounds is how often rivals go on at most, where the machine is so slow that little has happened.
+	rounds = 20
+	// patience is how long anything may take that processes have to start for, on such a machine.
+	patience = 2 * time.Minute
 )
 
 // TestOneAddressOneOwner is promise 2 of design.md: controllers allocate at the same time, are stopped in the middle of
@@ -47,6 +51,12 @@ func TestOneAddressOneOwner(t *testing.T) {
 	restarted := f.restartAPI()
 	f.rivals(rival, rivalry/2)
 	restarted()
+	fought := func(c *ledger.Checker) bool {
+		return c.Shows >= 100 && c.Claims >= 100 && c.Shared >= 5 && f.terms() >= 6
+	}
+	for n := 0; n < rounds && !fought(f.verdict()); n++ {
+		f.rivals(rival, rivalry/2)
+	}
 	f.replacement()
 	end()
 	f.settle()
@@ -56,7 +66,7 @@ func TestOneAddressOneOwner(t *testing.T) {
 		t.Error(fault)
 	}
 	t.Logf("%d changes of statuses, %d of the ledger, %d of shared addresses, %d terms", c.Shows, c.Claims, c.Shared, f.terms())
-	if c.Shows < 100 || c.Claims < 100 || c.Shared < 5 || f.terms() < 6 {
+	if !fought(c) {
 		t.Errorf("that was no fight: %d changes of statuses, %d of the ledger, %d of shared addresses, %d terms", c.Shows, c.Claims, c.Shared, f.terms())
 	}
 }
@@ -67,7 +77,7 @@ func TestProofSeesThatTheLedgerIsMissing(t *testing.T) {
 	f := newFight(t)
 	end := f.disturbances()
 	defer end()
-	for range 5 {
+	for range rounds {
 		f.rivals(blind, rivalry/2)
 		doubles := slices.DeleteFunc(f.verdict().Faults, func(fault string) bool { return !strings.Contains(fault, "two owners in statuses") })
 		if len(doubles) > 0 {
@@ -97,7 +107,7 @@ func newFight(t *testing.T) *fight {
 	t.Helper()
 	f := &fight{t: t}
 	var cancel context.CancelFunc
-	f.ctx, cancel = context.WithTimeout(t.Context(), 3*time.Minute)
+	f.ctx, cancel = context.WithTimeout(t.Context(), 9*time.Minute) // what is judged would be compacted after ten
 	t.Cleanup(cancel)
 	api, err := kubeapi.Start(f.ctx, t.TempDir())
 	if err != nil {
@@ -122,7 +132,7 @@ func newFight(t *testing.T) *fight {
 	if f.pools, err = poolClient(address); err != nil {
 		t.Fatal(err)
 	}
-	await.Success(t, "a pool", func() error { return f.pool("10.0.0.1-10.0.0.8") })
+	await.SuccessWithin(t, patience, "a pool", func() error { return f.pool("10.0.0.1-10.0.0.8") })
 	now, err := f.etcd.Get(f.ctx, ledger.ServicePrefix, clientv3.WithPrefix(), clientv3.WithCountOnly())
 	if err != nil {
 		t.Fatal(err)
@@ -266,7 +276,7 @@ func (f *fight) replacement() {
 	leader := ""
 	leads := func(other string) {
 		f.t.Helper()
-		await.Success(f.t, "a leader", func() error {
+		await.SuccessWithin(f.t, patience, "a leader", func() error {
 			lease, err := f.kube.CoordinationV1().Leases(system).Get(f.ctx, "metallb-controller", metav1.GetOptions{})
 			if err != nil {
 				return err
@@ -300,7 +310,7 @@ func (f *fight) sleep(d time.Duration) {
 // settle waits until statuses and ledger agree.
 func (f *fight) settle() {
 	f.t.Helper()
-	await.Success(f.t, "statuses and ledger that agree", func() error {
+	await.SuccessWithin(f.t, patience, "statuses and ledger that agree", func() error {
 		c := ledger.New()
 		for _, prefix := range []string{ledger.ServicePrefix, ledger.AllocationPrefix} {
 			now, err := f.etcd.Get(f.ctx, prefix, clientv3.WithPrefix())
@@ -373,8 +383,11 @@ func (f *fight) verdict() *ledger.Checker {
 func (f *fight) terms() int64 {
 	f.t.Helper()
 	now, err := f.etcd.Get(f.ctx, "/ingot/allocator")
-	if err != nil || len(now.Kvs) != 1 {
-		f.t.Fatalf("the term: %v, %v", now, err)
+	if err != nil {
+		f.t.Fatalf("the term: %v", err)
+	}
+	if len(now.Kvs) == 0 {
+		return 0 // none has begun yet
 	}
 	return now.Kvs[0].Version
 }

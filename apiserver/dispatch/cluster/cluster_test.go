@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
+	kubetesting "k8s.io/client-go/testing"
 
 	"github.com/ingot-lb/ingot/test/await"
 )
@@ -78,6 +80,10 @@ func TestStateHasWhatThePlannerReadsAndNoMore(t *testing.T) {
 		t.Error("a Service that does not exist is found")
 	}
 
+	// The client of the test forgets what happens between the list of an informer and its watch.
+	eventually(t, "Nodes are watched", func() bool {
+		return slices.ContainsFunc(client.Actions(), func(a kubetesting.Action) bool { return a.Matches("watch", "nodes") })
+	})
 	before := changes.Load()
 	labelled := node.DeepCopy()
 	labelled.Labels = map[string]string{"a": "b"}

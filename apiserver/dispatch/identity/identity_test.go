@@ -225,7 +225,9 @@ func TestTokenReviewDecides(t *testing.T) {
 func TestKeysAnswerWhileTokenReviewCannot(t *testing.T) {
 	api := &reviews{err: errors.New("connection refused")}
 	keys := &Keys{}
-	a := NewAuthenticator(api, "metallb-system", keys, quietLog)
+	now := time.Now()
+	a := newAuthenticator(&tokenReviewer{tokens: api, user: user}, &offlineReviewer{keys: keys, user: user, now: time.Now}, quietLog,
+		func() time.Time { return now })
 	token := sign(t, jwt.SigningMethodRS256, "one", signing, claims())
 
 	_, err := a.Authenticate(t.Context(), token)
@@ -247,7 +249,7 @@ func TestKeysAnswerWhileTokenReviewCannot(t *testing.T) {
 	}
 
 	api.err, api.status = nil, authenticationv1.TokenReviewStatus{}
-	a.awayUntil.Store(0)
+	now = now.Add(away)
 	if _, err := a.Authenticate(t.Context(), token); !errors.As(err, &rejected) {
 		t.Errorf("TokenReview is back and says no; got %v", err)
 	}
