@@ -55,6 +55,7 @@ var (
 	_ rest.ShortNamesProvider   = &allocations{}
 	_ rest.CategoriesProvider   = &allocations{}
 	_ rest.SingularNameProvider = &allocations{}
+	_ rest.StorageWithReadiness = &allocations{}
 )
 
 func newAllocations(scheme *runtime.Scheme, optsGetter generic.RESTOptionsGetter, namespace string) (*allocations, error) {
@@ -86,6 +87,9 @@ func (a *allocations) NewList() runtime.Object { return a.store.NewList() }
 
 // Destroy implements rest.Storage.
 func (a *allocations) Destroy() { a.store.Destroy() }
+
+// ReadinessCheck implements rest.StorageWithReadiness.
+func (a *allocations) ReadinessCheck() error { return a.store.ReadinessCheck() }
 
 // NamespaceScoped implements rest.Scoper.
 func (a *allocations) NamespaceScoped() bool { return true }

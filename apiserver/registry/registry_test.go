@@ -64,6 +64,10 @@ func TestNew(t *testing.T) {
 			slices.Sort(reset)
 			d.Reset = strings.Join(reset, " ")
 			got[version+" "+path] = d
+			_, listed := s.(rest.Lister)
+			if _, waited := s.(rest.StorageWithReadiness); waited != listed {
+				t.Errorf("%s %s: listed is %t, waited for until it can be is %t", version, path, listed, waited)
+			}
 		}
 	}
 	ingot := []string{"ingot"}

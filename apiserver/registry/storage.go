@@ -32,6 +32,7 @@ var (
 	_ rest.SingularNameProvider = &objects{}
 	_ rest.TableConvertor       = &objects{}
 	_ rest.ResetFieldsStrategy  = &objects{}
+	_ rest.StorageWithReadiness = &objects{}
 )
 
 func newStorage(

@@ -79,7 +79,7 @@ func TestAllocations(t *testing.T) {
 			t.Errorf("%v: %v, want %v", options.DryRun, results, want)
 		}
 	}
-	if ev := <-watched.ResultChan(); ev.Object.(*unstructured.Unstructured).GetName() != "192.0.2.2" {
+	if ev := nextChange(t, watched); ev.Object.(*unstructured.Unstructured).GetName() != "192.0.2.2" {
 		t.Errorf("watching by Service: %v", ev)
 	}
 

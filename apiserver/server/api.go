@@ -35,6 +35,10 @@ func (c CompletedConfig) New() (*genericserver.GenericAPIServer, writer.Objects,
 	if err := server.InstallAPIGroup(&group); err != nil {
 		return nil, nil, fmt.Errorf("install %s: %w", metallb.GroupName, err)
 	}
+	// As in kube-apiserver: until the watch caches have what is stored, lists and watches are answered 429, and so /readyz says no.
+	if err := server.AddPostStartHook("storage-readiness", server.StorageReadinessHook.Hook); err != nil {
+		return nil, nil, fmt.Errorf("readiness of the storage: %w", err)
+	}
 	objects, err := newConditioned(c.namespace, storage, server.LoopbackClientConfig)
 	if err != nil {
 		return nil, nil, fmt.Errorf("conditions: %w", err)

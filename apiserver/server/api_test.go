@@ -161,7 +161,7 @@ func TestEveryKindBehavesAsABuiltInOne(t *testing.T) {
 			if _, err := objects.Patch(ctx, "example", types.MergePatchType, []byte(`{"metadata":{"labels":{"rack":"a"}}}`), metav1.PatchOptions{}); err != nil {
 				t.Errorf("merge patch: %v", err)
 			}
-			ev := <-w.ResultChan()
+			ev := nextChange(t, w)
 			if got := ev.Object.(*unstructured.Unstructured); ev.Type != watch.Modified || got.GetLabels()["rack"] != "a" || got.GetGeneration() != 1 {
 				t.Errorf("watched %s %v", ev.Type, got.Object["metadata"])
 			}
@@ -239,6 +239,22 @@ func watchList(t *testing.T, objects dynamic.ResourceInterface) watch.Interface 
 		t.Errorf("initial events (-want +got):\n%s", diff)
 	}
 	return w
+}
+
+// nextChange waits for the next event that is no bookmark: these come when time passes.
+func nextChange(t *testing.T, w watch.Interface) watch.Event {
+	t.Helper()
+	for ev := range w.ResultChan() {
+		switch ev.Type {
+		case watch.Bookmark:
+		case watch.Error:
+			t.Fatalf("watch: %v", apierrors.FromObject(ev.Object))
+		default:
+			return ev
+		}
+	}
+	t.Fatal("the watch ended")
+	return watch.Event{}
 }
 
 func tableOf(t *testing.T, config *rest.Config, s sample) *metav1.Table {

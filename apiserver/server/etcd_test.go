@@ -1,31 +1,36 @@
 package server
 
 import (
-	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 )
 
-// runEtcd runs an etcd of the test's own and returns its URL and a client.
+// runEtcd runs an etcd of the test's own and returns its URL and a client. It listens on a socket in a directory: a port that is
+// looked for before it is listened on may be somebody else's by then.
 func runEtcd(t *testing.T, set func(*embed.Config)) (string, *clientv3.Client) {
 	t.Helper()
+	dir, err := os.MkdirTemp("", "etcd") // short, as names of sockets have to be
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
 	cfg := embed.NewConfig()
 	cfg.Dir, cfg.LogLevel, cfg.UnsafeNoFsync = t.TempDir(), "fatal", true
-	var urls [2]url.URL
-	for i := range urls {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		urls[i] = url.URL{Scheme: "http", Host: l.Addr().String()}
-		l.Close()
-	}
-	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = urls[:1], urls[:1]
-	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = urls[1:], urls[1:]
+	nowhere := url.URL{Scheme: "http", Host: "localhost:2380"} // is part of the member's record, and of no use
+	at := url.URL{Scheme: "unix", Path: filepath.Join(dir, "s")}
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{at}, []url.URL{nowhere}
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = nil, []url.URL{nowhere}
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	cfg.EnableGRPCGateway = false
 	if set != nil {
 		set(cfg)
 	}
@@ -34,8 +39,12 @@ func runEtcd(t *testing.T, set func(*embed.Config)) (string, *clientv3.Client) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	<-server.Server.ReadyNotify()
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{urls[0].String()}})
+	select {
+	case <-server.Server.ReadyNotify():
+	case err := <-server.Err():
+		t.Fatal(err)
+	}
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{at.String()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,5 +53,5 @@ func runEtcd(t *testing.T, set func(*embed.Config)) (string, *clientv3.Client) {
 			t.Error(err)
 		}
 	})
-	return urls[0].String(), client
+	return at.String(), client
 }

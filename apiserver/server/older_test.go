@@ -200,7 +200,7 @@ func TestBothVersionsCanBeWatchedAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for version, w := range watches {
-		ev := <-w.ResultChan()
+		ev := nextChange(t, w)
 		got, ok := ev.Object.(*unstructured.Unstructured)
 		if !ok || ev.Type != watch.Added || got.GetAPIVersion() != version || got.GetName() != "tor" {
 			t.Errorf("%s: watched %s %v", version, ev.Type, ev.Object)

@@ -77,13 +77,23 @@ func TestListsAreOfOneRevision(t *testing.T) {
 		want    string
 	}{
 		{exact, strings.Join(want, " ")},
-		{metav1.ListOptions{ResourceVersion: revision, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan}, names(now)},
-		{metav1.ListOptions{ResourceVersion: "0"}, names(now)},
+		{metav1.ListOptions{ResourceVersion: now.GetResourceVersion(), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan}, names(now)},
 	} {
 		list, err := objects.List(ctx, tt.options)
 		if err != nil || names(list) != tt.want {
 			t.Errorf("%+v lists %q, %v, want %q", tt.options, names(list), err, tt.want)
 		}
+	}
+	for _, mayBeOld := range []metav1.ListOptions{
+		{ResourceVersion: "0"}, {ResourceVersion: revision, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan},
+	} {
+		eventually(t, fmt.Sprintf("a list with %+v of what there is", mayBeOld), func() error {
+			list, err := objects.List(ctx, mayBeOld)
+			if err == nil && names(list) != names(now) {
+				err = fmt.Errorf("got %q, want %q", names(list), names(now))
+			}
+			return err
+		})
 	}
 	for _, wrong := range []metav1.ListOptions{
 		{ResourceVersionMatch: metav1.ResourceVersionMatchExact},

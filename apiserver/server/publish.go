@@ -26,10 +26,8 @@ func (p *process) keepAPIServices(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("client of the aggregation layer: %w", err)
 	}
-	for !p.readiness.ready() {
-		if err := backoff.Sleep(ctx, 50*time.Millisecond); err != nil {
-			return err
-		}
+	if err := until(ctx, p.readiness.ready); err != nil {
+		return err
 	}
 	p.log.Info("ready", "event", "ready", "id", p.options.ID)
 	changed := make(chan struct{}, 1)

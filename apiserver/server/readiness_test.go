@@ -2,13 +2,33 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/rest"
 )
+
+// TestReadyIsReadyForEveryKind: once /readyz says so, nobody is told to come back because what is stored has not been read yet.
+func TestReadyIsReadyForEveryKind(t *testing.T) {
+	config := serveAlone(t)
+	client, err := rest.HTTPClientFor(config) // which tries nothing again
+	if err != nil {
+		t.Fatal(err)
+	}
+	resources := []string{"v1beta1/namespaces/" + namespace + "/ipallocations", "v1beta1/namespaces/" + namespace + "/metallbs"}
+	for _, s := range samples {
+		resources = append(resources, fmt.Sprintf("%s/namespaces/%s/%s", s.resource.Version, namespace, s.resource.Resource))
+	}
+	for _, path := range resources {
+		if code, text := send(t, client, config, http.MethodGet, "/apis/metallb.io/"+path, asJSON, ""); code != http.StatusOK {
+			t.Errorf("%s: %d %s", path, code, clip(text))
+		}
+	}
+}
 
 func TestReadyzSaysWhatIsMissing(t *testing.T) {
 	r := newReadiness([]string{"store", "api"}, []string{"apiservices"})

@@ -14,6 +14,16 @@ const (
 	lastPause = 3 * time.Second
 )
 
+// until returns when ok does, or ctx ends, whose error it then returns.
+func until(ctx context.Context, ok func() bool) error {
+	for !ok() {
+		if err := backoff.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // persist calls f until it succeeds or ctx ends, whose error it then returns. Between failures, which are passed to
 // failed and logged when they are others than before, it waits a random time that grows.
 func persist(ctx context.Context, log *slog.Logger, what string, failed func(error), f func(context.Context) error) error {

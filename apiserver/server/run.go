@@ -303,6 +303,10 @@ func (p *process) serveAPI(ctx context.Context) error {
 	p.group.Go(func() error { return p.keepAPIServices(ctx) })
 	p.group.Go(func() error { return p.keepAddresses(ctx) })
 	p.group.Go(func() error {
+		// Conditions are read from the watch caches, and written through the API.
+		if err := until(ctx, func() bool { return p.readiness.check(partAPI) == nil }); err != nil {
+			return err
+		}
 		p.planned.keep(ctx, writer.New(objects, p.log))
 		return ctx.Err()
 	})

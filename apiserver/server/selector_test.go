@@ -76,7 +76,7 @@ func TestFieldSelectors(t *testing.T) {
 			}
 			defer w.Stop()
 			next := func() string {
-				ev := <-w.ResultChan()
+				ev := nextChange(t, w)
 				return fmt.Sprintf("%s %s", ev.Type, ev.Object.(*unstructured.Unstructured).GetName())
 			}
 			first := []string{next(), next()}

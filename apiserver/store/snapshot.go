@@ -25,15 +25,18 @@ func (s *Store) Snapshot(ctx context.Context) (*metallb.Configuration, int64, er
 }
 
 // Current returns what Snapshot returns, or when etcd does not answer soon the last configuration known. It is
-// for early words to users, which the guarded write has the last one on.
+// for early words to users, which the guarded write has the last one on; a dry run has no other word.
 func (s *Store) Current() *metallb.Configuration {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), currentTimeout)
 	defer cancel()
 	if c, _, err := s.Snapshot(ctx); err == nil {
 		return c
 	}
 	return s.cachedView().config
 }
+
+// currentTimeout bounds Current. A write whose words it is for fails by itself where etcd is away.
+const currentTimeout = 3 * time.Second
 
 func (s *Store) cachedView() *view {
 	s.mu.Lock()

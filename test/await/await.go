@@ -51,7 +51,7 @@ func until(patience, period time.Duration, ok func() bool) bool {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			return false
+			return ok() // who was not let run for so long has not looked for as long
 		}
 	}
 	return true

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -34,7 +35,8 @@ type Server struct {
 	flags       []string
 	etcd        *embed.Etcd
 	etcdURL     url.URL
-	port        int
+	// etcdPort and port are held until Stop.
+	etcdPort, port port
 
 	process *exec.Cmd
 	exited  chan struct{}
@@ -47,21 +49,36 @@ func Start(ctx context.Context, dir string, flags ...string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{dir: dir, binary: binary, flags: flags}
-	if s.port, err = freePort(); err != nil {
-		return nil, err
-	}
-	if err := s.startEtcd(); err != nil {
-		return nil, err
-	}
-	if err := s.writeFiles(); err != nil {
-		s.etcd.Close()
-		return nil, err
-	}
-	if err := s.StartAPI(ctx); err != nil {
-		s.etcd.Close()
+	if err := s.start(ctx); err != nil {
+		s.end()
 		return nil, err
 	}
 	return s, nil
+}
+
+func (s *Server) start(ctx context.Context) (err error) {
+	if s.port, err = holdPort(); err != nil {
+		return err
+	}
+	if s.etcdPort, err = holdPort(); err != nil {
+		return err
+	}
+	if err := s.startEtcd(); err != nil {
+		return err
+	}
+	if err := s.writeFiles(); err != nil {
+		return err
+	}
+	return s.StartAPI(ctx)
+}
+
+// end ends all but the kube-apiserver, as far as it was begun.
+func (s *Server) end() {
+	if s.etcd != nil {
+		s.etcd.Close()
+	}
+	s.etcdPort.release()
+	s.port.release()
 }
 
 // find looks for a program in INGOT_BIN or the repository's bin.
@@ -99,31 +116,15 @@ func repository() (string, error) {
 	}
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("looking for a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
 func (s *Server) startEtcd() error {
 	cfg := embed.NewConfig()
 	cfg.Dir = filepath.Join(s.dir, "etcd")
 	cfg.LogLevel = "fatal" // it reports its own orderly end as errors
 	cfg.UnsafeNoFsync = true
-	var urls [2]url.URL
-	for i := range urls {
-		port, err := freePort()
-		if err != nil {
-			return err
-		}
-		urls[i] = url.URL{Scheme: "http", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
-	}
-	s.etcdURL = urls[0]
-	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = urls[:1], urls[:1]
-	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = urls[1:], urls[1:]
+	cfg.SocketOpts.ReusePort = true
+	s.etcdURL = url.URL{Scheme: "http", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.etcdPort.number))}
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{s.etcdURL}, []url.URL{s.etcdURL}
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = nil, []url.URL{s.etcdURL} // in a cluster of one nobody uses it
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
@@ -166,7 +167,7 @@ func (s *Server) StartAPI(ctx context.Context) error {
 	defer log.Close()
 	cmd := exec.Command(s.binary,
 		"--etcd-servers="+s.etcdURL.String(),
-		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(s.port), "--cert-dir="+filepath.Join(s.dir, "certs"),
+		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(s.port.number), "--permit-port-sharing", "--cert-dir="+filepath.Join(s.dir, "certs"),
 		"--authorization-mode=RBAC", "--token-auth-file="+filepath.Join(s.dir, "tokens.csv"),
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file="+filepath.Join(s.dir, "sa.key"), "--service-account-signing-key-file="+filepath.Join(s.dir, "sa.key"),
@@ -199,7 +200,7 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		_, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+		err := ready(ctx, client)
 		if err == nil {
 			return nil
 		}
@@ -211,6 +212,20 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// ready says whether all is there that tests take for granted: a controller of the kube-apiserver's makes the namespaces a moment
+// after it calls itself ready.
+func ready(ctx context.Context, client kubernetes.Interface) error {
+	if _, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx); err != nil {
+		return err
+	}
+	for _, namespace := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
+		if _, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // LogFile is where kube-apiserver logs.
@@ -226,7 +241,7 @@ func (s *Server) StopAPI() {
 // Stop ends both.
 func (s *Server) Stop() {
 	s.StopAPI()
-	s.etcd.Close()
+	s.end()
 }
 
 // Etcd is the URL of the etcd, for tests that read what was stored, or need one for themselves.
@@ -238,7 +253,7 @@ func (s *Server) Admin() *rest.Config { return s.Config(adminToken) }
 // Config is the client configuration of one of our ServiceAccounts: apiserver, controller, operator, speaker or webhooks.
 func (s *Server) Config(account string) *rest.Config {
 	return &rest.Config{
-		Host:        "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)),
+		Host:        "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port.number)),
 		BearerToken: account,
 		QPS:         -1,
 		// Its certificate is made at the first start, self-signed, and the way to it is loopback.

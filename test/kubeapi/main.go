@@ -20,7 +20,7 @@ func Main(m *testing.M, prepare func(context.Context, *Server) (end func(), err 
 		return fail(err)
 	}
 	defer os.RemoveAll(dir)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	server, err := Start(ctx, dir)
 	if err != nil {
