@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
 
@@ -82,25 +81,22 @@ func (f *Files) Run(ctx context.Context) error {
 	}
 }
 
-// read takes all files as they are now. In a mounted Secret they change together, and where they do not, certificate and
+// read takes all files as they are now. In a mounted Secret they change together; where whoever writes them takes his time, certificate and
 // key do not belong together for a moment, which is an error.
 func (f *Files) read() (*leaf, error) {
-	var l leaf
-	var roots []byte
-	for _, file := range []struct {
-		path string
-		data *[]byte
-	}{{f.options.Cert, &l.certPEM}, {f.options.Key, &l.keyPEM}, {f.options.CA, &roots}} {
-		if file.path == "" {
-			continue
-		}
-		data, err := os.ReadFile(file.path)
-		if err != nil {
-			return nil, fmt.Errorf("read a certificate: %w", err)
-		}
-		*file.data = data
+	paths := []string{f.options.Cert, f.options.Key}
+	if f.options.CA != "" {
+		paths = append(paths, f.options.CA)
 	}
-	var err error
+	files, err := inspect.Read(paths...)
+	if err != nil {
+		return nil, fmt.Errorf("read a certificate: %w", err)
+	}
+	l := leaf{certPEM: files[0], keyPEM: files[1]}
+	var roots []byte
+	if len(files) > 2 {
+		roots = files[2]
+	}
 	l.pair, err = inspect.Pair(l.certPEM, l.keyPEM, inspect.Wanted{Name: f.options.Name, Roots: roots, Now: time.Now()})
 	if err != nil {
 		return nil, fmt.Errorf("%s and %s: %w", f.options.Cert, f.options.Key, err)

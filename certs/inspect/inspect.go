@@ -1,4 +1,4 @@
-// Package inspect says what is wrong with a serving certificate, in words by which an operator finds it: its names, its
+// Package inspect reads serving certificates and says what is wrong with one, in words by which an operator finds it: its names, its
 // dates and who issued it. It knows nothing of Kubernetes, so that speakers can use it.
 package inspect
 

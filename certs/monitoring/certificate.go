@@ -4,11 +4,9 @@ package monitoring
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -124,13 +122,12 @@ func (c *Certificate) ofDirectory() *tls.Certificate {
 }
 
 func (c *Certificate) load() (*tls.Certificate, error) {
-	cert, certErr := os.ReadFile(filepath.Join(c.options.CertDir, "tls.crt"))
-	key, keyErr := os.ReadFile(filepath.Join(c.options.CertDir, "tls.key"))
-	if err := errors.Join(certErr, keyErr); err != nil {
+	files, err := inspect.Read(filepath.Join(c.options.CertDir, "tls.crt"), filepath.Join(c.options.CertDir, "tls.key"))
+	if err != nil {
 		return nil, err
 	}
 	// Whom scrapers call, and whom they trust, is theirs to say.
-	pair, err := inspect.Pair(cert, key, inspect.Wanted{Now: c.options.now()})
+	pair, err := inspect.Pair(files[0], files[1], inspect.Wanted{Now: c.options.now()})
 	if err != nil {
 		return nil, fmt.Errorf("tls.crt and tls.key in %s: %w", c.options.CertDir, err)
 	}

@@ -200,10 +200,13 @@ func newCluster(t *testing.T) cluster {
 	config := api.Admin()
 	writeConfig(t, c.kubeconfig, config.Host, config.BearerToken)
 	// By what a kube-apiserver proves for whom it asks. This one has no such thing, and nothing is asked through it.
-	c.kubectl(t, "create", "configmap", "-n", "kube-system", "extension-apiserver-authentication",
-		"--from-file=requestheader-client-ca-file="+filepath.Join(dir, "certs", "apiserver.crt"), "--from-literal=requestheader-allowed-names=[]",
-		`--from-literal=requestheader-username-headers=["X-Remote-User"]`, `--from-literal=requestheader-group-headers=["X-Remote-Group"]`,
-		`--from-literal=requestheader-extra-headers-prefix=["X-Remote-Extra-"]`)
+	await.SuccessWithin(t, long, "the namespace kube-system", func() error { // which the kube-apiserver makes in its own time
+		_, err := c.try("create", "configmap", "-n", "kube-system", "extension-apiserver-authentication",
+			"--from-file=requestheader-client-ca-file="+filepath.Join(dir, "certs", "apiserver.crt"), "--from-literal=requestheader-allowed-names=[]",
+			`--from-literal=requestheader-username-headers=["X-Remote-User"]`, `--from-literal=requestheader-group-headers=["X-Remote-Group"]`,
+			`--from-literal=requestheader-extra-headers-prefix=["X-Remote-Extra-"]`)
+		return err
+	})
 	account := filepath.Join(dir, "apiserver.kubeconfig")
 	config = api.Config("apiserver")
 	writeConfig(t, account, config.Host, config.BearerToken)

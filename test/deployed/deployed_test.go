@@ -86,7 +86,7 @@ func (c cluster) adopted(t *testing.T) {
 // deleted uninstalls by the one command that everybody tries first.
 func (c cluster) deleted(t *testing.T, directory string) {
 	t.Helper()
-	c.kubectl(t, "delete", "-k", directory, "--timeout=100s")
+	c.kubectl(t, "delete", "-k", directory, within)
 	c.nothingLeft(t)
 }
 
@@ -126,7 +126,7 @@ func (c cluster) nothingLeft(t *testing.T) {
 		return err
 	})
 	c.kubectl(t, "create", "namespace", "passing")
-	c.kubectl(t, "delete", "namespace", "passing", "--timeout=60s")
+	c.kubectl(t, "delete", "namespace", "passing", within)
 }
 
 // commands are those of MetalLB's documentation, letter by letter but for oc, and what they print.
@@ -201,7 +201,7 @@ func (c cluster) parts(t *testing.T) {
 		t.Errorf("a paused controller is %s", got)
 	}
 	must(c.Resume(t.Context(), "controller"))
-	if out, err := c.Run(t.Context(), "logs", "speaker/node2"); err != nil || !strings.Contains(out, `"msg":"Ingot speaker starting"`) {
+	if out, err := c.Run(t.Context(), "logs", "speaker/node2", "-n", "1000000"); err != nil || !strings.Contains(out, `"msg":"Ingot speaker starting"`) {
 		t.Errorf("lab logs: %v: %.500s", err, out)
 	}
 	for _, name := range []string{"speaker/node2", "apiserver/1", "controller"} {

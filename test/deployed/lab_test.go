@@ -20,7 +20,10 @@ import (
 )
 
 // long bounds every wait. It is far above what anything takes, so that no test depends on the machine's speed.
-const long = 2 * time.Minute
+const long = 5 * time.Minute
+
+// within is long for kubectl, which is to say itself what it waits for in vain.
+const within = "--timeout=270s"
 
 const system = "metallb-system"
 
@@ -95,7 +98,7 @@ func (c cluster) kubectl(t *testing.T, args ...string) string {
 func (c cluster) rolledOut(t *testing.T, workloads ...string) {
 	t.Helper()
 	for _, workload := range workloads {
-		if _, err := c.try("rollout", "status", "-n", system, workload, "--timeout=90s"); err != nil {
+		if _, err := c.try("rollout", "status", "-n", system, workload, within); err != nil {
 			pods, listed := c.try("get", "pods", "-n", system, "-o", "wide")
 			t.Fatalf("%v\n%s%v", err, pods, listed)
 		}

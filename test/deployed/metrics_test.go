@@ -1,6 +1,7 @@
 package deployed
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,12 +23,8 @@ func (c cluster) metricsOverTLS(t *testing.T) {
 		asks            bool
 	}{{"apiserver", "7472", true}, {"controller", "7472", true}, {"webhooks", "7472", true}, {"speaker", "7472", false}} {
 		address := strings.Fields(c.kubectl(t, "get", "pods", "-n", system, "-l", "component="+of.component, "-o", "jsonpath={.items[*].status.podIP}"))[0]
-		status := func(url, header string) string {
-			out, err := c.Exec(t.Context(), "control", "curl", "-sk", "-o", "/dev/null", "--max-time", "10", "-w", "%{http_code}", "-H", header, url)
-			if err != nil {
-				return err.Error()
-			}
-			return out
+		status := func(url, header string) (string, error) {
+			return c.Exec(t.Context(), "control", "curl", "-sk", "-o", "/dev/null", "--max-time", "10", "-w", "%{http_code}", "-H", header, url)
 		}
 		for _, ask := range []struct{ url, header, want string }{
 			{"https://%s/metrics", "", "401"},
@@ -43,12 +40,20 @@ func (c cluster) metricsOverTLS(t *testing.T) {
 				want = "200"
 			}
 			url := fmt.Sprintf(ask.url, address+":"+of.port)
-			if got := status(url, ask.header); got != want {
+			var got string
+			// 503 is that the kube-apiserver cannot be asked just now, whose token it is.
+			eventually(t, url, func() (err error) {
+				if got, err = status(url, ask.header); err == nil && got == "503" {
+					err = errors.New("it cannot tell yet")
+				}
+				return err
+			})
+			if got != want {
 				t.Errorf("%s: %s with %.25q: %s, want %s", of.component, url, ask.header, got, want)
 			}
 		}
 		// Go's servers answer 400 and close the connection, which curl may notice first.
-		if got := status("http://"+address+":"+of.port+"/metrics", reader); got == "200" {
+		if got, _ := status("http://"+address+":"+of.port+"/metrics", reader); got == "200" {
 			t.Errorf("%s: plain HTTP is answered", of.component)
 		}
 	}

@@ -76,7 +76,7 @@ func (c cluster) metallb(t *testing.T) {
 	// What is deleted comes back, and what is deleted with the object does not.
 	c.kubectl(t, "delete", "deployment", "controller", "-n", system)
 	shows("1", "get", "deployment", "controller", "-o", "jsonpath={.status.readyReplicas}")
-	c.kubectl(t, "delete", "metallb", "metallb", "-n", system, "--timeout=60s")
+	c.kubectl(t, "delete", "metallb", "metallb", "-n", system, within)
 	shows("", "get", "deployments,daemonsets,services,networkpolicies,poddisruptionbudgets,validatingwebhookconfigurations", "-l", "app.kubernetes.io/managed-by=metallb-operator", "-o", "name")
 	c.kubectl(t, "get", "deployment", "apiserver", "metallb-operator-controller-manager", "-n", system)
 	object("")

@@ -49,7 +49,7 @@ func (c cluster) undo(t *testing.T) {
 
 // deletedPods come back, and what is announced with them.
 func (c cluster) deletedPods(t *testing.T) {
-	c.kubectl(t, "delete", "pods", "-n", system, "--all", "--timeout=100s")
+	c.kubectl(t, "delete", "pods", "-n", system, "--all", within)
 	c.rolledOut(t, workloads...)
 	c.reached(t)
 }
@@ -74,11 +74,15 @@ func (c cluster) drain(t *testing.T) {
 	if err := drain(on[1], 6*time.Second); err == nil || !strings.Contains(err.Error(), "webhooks") {
 		t.Errorf("the last webhook: %v, want that it may not be evicted", err)
 	}
-	ready := c.kubectl(t, "get", "pods", "-n", system, "-l", "component=webhooks", "--field-selector=spec.nodeName="+on[1],
-		"-o", `jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}`)
-	if ready != "True" {
-		t.Errorf("the last webhook is ready: %q", ready)
-	}
+	// One that was evicted would not come back, as nothing can be scheduled.
+	eventually(t, "the last webhook", func() error {
+		ready, err := c.try("get", "pods", "-n", system, "-l", "component=webhooks", "--field-selector=spec.nodeName="+on[1],
+			"-o", `jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}`)
+		if err == nil && ready != "True" {
+			err = fmt.Errorf("ready: %q", ready)
+		}
+		return err
+	})
 	for _, node := range nodes {
 		c.kubectl(t, "uncordon", node)
 	}

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -50,14 +51,22 @@ func (c cluster) apply(t *testing.T, rendered string) {
 // versions are what is stored of each object, but for what others write.
 func (c cluster) versions(t *testing.T, rendered string) map[string]string {
 	t.Helper()
-	out := c.kubectl(t, rendered, "get", "-f", "-", "-o", `jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.namespace}={.metadata.generation} {.metadata.labels} {.metadata.annotations} {.spec} {.rules} {.data}{"\n"}{end}`)
-	versions := map[string]string{}
-	for line := range strings.Lines(out) {
-		name, version, _ := strings.Cut(line, "=")
-		versions[name] = version
+	out := c.kubectl(t, rendered, "get", "-f", "-", "-o", "json")
+	var list struct{ Items []manifest }
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Items) == 0 {
+		t.Fatalf("nothing is there: %v: %.500q", err, out)
 	}
-	if len(versions) == 0 {
-		t.Fatalf("nothing is there: %q", out)
+	versions := map[string]string{}
+	for _, o := range list.Items {
+		annotations, _ := o.at("metadata", "annotations").(map[string]any)
+		if delete(annotations, "deployment.kubernetes.io/revision"); len(annotations) == 0 { // a controller writes it when it gets to it
+			annotations = nil
+		}
+		version, err := json.Marshal([]any{o.at("metadata", "generation"), o.at("metadata", "labels"), annotations, o.at("spec"), o.at("rules"), o.at("data")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions[o.String()+" "+o.text("metadata", "namespace")] = string(version)
 	}
 	return versions
 }
@@ -71,6 +80,12 @@ func (c cluster) foreignKinds(t *testing.T) {
 	}
 	c.kubectl(t, "", "apply", "--server-side", "-f", program("crds"))
 	c.kubectl(t, "", "wait", "--for=condition=Established", "--timeout=80s", "-f", program("crds"))
+	// They are served, and kubectl hears of them, a moment after the kube-apiserver says so.
+	kinds := strings.Fields(c.kubectl(t, "", "get", "-f", program("crds"), "-o", "jsonpath={.items[*].metadata.name}"))
+	eventually(t, "other projects' kinds", func() error {
+		_, err := c.try("", "get", "--all-namespaces", strings.Join(kinds, ","))
+		return err
+	})
 }
 
 // admitted tries a Pod of a workload, where it is to run and where the strictest of Kubernetes' standards is enforced. What

@@ -44,6 +44,9 @@ func (c cluster) uninstall(t *testing.T) {
 		if err == nil && out != "False" {
 			err = fmt.Errorf("NamespaceDeletionDiscoveryFailure is %q", out)
 		}
+		if err != nil && strings.Contains(err.Error(), "(NotFound)") {
+			return nil // it has gone
+		}
 		return err
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ingot-lb/ingot/test/await"
 	"github.com/ingot-lb/ingot/test/lab/control"
@@ -51,8 +52,23 @@ func descendants(t *testing.T, dir string) []string {
 	return found
 }
 
-// eventually waits for a condition.
-var eventually = await.Success
+// eventually waits for a condition, for far longer than it takes to come about.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	await.SuccessWithin(t, 90*time.Second, what, check)
+}
+
+// ready waits until all of a lab is well, and returns its status. What has ended does not come back by itself.
+func ready(t *testing.T, lab *labtest.Lab) (status control.LabStatus) {
+	t.Helper()
+	eventually(t, "a lab whose parts are well", func() (err error) {
+		if status, err = lab.Status(t.Context()); err == nil && !status.Ready {
+			err = fmt.Errorf("%+v", status)
+		}
+		return err
+	})
+	return status
+}
 
 // Two labs with the same names and addresses inside live side by side, and neither leaves anything.
 func TestTwoLabsSideBySide(t *testing.T) {
@@ -72,10 +88,7 @@ func TestTwoLabsSideBySide(t *testing.T) {
 		labs = append(labs, lab)
 	}
 	for _, lab := range labs {
-		status, err := lab.Status(t.Context())
-		if err != nil || !status.Ready {
-			t.Errorf("status %+v, %v", status, err)
-		}
+		status := ready(t, lab)
 		for _, p := range status.Parts {
 			for _, pid := range p.PIDs {
 				if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err != nil {
@@ -97,15 +110,9 @@ func TestTwoLabsSideBySide(t *testing.T) {
 	if left := descendants(t, labs[0].Dir()); len(left) > 0 {
 		t.Errorf("lab down left %s", left)
 	}
-	if status, err := labs[1].Status(t.Context()); err != nil || !status.Ready {
-		t.Errorf("the other lab's end changed this one: %+v, %v", status, err)
-	}
+	status := ready(t, labs[1]) // the other lab's end did not change this one
 
 	// Killing the one process that owns all has the same effect.
-	status, err := labs[1].Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	wrapper, err := os.FindProcess(status.PID)
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +219,7 @@ func TestLabDoesWhatItIsTold(t *testing.T) {
 		if err := lab.StartPart(t.Context(), "web/node2"); err != nil {
 			t.Fatal(err)
 		}
-		kubectl("wait", "--for=condition=Ready", "pod/web-node2", "--timeout=20s")
+		kubectl("wait", "--for=condition=Ready", "pod/web-node2", "--timeout=90s")
 	})
 
 	t.Run("a cut cable carries nothing until it is healed", func(t *testing.T) {
@@ -226,9 +233,10 @@ func TestLabDoesWhatItIsTold(t *testing.T) {
 		if ping() == nil {
 			t.Error("the node answers over a cut cable")
 		}
-		if _, err := lab.Exec(t.Context(), "control", "ping", "-c1", "-W2", "172.30.0.11"); err != nil {
-			t.Errorf("the other cable was cut too: %v", err)
-		}
+		eventually(t, "an answer over the other cable", func() error {
+			_, err := lab.Exec(t.Context(), "control", "ping", "-c1", "-W2", "172.30.0.11")
+			return err
+		})
 		if err := lab.Heal(t.Context(), "node1", "lan"); err != nil {
 			t.Fatal(err)
 		}
@@ -255,13 +263,18 @@ func TestLabDoesWhatItIsTold(t *testing.T) {
 // A lab that is interrupted while it comes up leaves nothing but logs.
 func TestInterruptedLabLeavesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "lab")
+	// What is to be installed never gets ready, so that the interruption is not too late, whoever is slow.
+	manifest := filepath.Join(t.TempDir(), "never.yaml")
+	if err := os.WriteFile(manifest, []byte(never), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	first := writer(func(text []byte) {
 		if strings.Contains(string(text), "etcd") { // some processes are there by now
 			cancel()
 		}
 	})
-	lab, err := labtest.Start(ctx, program(t), dir, labtest.Options{Nodes: 1, Without: onlyKubernetes, Progress: first})
+	lab, err := labtest.Start(ctx, program(t), dir, labtest.Options{Nodes: 1, Manifests: []string{manifest}, Progress: first})
 	if err == nil {
 		t.Fatalf("an interrupted lab is up: %+v", lab)
 	}
@@ -273,11 +286,22 @@ func TestInterruptedLabLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if e.Name() != "log" && e.Name() != "lab.lock" {
+		if e.Name() != "log" && e.Name() != "kubelet" && e.Name() != "lab.lock" { // kubelet: logs, too
 			t.Errorf("left in the directory: %s", e.Name())
 		}
 	}
 }
+
+// never has an image that there is not.
+const never = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: never, namespace: default}
+spec:
+  selector: {matchLabels: {app: never}}
+  template:
+    metadata: {labels: {app: never}}
+    spec: {containers: [{name: never, image: images.example/none}]}
+`
 
 // writer is an io.Writer that hands on what is written.
 type writer func([]byte)

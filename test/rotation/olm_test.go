@@ -67,10 +67,12 @@ func TestCertificatesOfOLM(t *testing.T) {
 		return err
 	})
 	for version, kinds := range owned {
-		served, err := r.client.Discovery().ServerResourcesForGroupVersion("metallb.io/" + version)
-		if err != nil {
-			t.Fatal(err)
-		}
+		var served *metav1.APIResourceList
+		// Each APIService becomes available by itself.
+		r.eventually("what "+version+" serves", func() (err error) {
+			served, err = r.client.Discovery().ServerResourcesForGroupVersion("metallb.io/" + version)
+			return err
+		})
 		got := map[string]string{}
 		for _, resource := range served.APIResources {
 			if filepath.Dir(resource.Name) == "." { // no subresource

@@ -151,16 +151,7 @@ func TestCertificatesOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.eventually("the aggregated API", r.list)
-	r.eventually("an answer of webhooks", func() error {
-		before := r.answers()
-		if err := r.ask(); err != nil {
-			return err
-		}
-		if r.answers() == before {
-			return errors.New("nobody was asked")
-		}
-		return nil
-	})
+	r.reachWebhooks()
 	unanswered := r.kubeAPIServer("apiserver_admission_webhook_fail_open_count")
 	use := func(when string) {
 		t.Helper()
@@ -283,6 +274,21 @@ func (r *rig) ask() error {
 		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Port: 80}}}}
 	_, err := r.client.CoreV1().Services("default").Create(r.Context(), svc, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
+}
+
+// reachWebhooks waits until the kube-apiserver gets answers of webhooks, which it goes without until then.
+func (r *rig) reachWebhooks() {
+	r.Helper()
+	r.eventually("an answer of webhooks", func() error {
+		before := r.answers()
+		if err := r.ask(); err != nil {
+			return err
+		}
+		if r.answers() == before {
+			return errors.New("nobody was asked")
+		}
+		return nil
+	})
 }
 
 // answers is how often webhooks have answered.

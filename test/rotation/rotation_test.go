@@ -40,7 +40,10 @@ const (
 
 // lives are the shortest at which a busy machine still has 10 s to tell everybody of the next CA, four times what it takes
 // when it is worst: a third of 40 s, less two overlaps, and more for what certificates are dated back.
-var lives = []string{"apiserver=--ca-lifetime=40s", "apiserver=--certificate-lifetime=20s", "apiserver=--ca-overlap=4s"}
+var lives = []string{"apiserver=--ca-lifetime=40s", "apiserver=--certificate-lifetime=20s", "apiserver=--ca-overlap=" + overlap.String()}
+
+// overlap is for how long a CA is trusted before it signs and after.
+const overlap = 4 * time.Second
 
 func TestMain(m *testing.M) {
 	if lab := os.Getenv(dialEnv); lab != "" {
@@ -106,6 +109,8 @@ func TestTenRotations(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	streams := r.streams(2)
+	r.reachWebhooks()
+	unanswered, answered := r.kubeAPIServer("apiserver_admission_webhook_fail_open_count"), r.answers()
 	seen := r.watch(ctx)
 	var work sync.WaitGroup
 	var calls, admissions int
@@ -121,7 +126,8 @@ func TestTenRotations(t *testing.T) {
 		t.Error(err)
 	}
 	work.Wait()
-	t.Logf("%d calls, %d admissions, %d events, %d connections to whom %d certificates were shown", calls, admissions, <-seen, connections.Connections, connections.Served)
+	t.Logf("%d calls, %d admissions, %d events, %d connections to whom %d certificates were shown, %d of them late",
+		calls, admissions, <-seen, connections.Connections, connections.Served, connections.Late)
 	for _, f := range connections.Failures {
 		t.Error(f)
 	}
@@ -135,10 +141,10 @@ func TestTenRotations(t *testing.T) {
 	if again := r.streams(2); again != streams {
 		t.Errorf("the speaker opened %v streams, and %v before", again, streams)
 	}
-	if n := r.kubeAPIServer("apiserver_admission_webhook_fail_open_count"); n != 0 {
+	if n := r.kubeAPIServer("apiserver_admission_webhook_fail_open_count") - unanswered; n != 0 {
 		t.Errorf("%v calls of webhooks failed", n)
 	}
-	if n := r.kubeAPIServer(`apiserver_admission_webhook_request_total`); n < float64(admissions) {
+	if n := r.answers() - answered; n < float64(admissions) {
 		t.Errorf("webhooks were called %v times for %d Services", n, admissions)
 	}
 	for url, certificates := range map[string][]string{"http://172.30.0.2:7472/metrics": {"apiserver", "ca"}, "http://127.0.0.1:7481/metrics": {"webhooks"}} {
@@ -171,15 +177,17 @@ func (r *rig) awaitRotations(n int) {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for len(signers) <= n && !r.Failed() {
+		// That the host cluster does not answer for once is nothing that a rotation has to do with.
 		secret, err := r.client.CoreV1().Secrets(system).Get(r.Context(), "ingot-ca", metav1.GetOptions{})
 		if err != nil {
-			r.Fatal(err)
+			r.Logf("the Secret of the CA: %v", err)
+		} else {
+			signer := string(secret.Data[corev1.TLSCertKey])
+			if signer == "" || !strings.Contains(string(secret.Data["ca.crt"]), signer) {
+				r.Errorf("the bundle does not have the CA that signs")
+			}
+			signers[signer] = true
 		}
-		signer := string(secret.Data[corev1.TLSCertKey])
-		if signer == "" || !strings.Contains(string(secret.Data["ca.crt"]), signer) {
-			r.Errorf("the bundle does not have the CA that signs")
-		}
-		signers[signer] = true
 		select {
 		case <-tick.C:
 		case <-deadline:
@@ -279,21 +287,21 @@ func (r *rig) dial() (all dialled) {
 	return all
 }
 
-// streams is how many streams the speaker has opened, once it has one to each replica.
+// streams is how many streams the speaker has opened, once it has one to each replica: those that did not come about are among them.
 func (r *rig) streams(replicas float64) float64 {
 	r.Helper()
-	var n float64
 	deadline := time.Now().Add(long)
 	for {
 		out, err := r.lab.Exec(r.Context(), "node1", "curl", "-sS", "--max-time", "60", "http://127.0.0.1:7472/metrics")
 		if err != nil {
 			r.Fatal(err)
 		}
-		if n = sum(out, "grpc_client_started_total"); n >= replicas {
-			return n
+		connected := sum(out, "ingot_speaker_stream_connected")
+		if connected == replicas {
+			return sum(out, "grpc_client_started_total")
 		}
 		if time.Now().After(deadline) {
-			r.Fatalf("the speaker opened %v streams, want one to each of %v replicas", n, replicas)
+			r.Fatalf("the speaker has %v streams, want one to each of %v replicas", connected, replicas)
 		}
 		pause(r.Context())
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	apidiscoveryv2 "k8s.io/api/apidiscovery/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -22,7 +23,7 @@ func (l *Lab) awaitAPIServices(ctx context.Context) error {
 	var last error
 	err := wait.PollUntilContextCancel(ctx, probePeriod, true, func(ctx context.Context) (bool, error) {
 		for _, name := range apiServices {
-			if last = l.available(ctx, name); last != nil {
+			if last = l.answersThrough(ctx, name); last != nil {
 				return false, nil
 			}
 		}
@@ -59,7 +60,8 @@ func (l *Lab) available(ctx context.Context, name string) error {
 	return fmt.Errorf("APIService %s has no condition Available yet", name)
 }
 
-// answersThrough says whether a request by way of the kube-apiserver is answered. The condition alone may be one of before.
+// answersThrough says whether a request by way of the kube-apiserver is answered, and kubectl finds the kinds there are. The condition
+// alone may be one of before, and those who go by it hear of it a moment later.
 func (l *Lab) answersThrough(ctx context.Context, name string) error {
 	if err := l.available(ctx, name); err != nil {
 		return err
@@ -70,7 +72,28 @@ func (l *Lab) answersThrough(ctx context.Context, name string) error {
 	if err := l.client.CoreV1().RESTClient().Get().AbsPath("/apis", group, version).MaxRetries(0).Do(ctx).Error(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	return nil
+	return l.discovered(ctx, group, version)
+}
+
+// discovered says whether a version's kinds are among all those of the cluster, which is where clients look for them.
+func (l *Lab) discovered(ctx context.Context, group, version string) error {
+	body, err := l.client.CoreV1().RESTClient().Get().AbsPath("/apis").MaxRetries(0).
+		SetHeader("Accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList").DoRaw(ctx)
+	if err != nil {
+		return fmt.Errorf("what the cluster serves: %w", err)
+	}
+	var all apidiscoveryv2.APIGroupDiscoveryList
+	if err := json.Unmarshal(body, &all); err != nil {
+		return fmt.Errorf("what the cluster serves: %w", err)
+	}
+	for _, g := range all.Items {
+		for _, v := range g.Versions {
+			if g.Name == group && v.Version == version && len(v.Resources) > 0 {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%s/%s is not among what the cluster serves", group, version)
 }
 
 // The bundle of the CA that signs the apiserver's certificates, in the namespace.

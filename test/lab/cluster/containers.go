@@ -38,6 +38,16 @@ type located struct {
 	on *nodeKubelet
 }
 
+// now is the container as it is by now. It is an error if its Pod has gone.
+func (l located) now() (kubelet.Container, error) {
+	all := l.on.containers()
+	i := slices.IndexFunc(all, func(c kubelet.Container) bool { return c.UID == l.UID && c.Name == l.Name })
+	if i < 0 {
+		return kubelet.Container{}, fmt.Errorf("the Pod %s has gone", l.Pod)
+	}
+	return all[i], nil
+}
+
 // container is in which namespace, and by which name, a kind of part is looked for among the containers of Pods.
 var container = map[string]struct{ namespace, name string }{
 	part.APIServer: {namespace, "apiserver"}, part.Controller: {namespace, "controller"}, part.Webhooks: {namespace, "webhooks"},
@@ -142,11 +152,11 @@ func (c *containers) Start(ctx context.Context) error {
 	}
 	for _, one := range c.all {
 		for {
-			i := slices.IndexFunc(one.on.containers(), func(now kubelet.Container) bool { return now.UID == one.UID && now.Name == one.Name })
-			if i < 0 {
-				return fmt.Errorf("%s: Pod %s has gone", c.name, one.Pod)
+			now, err := one.now()
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
 			}
-			if one.on.containers()[i].Ready {
+			if now.Ready {
 				break
 			}
 			select {
@@ -159,7 +169,29 @@ func (c *containers) Start(ctx context.Context) error {
 	return nil
 }
 
-func (c *containers) Pause(context.Context) error { return c.signal(syscall.SIGSTOP) }
+// Pause stops the containers where they are, and returns when they stand.
+func (c *containers) Pause(ctx context.Context) error {
+	if err := c.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for _, one := range c.all {
+		for {
+			now, err := one.now()
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
+			if now.Paused || now.PID == 0 {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("%s: %w", c.name, ctx.Err())
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
 
 func (c *containers) Resume(context.Context) error { return c.signal(syscall.SIGCONT) }
 

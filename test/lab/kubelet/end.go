@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	forced     = time.Second // the grace of a Pod whose object is gone
-	lastWords  = 4096        // of a container's message, in bytes
-	flushGrace = time.Second // for the last lines of a log, whose writers have all ended
+	forced     = time.Second      // the grace of a Pod whose object is gone
+	lastWords  = 4096             // of a container's message, in bytes
+	flushGrace = 30 * time.Second // for the last lines of a log, whose writers have all ended; far above what they take
 )
 
 // end ends a Pod that is deleted, gone, or has done its work. over is true once nothing is left to do for ever.

@@ -31,7 +31,7 @@ func (k *Kubelet) serveLogs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.mu.Lock()
-	path, before, process, state := i.logPath, i.before, i.process, i.state
+	path, before, process, written, state := i.logPath, i.before, i.process, i.log, i.state
 	p.mu.Unlock()
 	switch {
 	case previous && before == "":
@@ -48,7 +48,7 @@ func (k *Kubelet) serveLogs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.URL.Query().Get("follow") == "true" {
-		options.Ended = func() bool { return process == nil || !process.Alive() }
+		options.Ended = func() bool { return process == nil || !process.Alive() && written.Whole() }
 	}
 	w.Header().Set("Content-Type", "text/plain")
 	out := flushing{w, http.NewResponseController(w)}

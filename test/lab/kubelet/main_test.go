@@ -23,6 +23,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -94,10 +95,28 @@ func withCluster(run func() int) int {
 	_, err = client.CoreV1().ServiceAccounts(namespace).Create(ctx,
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{})
 	fail(err)
+	fail(awaitService(ctx))
 	node, err = startNode(nodeConfig{Host: config.Host, Token: config.BearerToken, Dir: dir, Address: address})
 	fail(err)
 	defer node.end()
+	fail(awaitNode(ctx))
 	return run()
+}
+
+// awaitService waits for the API's own Service, which containers are told of and the kube-apiserver makes in its own time.
+func awaitService(ctx context.Context) error {
+	return wait.PollUntilContextCancel(ctx, 10*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		_, err := client.CoreV1().Services(namespace).Get(ctx, "kubernetes", metav1.GetOptions{})
+		return err == nil, nil
+	})
+}
+
+// awaitNode waits until the kube-apiserver knows where to ask the node for logs and sessions.
+func awaitNode(ctx context.Context) error {
+	return wait.PollUntilContextCancel(ctx, 10*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		n, err := client.CoreV1().Nodes().Get(ctx, nodeName, metav1.GetOptions{})
+		return err == nil && n.Status.DaemonEndpoints.KubeletEndpoint.Port != 0 && len(n.Status.Addresses) > 0, nil
+	})
 }
 
 // nodeConfig is what the node's process is told.

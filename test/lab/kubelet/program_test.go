@@ -1,6 +1,7 @@
 package kubelet_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,7 +82,9 @@ func program(args []string) {
 		fail(err)
 		s := info.Sys().(*syscall.Stat_t)
 		fmt.Printf("%v %d %d\n", info.Mode(), s.Uid, s.Gid)
-	case "terminal":
+	case "terminal": // after a line of input
+		_, err := bufio.NewReader(os.Stdin).ReadString('\n')
+		fail(err)
 		info, err := os.Stdin.Stat()
 		fail(err)
 		fmt.Println("terminal:", info.Mode()&os.ModeCharDevice != 0)

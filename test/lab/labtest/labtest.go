@@ -155,7 +155,7 @@ func (l *Lab) run(ctx context.Context, progress io.Writer, stdin io.Reader, args
 	if args[0] == "exec" {
 		cmd.Cancel = func() error { return cmd.Process.Kill() } // the program inside is killed with it
 	}
-	cmd.WaitDelay = 30 * time.Second
+	cmd.WaitDelay = 2 * time.Minute // far above what an interrupted lab takes to clean up
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &errs
 	if progress != nil {
 		cmd.Stdout = io.MultiWriter(&out, progress)

@@ -25,8 +25,9 @@ type IO struct {
 	Resize <-chan Terminal
 }
 
-// stragglers is how long output is waited for after the end of a program, since something that it started may hold it open.
-const stragglers = 2 * time.Second
+// stragglers is how long output is waited for after the end of a program, since something that it started may hold it open. It is far
+// above what it takes on a busy machine to pass on what the program itself said.
+const stragglers = 20 * time.Second
 
 // Run runs a program in the container of a process until it ends, or ctx does, which kills it. The error says why it was not
 // started, or that ctx ended.

@@ -86,14 +86,7 @@ func TestWhatIsWrittenIsReadWhileItIsWritten(t *testing.T) {
 	read := make(chan error, 1)
 	go func() {
 		defer writer.Close()
-		read <- Read(t.Context(), path, Options{Ended: func() bool {
-			select {
-			case <-log.Done():
-				return true
-			default:
-				return false
-			}
-		}}, writer)
+		read <- Read(t.Context(), path, Options{Ended: log.Whole}, writer)
 	}()
 	first := make([]byte, len("first\n"))
 	if _, err := reader.Read(first); err != nil || string(first) != "first\n" {

@@ -58,6 +58,16 @@ func Create(path string) (*File, error) {
 // Done is closed when all that was written has been logged.
 func (f *File) Done() <-chan struct{} { return f.done }
 
+// Whole says whether all that was written has been logged.
+func (f *File) Whole() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // CloseStreams lets go of this process's ends.
 func (f *File) CloseStreams() error { return errors.Join(f.Stdout.Close(), f.Stderr.Close()) }
 

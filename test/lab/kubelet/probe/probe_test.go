@@ -101,7 +101,7 @@ func TestHTTP(t *testing.T) {
 		{plain, corev1.URISchemeHTTP, "/away", ""}, {tls, corev1.URISchemeHTTPS, "/ok", ""},
 		{plain, corev1.URISchemeHTTP, "/bad", "HTTP probe failed with statuscode: 503"},
 	} {
-		err := target(c.server.Listener).Ask(t.Context(), &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
+		err := target(c.server.Listener).Ask(t.Context(), &corev1.Probe{TimeoutSeconds: 20, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
 			Path: c.path, Port: intstr.FromString("web"), Scheme: c.scheme, HTTPHeaders: []corev1.HTTPHeader{{Name: "X-Test", Value: "1"}},
 		}}})
 		if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
@@ -128,13 +128,13 @@ func TestTCP(t *testing.T) {
 		t.Fatal(err)
 	}
 	there := target(l)
-	probe := &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromString("web")}}}
+	defer l.Close()
+	probe := &corev1.Probe{TimeoutSeconds: 20, ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromString("web")}}}
 	if err := there.Ask(t.Context(), probe); err != nil {
 		t.Error(err)
 	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	// The same port, where nobody listens on this machine.
+	probe.TCPSocket.Host = "127.112.114.111"
 	if err := there.Ask(t.Context(), probe); err == nil {
 		t.Error("a closed port is open")
 	}
