@@ -98,6 +98,14 @@ var applied = map[string]schema.GroupVersionResource{
 	"ValidatingWebhookConfiguration": {Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"},
 }
 
+// webhooksPatch is a patch of the configuration that gives each webhook some fields.
+func webhooksPatch(fields string) string {
+	return `{"webhooks":[{"name":"services.webhooks.ingot.io",` + fields + `},{"name":"secrets.webhooks.ingot.io",` + fields + `}]}`
+}
+
+// unhurried has a webhook that is slow to answer, as on a busy machine, not counted as one that failed.
+const unhurried = `"timeoutSeconds":30`
+
 // inject installs what asks for a bundle, and does what the cainjector then does.
 func (i *issuer) inject(ctx context.Context, kubeconfig string) error {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
@@ -128,7 +136,7 @@ func (i *issuer) inject(ctx context.Context, kubeconfig string) error {
 		how := types.MergePatchType
 		if o.GetKind() != "APIService" {
 			how = types.StrategicMergePatchType
-			patch = `{"webhooks":[{"name":"services.webhooks.ingot.io","clientConfig":{"caBundle":` + ca + `}},{"name":"secrets.webhooks.ingot.io","clientConfig":{"caBundle":` + ca + `}}]}`
+			patch = webhooksPatch(`"clientConfig":{"caBundle":` + ca + `},` + unhurried)
 		}
 		if _, err := objects.Resource(resource).Patch(ctx, o.GetName(), how, []byte(patch), metav1.PatchOptions{}); err != nil {
 			return err

@@ -109,6 +109,11 @@ func TestTenRotations(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	streams := r.streams(2)
+	_, err := r.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Patch(t.Context(), "ingot-webhooks",
+		types.StrategicMergePatchType, []byte(webhooksPatch(unhurried)), metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.reachWebhooks()
 	unanswered, answered := r.kubeAPIServer("apiserver_admission_webhook_fail_open_count"), r.answers()
 	seen := r.watch(ctx)
