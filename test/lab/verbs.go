@@ -102,7 +102,7 @@ func down(ctx context.Context, dir string) error {
 	gone, err := ended(wrapper, goodbye)
 	if err == nil && !gone {
 		if err = unix.PidfdSendSignal(wrapper, unix.SIGKILL, nil, 0); err == nil {
-			gone, err = ended(wrapper, goodbye)
+			gone, err = ended(wrapper, 4*goodbye) // all of its processes go first, on however busy a machine
 		}
 	}
 	if err != nil {
