@@ -82,15 +82,24 @@ func (l *Lab) discovered(ctx context.Context, group, version string) error {
 	if err != nil {
 		return fmt.Errorf("what the cluster serves: %w", err)
 	}
+	return tells(body, group, version)
+}
+
+// tells reads an answer about all that the cluster serves. Of a version whose server did not answer it has nothing, or what was before.
+func tells(body []byte, group, version string) error {
 	var all apidiscoveryv2.APIGroupDiscoveryList
 	if err := json.Unmarshal(body, &all); err != nil {
 		return fmt.Errorf("what the cluster serves: %w", err)
 	}
 	for _, g := range all.Items {
 		for _, v := range g.Versions {
-			if g.Name == group && v.Version == version && len(v.Resources) > 0 {
-				return nil
+			if g.Name != group || v.Version != version {
+				continue
 			}
+			if v.Freshness != apidiscoveryv2.DiscoveryFreshnessCurrent || len(v.Resources) == 0 {
+				return fmt.Errorf("of %s/%s the cluster tells %d resources, %s", group, version, len(v.Resources), v.Freshness)
+			}
+			return nil
 		}
 	}
 	return fmt.Errorf("%s/%s is not among what the cluster serves", group, version)

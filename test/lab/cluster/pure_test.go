@@ -31,6 +31,23 @@ func TestOptionsSayWhatIsAccepted(t *testing.T) {
 	}
 }
 
+// Until the kube-apiserver has asked a server what it serves, kubectl knows of no such resources.
+func TestWhatClientsAreTold(t *testing.T) {
+	const answer = `{"items": [
+		{"metadata": {"name": "apps"}, "versions": [{"version": "v1", "freshness": "Current", "resources": [{"resource": "deployments"}]}]},
+		{"metadata": {"name": "metallb.io"}, "versions": [{"version": "v1beta2", "freshness": "Stale", "resources": [{"resource": "bgppeers"}]},
+			{"version": "v1beta1", "freshness": "Current", "resources": [{"resource": "ipaddresspools"}]}, {"version": "v1alpha1", "freshness": "Current"}]}]}`
+	for version, want := range map[string]string{"v1beta1": "", "v1beta2": "1 resources, Stale", "v1alpha1": "0 resources", "v1": "metallb.io/v1 is not among"} {
+		err := tells([]byte(answer), "metallb.io", version)
+		if err == nil && want != "" || err != nil && (want == "" || !strings.Contains(err.Error(), want)) {
+			t.Errorf("of %s: %v, want %q", version, err, want)
+		}
+	}
+	if err := tells([]byte("<html>"), "metallb.io", "v1beta1"); err == nil {
+		t.Error("what is no JSON says something")
+	}
+}
+
 func TestMissingProgramIsNamed(t *testing.T) {
 	o := Options{Bin: t.TempDir(), Without: []string{"apiserver", "controller", "speaker", "webhooks"}}
 	err := o.checkPrograms()
