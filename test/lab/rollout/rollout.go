@@ -39,13 +39,16 @@ func IsWorkload(kind string) bool {
 func Await(ctx context.Context, client kubernetes.Interface, workloads []Workload) error {
 	missing := map[Workload]error{}
 	err := wait.PollUntilContextCancel(ctx, period, true, func(ctx context.Context) (bool, error) {
-		clear(missing)
+		now := map[Workload]error{}
 		for _, w := range workloads {
 			if err := Ready(ctx, client, w); err != nil {
-				missing[w] = err
+				now[w] = err
 			}
 		}
-		return len(missing) == 0, nil
+		if ctx.Err() == nil || len(missing) == 0 { // an answer that was not waited for says nothing of what is missing
+			missing = now
+		}
+		return len(now) == 0, nil
 	})
 	if err == nil {
 		return nil
