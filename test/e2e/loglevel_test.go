@@ -24,6 +24,7 @@ var talkers = map[string]struct{ place, metrics string }{
 // time; nothing that is secret is written at any level.
 func TestLogLevelFollowsTheMetalLBObject(t *testing.T) {
 	const secret = "planted-in-the-log"
+	noNeighbours(t)
 	routerBFD(t)
 	apply(t, bfdProfile(patient))
 	apply(t, bfdBGPPeer(`, bfdProfile: watch`))

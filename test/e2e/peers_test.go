@@ -72,6 +72,7 @@ func labelNode1(t *testing.T) {
 
 // TestARotatedSecretResetsItsSessionAlone, and what means nothing on the wire resets nothing.
 func TestARotatedSecretResetsItsSessionAlone(t *testing.T) {
+	noNeighbours(t)
 	labelNode1(t)
 	const node4, node6 = "192.168.222.11", "fd00:222::11"
 	secret := func(password string) string {
@@ -140,6 +141,7 @@ func TestAnUnnumberedPeer(t *testing.T) {
 
 // TestAPeerWithoutHoldTimeIsWarnedOf and has the router's.
 func TestAPeerWithoutHoldTimeIsWarnedOf(t *testing.T) {
+	noNeighbours(t)
 	labelNode1(t)
 	manifest := object("v1beta2", "BGPPeer", "patient", `{myASN: 64500, peerASN: 64501, peerAddress: 192.168.222.1, holdTime: 0s, keepaliveTime: 0s, `+onNode1+`}`)
 	out, err := tryKubectl(manifest, "apply", "--dry-run=server", "-f", "-")

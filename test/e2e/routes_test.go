@@ -27,6 +27,7 @@ spec: {peerAddress: 172.30.0.1, peerASN: 64501, myASN: 64500, localASN: 64501}
 // twoPeers makes the router take both, with a pool of its own for the test.
 func twoPeers(t *testing.T, n int) {
 	t.Helper()
+	noNeighbours(t)
 	configureRouter(t, "no bgp listen range 172.30.0.0/24 peer-group inside", "neighbor inside peer-group", "neighbor inside remote-as internal",
 		"neighbor inside timers 3 9", "bgp listen range 172.30.0.0/24 peer-group inside",
 		"address-family ipv4 unicast", "neighbor inside activate", "neighbor inside soft-reconfiguration inbound")

@@ -15,6 +15,7 @@ import (
 // settled announces one Service by BGP and one by layer 2 and returns their addresses once both answer.
 func settled(t *testing.T, n int) (routed, lan string) {
 	t.Helper()
+	noNeighbours(t) // of which one may count as one that is awaited here
 	apply(t, bgp(n))
 	apply(t, layer2(n))
 	apply(t, service(fmt.Sprintf("routed%d", n), fmt.Sprintf("pool%d", n), ""))
