@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// play is a cluster with one Service a page, and two speakers of which one hangs.
+// play is a cluster with one Service a page, and three speakers: one hangs, and one has a client that says so.
 func play(args []string) {
 	line := strings.Join(args, " ")
 	list := func(kind string, items ...string) {
@@ -45,11 +45,14 @@ func play(args []string) {
 	case strings.Contains(line, "/secrets?"):
 		list("Secret", `{"metadata":{"name":"s"},"data":{"password":"aHVudGVyMmh1bnRlcjI="}}`)
 	case strings.Contains(line, "/namespaces/elsewhere/pods?"):
-		list("Pod", speaker(1), speaker(2))
+		list("Pod", speaker(1), speaker(2), speaker(3))
 	case strings.Contains(line, "apiservices?"):
 		list("APIService", `{"metadata":{"name":"v1beta1.metallb.io"},"spec":{"group":"metallb.io","service":{"namespace":"elsewhere"}}}`)
 	case strings.Contains(line, "exec") && strings.Contains(line, "speaker-2"):
 		<-time.After(time.Hour)
+	case strings.Contains(line, "exec") && strings.Contains(line, "speaker-3"):
+		fmt.Fprintln(os.Stderr, "rpc error: code = DeadlineExceeded desc = context deadline exceeded")
+		os.Exit(1)
 	case strings.Contains(line, "/apis/metallb.io"):
 		fmt.Fprintln(os.Stderr, "service unavailable")
 		os.Exit(1)
@@ -134,19 +137,21 @@ func TestPartsThatAreDownCostOneTimeout(t *testing.T) {
 	if got := read(t, root, "namespaces/elsewhere/pods/speaker-1/frr/logs/previous.log"); !strings.Contains(got, "--previous") {
 		t.Errorf("the previous log: %s", got)
 	}
-	late, skipped, group := 0, 0, false
+	late, unanswered, skipped, group := 0, 0, 0, false
 	for _, e := range entries {
 		switch {
 		case strings.Contains(e.Error, "not done after") && strings.Contains(e.Command, "speaker-2"):
 			late++
+		case strings.Contains(e.Error, "DeadlineExceeded") && strings.Contains(e.Command, "speaker-3"):
+			unanswered++
 		case strings.Contains(e.Error, "did not answer another question"):
 			skipped++
 		case strings.Contains(e.Command, "/apis/metallb.io"):
 			group = strings.Contains(e.Error, "service unavailable") && e.Exit == 1
 		}
 	}
-	if late != 1 || skipped < 20 || !group {
-		t.Errorf("%d questions were ended, want 1; %d of more than 20 not begun; the group's failure is noted: %t", late, skipped, group)
+	if late != 1 || unanswered != 1 || skipped < 40 || !group {
+		t.Errorf("%d questions were ended and %d not answered, want 1 each; %d of more than 40 not begun; the group's failure is noted: %t", late, unanswered, skipped, group)
 	}
 }
 

@@ -337,7 +337,7 @@ func TestMustGatherWhenPartsAreDown(t *testing.T) {
 		}
 		eventually(t, "all parts of the lab", func() error { _, err := tryLab("status"); return err })
 	})
-	g := mustGather(t, "--step-timeout", "12s")
+	g := mustGather(t, "--step-timeout", "8s")
 	g.has(t, "speakers/node1/vtysh/show-running-config.txt", "hostname node1")
 	g.has(t, "speakers/node1/show/state.txt", "node1")
 	g.has(t, "namespaces/metallb-system/core/pods.yaml", "speaker-node2")

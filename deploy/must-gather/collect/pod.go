@@ -145,6 +145,9 @@ var (
 	show = []string{"state", "sessions", "announcements", "layer2", "links", "segments", "neighbors"}
 )
 
+// unanswered is how the speaker's own client says that the speaker did not answer it in time, which is shorter than a step.
+const unanswered = "code = DeadlineExceeded"
+
 // speaker asks a speaker for all that it knows. One that does not answer in time is asked no further.
 func (g *Gatherer) speaker(ctx context.Context, p pod) {
 	name := p.node
@@ -178,6 +181,6 @@ func (g *Gatherer) speaker(ctx context.Context, p pod) {
 		}
 		a := g.run(ctx, tableBytes, false, argv...)
 		g.text(path.Join(dir, q.path), a)
-		silent = a.late
+		silent = a.late || strings.Contains(a.entry.Error, unanswered)
 	}
 }
