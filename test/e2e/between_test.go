@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -46,24 +45,6 @@ func noNeighbours(t testing.TB) {
 		}
 		return nil
 	})
-}
-
-// resting waits until nothing has been written to the apiserver's store for longer than anybody waits before writing a status,
-// and returns its revision.
-func resting(t *testing.T) string {
-	t.Helper()
-	const still = 3 * time.Second
-	revision, since := "", time.Now()
-	eventually(t, "the store to come to rest", func() error {
-		if now := storeRevision(t); now != revision {
-			revision, since = now, time.Now()
-		}
-		if stands := time.Since(since); stands < still {
-			return fmt.Errorf("it has been at revision %s for %s", revision, stands.Round(time.Millisecond))
-		}
-		return nil
-	})
-	return revision
 }
 
 // listenerEnds waits until nobody listens on a TCP port of a place: the kernel is a moment behind whoever killed a program.

@@ -136,7 +136,7 @@ func TestIdleStatusCostsTheStoreNothing(t *testing.T) {
 		}
 		return err
 	})
-	before := resting(t)
+	before := atRest(t)
 	// What does not change the configuration does not change the store either.
 	kubectl(t, "annotate", "node", "node1", "e2e=idle", "--overwrite")
 	t.Cleanup(func() { kubectl(t, "annotate", "node", "node1", "e2e-") })
