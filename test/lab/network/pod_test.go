@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ingot-lb/ingot/test/await"
 	"github.com/ingot-lb/ingot/test/lab/netns"
 	"github.com/ingot-lb/ingot/test/lab/topology"
 )
@@ -25,8 +26,7 @@ const inside = "INGOT_TEST_NETWORK"
 // TestMain runs the tests in a process of their own, because a lab's namespaces have names below /run.
 func TestMain(m *testing.M) {
 	if os.Getenv(inside) != "" {
-		err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("test", "/run", "tmpfs", 0, ""))
-		if err != nil {
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -47,6 +47,9 @@ func TestMain(m *testing.M) {
 // TestPodsReachEachOther over both families, wherever they are, with the addresses that they have; and so do nodes, and the
 // kube-apiserver's place.
 func TestPodsReachEachOther(t *testing.T) {
+	if err := unix.Mount("test", "/run", "tmpfs", 0, ""); err != nil { // its own, each time that it is run
+		t.Fatal(err)
+	}
 	plan, err := topology.Deployed(2)
 	if err != nil {
 		t.Fatal(err)
@@ -82,9 +85,8 @@ func TestPodsReachEachOther(t *testing.T) {
 	for _, from := range places {
 		for name, own := range addresses {
 			for _, address := range own {
-				if err := ask(from, address, name); err != nil {
-					t.Errorf("from %s to %s: %v", from.Name, name, err)
-				}
+				// A cable carries nothing until the kernel has noticed that both of its ends are up.
+				await.Success(t, "the answer of "+name+" to "+from.Name, func() error { return ask(from, address, name) })
 			}
 		}
 	}
