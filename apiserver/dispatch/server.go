@@ -25,6 +25,9 @@ const (
 	maxHeaders = 64 << 10
 	// handshakeTimeout is how long a caller may take before it can call.
 	handshakeTimeout = 10 * time.Second
+	// pingTimeout closes a connection on which nothing arrives though it was asked for. The streams' own heartbeats find a
+	// speaker that is gone sooner, and know when it was this process that stood still; a ping does not.
+	pingTimeout = 20 * time.Second
 	// stopGrace is how long streams have to end on shutdown.
 	stopGrace = 5 * time.Second
 )
@@ -42,7 +45,7 @@ func newServer(h *Hub, config *tls.Config, tokens *identity.Authenticator) *grpc
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle:     time.Minute, // a speaker has its stream
 			Time:                  10 * time.Second,
-			Timeout:               5 * time.Second,
+			Timeout:               pingTimeout,
 			MaxConnectionAge:      30 * time.Minute,
 			MaxConnectionAgeGrace: time.Minute,
 		}),
