@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/ingot-lb/ingot/speaker/backoff"
 )
 
 // retirePatience is how long, beyond the time to drain, sessions may take to close when the speaker ends.
@@ -89,7 +91,7 @@ func (s *session) retire(ctx context.Context, drainTime time.Duration) {
 	err := s.prefersOthers()
 	s.applying.Unlock()
 	if err == nil {
-		if !rest(ctx, drainTime) {
+		if backoff.Sleep(ctx, drainTime) != nil {
 			return
 		}
 		s.applying.Lock()
@@ -105,18 +107,6 @@ func (s *session) retire(ctx context.Context, drainTime time.Duration) {
 	// The NOTIFICATION is on its way while the session is still up.
 	ctx, enough := context.WithTimeout(ctx, retirePatience)
 	defer enough()
-	for s.established() && rest(ctx, 10*time.Millisecond) {
-	}
-}
-
-// rest waits, and says whether ctx lasts still.
-func rest(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
+	for s.established() && backoff.Sleep(ctx, 10*time.Millisecond) == nil {
 	}
 }
